@@ -1,0 +1,173 @@
+//! Files that survive a power cut: replaced whole, or not at all, and really on the disk.
+//!
+//! It also makes sled's flush real. sled 0.34.7 calls `sync_file_range` where it means fsync, which
+//! does not wait for the disk's cache nor write the file's size. This module defines that symbol for
+//! the whole program and calls `fdatasync` instead; [`sync_count`] lets a test prove on every target
+//! that the linker took ours.
+
+use std::ffi::c_int;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+static SYNCS: AtomicU64 = AtomicU64::new(0);
+
+/// How often sled asked for its data to be on the disk since the program started.
+#[must_use]
+pub fn sync_count() -> u64 {
+    SYNCS.load(Ordering::Relaxed)
+}
+
+/// Takes the place of the C library's `sync_file_range` in this program: a whole `fdatasync`.
+///
+/// The offsets are 64 bits wide in C (`off64_t`); they are not used, and on 32-bit ARM the calling
+/// convention passes them where reading none of them does no harm.
+#[unsafe(no_mangle)]
+#[allow(unsafe_code)]
+pub extern "C" fn sync_file_range(fd: c_int, _offset: i64, _bytes: i64, _flags: u32) -> c_int {
+    SYNCS.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: the caller owns `fd` and keeps it open for the call, as with the function it replaces.
+    let file = unsafe { BorrowedFd::borrow_raw(fd) };
+    match rustix::fs::fdatasync(file) {
+        Ok(()) => 0,
+        Err(errno) => {
+            set_errno(errno.raw_os_error());
+            -1
+        }
+    }
+}
+
+/// sled reads `errno` after a -1.
+#[allow(unsafe_code)]
+fn set_errno(errno: c_int) {
+    unsafe extern "C" {
+        fn __errno_location() -> *mut c_int;
+    }
+    // SAFETY: glibc and musl both return a valid pointer to this thread's errno.
+    unsafe { *__errno_location() = errno };
+}
+
+/// Puts `bytes` in the place of the file at `path`: written beside it, fsynced, renamed, folder fsynced.
+///
+/// After an error or a crash the old file stands as it was; a `.new` file may lie beside it and is
+/// written over the next time. `mode` is the new file's, e.g. `0o600`.
+///
+/// # Errors
+/// Whatever the file system says; on `ENOSPC` the old file stands.
+pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = Path::new(&beside);
+    // Removed first: an old one could be a link, or have a mode that lets others read it.
+    match fs::remove_file(beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(beside, path)?;
+    sync_folder_of(path)
+}
+
+/// Removes the file at `path`, durably. That it was not there is fine.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_folder_of(path),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes what was created, renamed or removed in `path`'s folder survive a power cut.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn sync_folder_of(path: &Path) -> io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A lock that other processes see, held until dropped (or until the process dies).
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Waits for the lock at `path`. Blocks: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// The lock file cannot be made or locked.
+    pub fn wait(path: &Path) -> io::Result<Self> {
+        let file = Self::file(path)?;
+        file.lock()?;
+        Ok(Self { _file: file })
+    }
+
+    /// Takes the lock at `path` if nobody has it.
+    ///
+    /// # Errors
+    /// The lock file cannot be made or locked.
+    pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
+        let file = Self::file(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+
+    fn file(path: &Path) -> io::Result<File> {
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_replaced_file_is_whole_and_private_even_when_a_half_written_one_lies_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens.json");
+        fs::write(folder.path().join("tokens.json.new"), "half").unwrap();
+        replace(&path, b"first", 0o600).unwrap();
+        replace(&path, b"second", 0o600).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"second");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_lock_is_held_until_it_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = Lock::wait(&path).unwrap();
+        assert!(Lock::try_take(&path).unwrap().is_none());
+        drop(held);
+        assert!(Lock::try_take(&path).unwrap().is_some());
+    }
+}

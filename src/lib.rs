@@ -1,0 +1,8 @@
+//! xpand backs up the photos and videos of a NAS or TV box to a cloud drive, by itself.
+
+pub mod clock;
+pub mod cloud;
+pub mod config;
+pub mod content;
+pub mod durable;
+pub mod status;

@@ -1,8 +1,10 @@
 //! xpand backs up the photos and videos of a NAS or TV box to a cloud drive, by itself.
 
+pub mod backup;
 pub mod clock;
 pub mod cloud;
 pub mod config;
 pub mod content;
 pub mod durable;
 pub mod status;
+pub mod store;

@@ -1,0 +1,7 @@
+//! The pipeline.
+
+pub mod entry;
+pub mod index;
+pub mod job;
+pub mod queue;
+pub mod shelf;

@@ -59,13 +59,7 @@ pub enum Skip {
 }
 
 impl Skip {
-    const ALL: [Self; 5] = [
-        Self::Empty,
-        Self::TooSmall,
-        Self::TooLarge,
-        Self::OverTier,
-        Self::Unsupported,
-    ];
+    const ALL: [Self; 5] = [Self::Empty, Self::TooSmall, Self::TooLarge, Self::OverTier, Self::Unsupported];
 
     /// Words for a person.
     #[must_use]
@@ -101,10 +95,7 @@ const SKIPPED: u8 = 16;
 /// stands together where a walk comes by it.
 #[must_use]
 pub fn order_key(below: &[u8]) -> Vec<u8> {
-    below
-        .iter()
-        .map(|&byte| if byte == b'/' { 0 } else { byte })
-        .collect()
+    below.iter().map(|&byte| if byte == b'/' { 0 } else { byte }).collect()
 }
 
 /// Compares two paths in index order without making keys of them.
@@ -160,29 +151,16 @@ pub fn unpack(record: &[u8]) -> Result<Vec<Entry>, Malformed> {
         let copy = if byte & COPY == 0 {
             None
         } else {
-            let size = if standing == Standing::BackedUp {
-                size
-            } else {
-                reader.number()?
-            };
+            let size = if standing == Standing::BackedUp { size } else { reader.number()? };
             let md5 = Md5(reader.array()?);
             let id = reader.text()?;
             remote = unshared(&mut reader, &remote)?;
             let path = String::from_utf8(remote.clone()).map_err(|_| Malformed)?;
-            Some(Copy {
-                size,
-                md5,
-                id,
-                path,
-            })
+            Some(Copy { size, md5, id, path })
         };
         entries.push(Entry {
             below: below.clone().into(),
-            print: Fingerprint {
-                size,
-                mtime_ns,
-                ctime_ns,
-            },
+            print: Fingerprint { size, mtime_ns, ctime_ns },
             standing,
             copy,
             gone: byte & GONE != 0,
@@ -211,11 +189,7 @@ fn standing_of(byte: u8) -> Result<Standing, Malformed> {
         2 => Ok(Standing::Failed),
         number => {
             let skip = usize::from(number.checked_sub(SKIPPED).ok_or(Malformed)?);
-            Skip::ALL
-                .get(skip)
-                .copied()
-                .map(Standing::Skipped)
-                .ok_or(Malformed)
+            Skip::ALL.get(skip).copied().map(Standing::Skipped).ok_or(Malformed)
         }
     }
 }
@@ -246,37 +220,21 @@ pub(crate) mod tests {
             Just(Standing::Failed),
             (0..Skip::ALL.len()).prop_map(|number| Standing::Skipped(Skip::ALL[number])),
         ];
-        let copy =
-            proptest::option::of((any::<u64>(), any::<[u8; 16]>(), "[0-9]{1,18}", ".{0,40}"));
-        (
-            proptest::collection::vec(1..=255_u8, 1..60),
-            print,
-            standing,
-            copy,
-            any::<bool>(),
+        let copy = proptest::option::of((any::<u64>(), any::<[u8; 16]>(), "[0-9]{1,18}", ".{0,40}"));
+        (proptest::collection::vec(1..=255_u8, 1..60), print, standing, copy, any::<bool>()).prop_map(
+            |(below, (size, mtime_ns, ctime_ns), standing, copy, gone)| Entry {
+                below: below.into(),
+                print: Fingerprint { size, mtime_ns, ctime_ns },
+                standing,
+                copy: copy.map(|(other, md5, id, path)| Copy {
+                    size: if standing == Standing::BackedUp { size } else { other },
+                    md5: Md5(md5),
+                    id,
+                    path,
+                }),
+                gone,
+            },
         )
-            .prop_map(
-                |(below, (size, mtime_ns, ctime_ns), standing, copy, gone)| Entry {
-                    below: below.into(),
-                    print: Fingerprint {
-                        size,
-                        mtime_ns,
-                        ctime_ns,
-                    },
-                    standing,
-                    copy: copy.map(|(other, md5, id, path)| Copy {
-                        size: if standing == Standing::BackedUp {
-                            size
-                        } else {
-                            other
-                        },
-                        md5: Md5(md5),
-                        id,
-                        path,
-                    }),
-                    gone,
-                },
-            )
     }
 
     proptest! {

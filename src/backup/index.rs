@@ -30,9 +30,7 @@ impl Index {
     pub fn get(&mut self, store: &Store, path: &FilePath) -> store::Result<Option<Entry>> {
         let key = self.record_of(store, path)?;
         let entries = self.entries(&key);
-        Ok(find(entries, &path.below)
-            .ok()
-            .map(|at| entries[at].clone()))
+        Ok(find(entries, &path.below).ok().map(|at| entries[at].clone()))
     }
 
     /// Changes what we know of `path`; `None` forgets it. Returns what was known before.
@@ -74,24 +72,12 @@ impl Index {
         let prefix = prefix(folder);
         let mut key = match after {
             None => prefix.clone(),
-            Some(after) => self.record_of(
-                store,
-                &FilePath {
-                    folder,
-                    below: after.into(),
-                },
-            )?,
+            Some(after) => self.record_of(store, &FilePath { folder, below: after.into() })?,
         };
         loop {
             self.load(store, &key)?;
-            let is_after =
-                |entry: &&Entry| after.is_none_or(|after| order(&entry.below, after).is_gt());
-            let found: Vec<_> = self
-                .entries(&key)
-                .iter()
-                .filter(is_after)
-                .cloned()
-                .collect();
+            let is_after = |entry: &&Entry| after.is_none_or(|after| order(&entry.below, after).is_gt());
+            let found: Vec<_> = self.entries(&key).iter().filter(is_after).cloned().collect();
             if !found.is_empty() {
                 return Ok(found);
             }
@@ -124,10 +110,7 @@ impl Index {
         let prefix = prefix(path.folder);
         let mut wanted = prefix.clone();
         wanted.extend(order_key(&path.below));
-        let in_ram = self
-            .changed
-            .range(prefix.clone()..=wanted.clone())
-            .next_back();
+        let in_ram = self.changed.range(prefix.clone()..=wanted.clone()).next_back();
         let mut key = in_ram.map_or(prefix.clone(), |(key, _)| key.clone());
         if let Some((stored, _)) = store.at_or_before(&prefix, &wanted)?
             && stored > key
@@ -139,37 +122,21 @@ impl Index {
     }
 
     /// The next record's key, whether in RAM or in the store.
-    fn key_after(
-        &self,
-        store: &Store,
-        prefix: &[u8],
-        key: &[u8],
-    ) -> store::Result<Option<Vec<u8>>> {
+    fn key_after(&self, store: &Store, prefix: &[u8], key: &[u8]) -> store::Result<Option<Vec<u8>>> {
         let mut from = key.to_vec();
         from.push(0);
-        let in_ram = self
-            .changed
-            .range(from.clone()..)
-            .map(|(key, _)| key.clone())
-            .next();
-        let stored = store
-            .page(prefix, &from, 1)?
-            .into_iter()
-            .map(|(key, _)| key)
-            .next();
+        let in_ram = self.changed.range(from.clone()..).map(|(key, _)| key.clone()).next();
+        let stored = store.page(prefix, &from, 1)?.into_iter().map(|(key, _)| key).next();
         let next = [in_ram, stored].into_iter().flatten().min();
         Ok(next.filter(|key| key.starts_with(prefix)))
     }
 
     fn load(&mut self, store: &Store, key: &[u8]) -> store::Result<()> {
-        if self.changed.contains_key(key) || self.last.as_ref().is_some_and(|(last, _)| last == key)
-        {
+        if self.changed.contains_key(key) || self.last.as_ref().is_some_and(|(last, _)| last == key) {
             return Ok(());
         }
         let payload = store.get(key)?;
-        let entries = payload
-            .and_then(|payload| unpack(&payload).ok())
-            .unwrap_or_default();
+        let entries = payload.and_then(|payload| unpack(&payload).ok()).unwrap_or_default();
         self.last = Some((key.to_vec(), entries));
         Ok(())
     }
@@ -183,13 +150,8 @@ impl Index {
     }
 
     fn entries_mut(&mut self, key: &[u8]) -> &mut Vec<Entry> {
-        let loaded = self
-            .last
-            .take_if(|(last, _)| last == key)
-            .map(|(_, entries)| entries);
-        self.changed
-            .entry(key.to_vec())
-            .or_insert_with(|| loaded.unwrap_or_default())
+        let loaded = self.last.take_if(|(last, _)| last == key).map(|(_, entries)| entries);
+        self.changed.entry(key.to_vec()).or_insert_with(|| loaded.unwrap_or_default())
     }
 
     /// Halves a record that has grown too large; again if one path alone is as long as half.
@@ -213,9 +175,7 @@ impl Index {
 fn weight(entries: &[Entry]) -> usize {
     // A quick look first: most changes are far from the limit.
     if entries.len() < 16 {
-        let long = |entry: &Entry| {
-            entry.below.len() + entry.copy.as_ref().map_or(0, |copy| copy.path.len())
-        };
+        let long = |entry: &Entry| entry.below.len() + entry.copy.as_ref().map_or(0, |copy| copy.path.len());
         if entries.iter().map(|entry| long(entry) + 96).sum::<usize>() <= FULL {
             return 0;
         }
@@ -248,11 +208,7 @@ mod tests {
     fn entry(below: &[u8], size: u64) -> Entry {
         Entry {
             below: below.into(),
-            print: Fingerprint {
-                size,
-                mtime_ns: 1,
-                ctime_ns: 2,
-            },
+            print: Fingerprint { size, mtime_ns: 1, ctime_ns: 2 },
             standing: Standing::BackedUp,
             copy: Some(Copy {
                 size,
@@ -268,12 +224,7 @@ mod tests {
         let mut batch = Batch::new();
         index.take_changes(&mut batch);
         for (key, payload) in &batch {
-            assert!(
-                payload
-                    .as_ref()
-                    .is_none_or(|payload| payload.len() <= store::MAX_VALUE),
-                "{key:?}"
-            );
+            assert!(payload.as_ref().is_none_or(|payload| payload.len() <= store::MAX_VALUE), "{key:?}");
         }
         store.apply(&batch).unwrap();
     }
@@ -336,13 +287,8 @@ mod tests {
                 7 => format!("{}/{number}", "long/".repeat(180)),
                 _ => format!("2024/{:02}/IMG_{number:05}.JPG", number % 12),
             };
-            let path = FilePath {
-                folder: FolderId(1),
-                below: below.as_bytes().into(),
-            };
-            index
-                .set(&store, &path, Some(entry(below.as_bytes(), number)))
-                .unwrap();
+            let path = FilePath { folder: FolderId(1), below: below.as_bytes().into() };
+            index.set(&store, &path, Some(entry(below.as_bytes(), number))).unwrap();
             if number % 64 == 0 {
                 write(&mut index, &store);
             }

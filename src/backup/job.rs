@@ -87,10 +87,7 @@ impl Bitmap {
     /// `length` bits, none set.
     #[must_use]
     pub fn new(length: usize) -> Self {
-        Self {
-            bits: vec![0; length.div_ceil(8)],
-            length,
-        }
+        Self { bits: vec![0; length.div_ceil(8)], length }
     }
 
     /// Sets bit `at`; beyond the end is ignored.
@@ -115,10 +112,7 @@ impl Bitmap {
     /// How many are set.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.bits
-            .iter()
-            .map(|byte| byte.count_ones() as usize)
-            .sum()
+        self.bits.iter().map(|byte| byte.count_ones() as usize).sum()
     }
 }
 
@@ -130,15 +124,7 @@ impl Job {
     /// A job for a version of a file that nothing was done for yet.
     #[must_use]
     pub fn new(id: u64, path: FilePath, print: Fingerprint) -> Self {
-        Self {
-            id,
-            path,
-            print,
-            stage: Stage::Found,
-            tries: 0,
-            due_ms: 0,
-            why: None,
-        }
+        Self { id, path, print, stage: Stage::Found, tries: 0, due_ms: 0, why: None }
     }
 
     /// The digests, once there are any.
@@ -217,9 +203,7 @@ impl Job {
         if md5s.len() == count {
             match &mut job.stage {
                 Stage::Found => {}
-                Stage::Hashed(digests) | Stage::Sending { digests, .. } => {
-                    digests.slices = md5s.into()
-                }
+                Stage::Hashed(digests) | Stage::Sending { digests, .. } => digests.slices = md5s.into(),
             }
         } else {
             job.stage = Stage::Found;
@@ -234,11 +218,7 @@ impl Job {
         }
         let id = reader.number()?;
         let (size, mtime_ns, ctime_ns) = (reader.number()?, reader.signed()?, reader.signed()?);
-        let print = Fingerprint {
-            size,
-            mtime_ns,
-            ctime_ns,
-        };
+        let print = Fingerprint { size, mtime_ns, ctime_ns };
         let tries = reader.small()?;
         let due_ms = reader.signed()?;
         let has_why = reader.byte()? != 0;
@@ -254,11 +234,7 @@ impl Job {
                 let (id, remote) = (reader.text()?, reader.text()?);
                 let length: usize = reader.small()?;
                 let bits = reader.fixed(length.div_ceil(8))?.to_vec();
-                let upload = Session {
-                    id,
-                    remote,
-                    have: Bitmap { bits, length },
-                };
+                let upload = Session { id, remote, have: Bitmap { bits, length } };
                 if length != count {
                     return Err(Malformed);
                 }
@@ -266,18 +242,7 @@ impl Job {
             }
             _ => return Err(Malformed),
         };
-        Ok((
-            Self {
-                id,
-                path,
-                print,
-                stage,
-                tries,
-                due_ms,
-                why,
-            },
-            count,
-        ))
+        Ok((Self { id, path, print, stage, tries, due_ms, why }, count))
     }
 }
 
@@ -309,16 +274,7 @@ fn read_digests(reader: &mut Reader<'_>) -> Result<(Digests, usize), Malformed> 
     if count > 100_000 {
         return Err(Malformed);
     }
-    Ok((
-        Digests {
-            content,
-            head,
-            slice_size,
-            slices: Arc::new([]),
-            media,
-        },
-        count,
-    ))
+    Ok((Digests { content, head, slice_size, slices: Arc::new([]), media }, count))
 }
 
 /// What the keys of a folder's jobs begin with.
@@ -353,15 +309,8 @@ mod tests {
     use std::convert::Infallible;
 
     fn sending(slices: u32) -> Job {
-        let path = FilePath {
-            folder: FolderId(3),
-            below: b"a/\xff.mp4"[..].into(),
-        };
-        let print = Fingerprint {
-            size: 9,
-            mtime_ns: -5,
-            ctime_ns: i64::MAX,
-        };
+        let path = FilePath { folder: FolderId(3), below: b"a/\xff.mp4"[..].into() };
+        let print = Fingerprint { size: 9, mtime_ns: -5, ctime_ns: i64::MAX };
         let mut have = Bitmap::new(slices as usize);
         have.set(0);
         have.set(slices as usize - 1);
@@ -372,11 +321,7 @@ mod tests {
             slices: (0..slices).map(|n| Md5::of(n.to_string())).collect(),
             media: Media::Video,
         };
-        let upload = Session {
-            id: "N1-abc=".into(),
-            remote: "/apps/x/é.mp4".into(),
-            have,
-        };
+        let upload = Session { id: "N1-abc=".into(), remote: "/apps/x/é.mp4".into(), have };
         Job {
             stage: Stage::Sending { digests, upload },
             tries: 7,
@@ -388,38 +333,23 @@ mod tests {
     fn written(job: &Job) -> BTreeMap<Vec<u8>, Vec<u8>> {
         let mut batch = Batch::new();
         job.write(&mut batch, true);
-        batch
-            .into_iter()
-            .map(|(key, payload)| (key, payload.unwrap()))
-            .collect()
+        batch.into_iter().map(|(key, payload)| (key, payload.unwrap())).collect()
     }
 
     fn read(job: &Job, records: &BTreeMap<Vec<u8>, Vec<u8>>) -> Result<Job, Malformed> {
         let record = &records[&job_key(&job.path)];
-        Job::read(job.path.clone(), record, |key| {
-            Ok::<_, Infallible>(records.get(key).cloned())
-        })
-        .unwrap()
+        Job::read(job.path.clone(), record, |key| Ok::<_, Infallible>(records.get(key).cloned())).unwrap()
     }
 
     #[test]
     fn a_job_of_a_thousand_slices_reads_back_and_no_record_is_too_large() {
         let job = sending(1024);
         let records = written(&job);
-        assert!(
-            records
-                .values()
-                .all(|payload| payload.len() <= crate::store::MAX_VALUE)
-        );
+        assert!(records.values().all(|payload| payload.len() <= crate::store::MAX_VALUE));
         assert_eq!(read(&job, &records), Ok(job.clone()));
         let mut removal = Batch::new();
         job.remove(&mut removal);
-        assert!(
-            removal
-                .iter()
-                .map(|(key, _)| key)
-                .all(|key| records.contains_key(key))
-        );
+        assert!(removal.iter().map(|(key, _)| key).all(|key| records.contains_key(key)));
         assert_eq!(removal.len(), records.len());
     }
 
@@ -436,10 +366,7 @@ mod tests {
         let job = sending(9);
         let record = written(&job)[&job_key(&job.path)].clone();
         for length in 0..record.len() {
-            assert!(
-                Job::read_head(job.path.clone(), &record[..length]).is_err(),
-                "{length}"
-            );
+            assert!(Job::read_head(job.path.clone(), &record[..length]).is_err(), "{length}");
         }
     }
 

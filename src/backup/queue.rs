@@ -110,7 +110,8 @@ pub struct Queue {
     next_job: u64,
     /// Job ids below this are promised on disk.
     promised_job: u64,
-    changes: usize,
+    /// Changes since the last [`Queue::apply`]: ends of work, and all.
+    changes: (usize, usize),
     turn: usize,
 }
 
@@ -125,18 +126,13 @@ impl Queue {
     pub fn open(store: Arc<Store>) -> Result<Self> {
         let (mut shelves, mut folders) = (BTreeMap::new(), BTreeMap::new());
         for (key, payload) in store.page(b"f", b"f", usize::MAX)? {
-            let id = key
-                .get(1..)
-                .and_then(|id| id.try_into().ok())
-                .map(u32::from_be_bytes);
+            let id = key.get(1..).and_then(|id| id.try_into().ok()).map(u32::from_be_bytes);
             if let Some((id, (name, counts))) = id.zip(payload.as_deref().and_then(read_folder)) {
                 shelves.insert(FolderId(id), Shelf::new(counts));
                 folders.insert(FolderId(id), name);
             }
         }
-        let promised = store
-            .get(b"n")?
-            .and_then(|payload| Reader::new(&payload).number().ok());
+        let promised = store.get(b"n")?.and_then(|payload| Reader::new(&payload).number().ok());
         Ok(Self {
             store,
             index: Index::default(),
@@ -146,7 +142,7 @@ impl Queue {
             pending: BTreeMap::new(),
             next_job: promised.unwrap_or(1),
             promised_job: promised.unwrap_or(0),
-            changes: 0,
+            changes: (0, 0),
             turn: 0,
         })
     }
@@ -167,10 +163,7 @@ impl Queue {
     /// The folder's counts as a person may see them: backed up means on the disk.
     #[must_use]
     pub fn counts(&self, folder: FolderId) -> Counts {
-        self.shelves
-            .get(&folder)
-            .map(Shelf::durable_counts)
-            .unwrap_or_default()
+        self.shelves.get(&folder).map(Shelf::durable_counts).unwrap_or_default()
     }
 
     /// What is known of a file.
@@ -215,21 +208,10 @@ impl Queue {
         }
         let mut jobs = Vec::new();
         for (key, _) in self.store.page(&prefix, &from, 64)? {
-            let path = FilePath {
-                folder,
-                below: key[prefix.len()..].into(),
-            };
+            let path = FilePath { folder, below: key[prefix.len()..].into() };
             jobs.push(match self.job(&path)? {
                 Some(job) => job,
-                None => Job::new(
-                    0,
-                    path,
-                    Fingerprint {
-                        size: 0,
-                        mtime_ns: 0,
-                        ctime_ns: 0,
-                    },
-                ),
+                None => Job::new(0, path, Fingerprint { size: 0, mtime_ns: 0, ctime_ns: 0 }),
             });
         }
         Ok(jobs)
@@ -261,16 +243,7 @@ impl Queue {
             self.drop_job(path)?;
         }
         let copy = known.and_then(|entry| entry.copy);
-        self.set(
-            path,
-            Some(Entry {
-                below: path.below.clone(),
-                print,
-                standing,
-                copy,
-                gone: false,
-            }),
-        )?;
+        self.set(path, Some(Entry { below: path.below.clone(), print, standing, copy, gone: false }))?;
         if standing == Standing::Waiting {
             self.shelf(path.folder).push(&path.below);
         }
@@ -284,24 +257,12 @@ impl Queue {
     pub fn skip(&mut self, path: &FilePath, print: Fingerprint, skip: Skip) -> Result<()> {
         let known = self.index.get(&self.store, path)?;
         let standing = Standing::Skipped(skip);
-        if known
-            .as_ref()
-            .is_some_and(|e| e.print == print && e.standing == standing && !e.gone)
-        {
+        if known.as_ref().is_some_and(|e| e.print == print && e.standing == standing && !e.gone) {
             return Ok(());
         }
         self.drop_job(path)?;
         let copy = known.and_then(|entry| entry.copy);
-        self.set(
-            path,
-            Some(Entry {
-                below: path.below.clone(),
-                print,
-                standing,
-                copy,
-                gone: false,
-            }),
-        )
+        self.set(path, Some(Entry { below: path.below.clone(), print, standing, copy, gone: false }))
     }
 
     /// A file is no longer in its folder. Its copy stays known, and stays in the cloud.
@@ -316,10 +277,7 @@ impl Queue {
             return Ok(());
         }
         self.drop_job(path)?;
-        let kept = entry.copy.is_some().then_some(Entry {
-            gone: true,
-            ..entry
-        });
+        let kept = entry.copy.is_some().then_some(Entry { gone: true, ..entry });
         self.set(path, kept)
     }
 
@@ -328,12 +286,7 @@ impl Queue {
     /// # Errors
     /// The store fails.
     pub fn next_due(&mut self, now_ms: i64, allowed: impl Fn(FolderId) -> bool) -> Result<Next> {
-        let folders: Vec<_> = self
-            .shelves
-            .keys()
-            .copied()
-            .filter(|&folder| allowed(folder))
-            .collect();
+        let folders: Vec<_> = self.shelves.keys().copied().filter(|&folder| allowed(folder)).collect();
         let mut next = Next::Nothing;
         self.turn = self.turn.wrapping_add(1);
         for at in 0..folders.len() {
@@ -364,10 +317,7 @@ impl Queue {
                 return Ok(due.map_or(Next::Nothing, Next::At));
             };
             let page = self.index.page(&self.store, folder, after.as_deref())?;
-            for entry in page
-                .iter()
-                .filter(|entry| entry.standing == Standing::Waiting && !entry.gone)
-            {
+            for entry in page.iter().filter(|entry| entry.standing == Standing::Waiting && !entry.gone) {
                 self.shelf(folder).push(&entry.below);
             }
             self.shelf(folder).searched(&page);
@@ -395,10 +345,7 @@ impl Queue {
             return Ok(None);
         }
         self.claimed.insert(path, entry.print);
-        Ok(Some(Claim {
-            job,
-            copy: entry.copy,
-        }))
+        Ok(Some(Claim { job, copy: entry.copy }))
     }
 
     /// Keeps how far a claimed job is. With `slices` when they are new to this job.
@@ -417,6 +364,7 @@ impl Queue {
     pub fn close(&mut self, mut job: Job, outcome: Outcome) -> Result<()> {
         let path = job.path.clone();
         self.claimed.remove(&path);
+        self.changes.0 += 1;
         let Some(entry) = self.index.get(&self.store, &path)? else {
             return self.drop_job(&path);
         };
@@ -427,17 +375,10 @@ impl Queue {
             Outcome::Done(copy) => {
                 self.remove_job(&job);
                 let size = entry.print.size;
-                let done = Entry {
-                    standing: Standing::BackedUp,
-                    copy: Some(copy),
-                    ..entry
-                };
+                let done = Entry { standing: Standing::BackedUp, copy: Some(copy), ..entry };
                 self.set(&path, Some(done))?;
                 let fresh = &mut self.shelf(path.folder).fresh;
-                *fresh = Unconfirmed {
-                    files: fresh.files + 1,
-                    bytes: fresh.bytes + size,
-                };
+                *fresh = Unconfirmed { files: fresh.files + 1, bytes: fresh.bytes + size };
                 Ok(())
             }
             Outcome::Again { due_ms, why } => {
@@ -449,34 +390,15 @@ impl Queue {
             Outcome::Park { why } => {
                 (job.tries, job.due_ms, job.why) = (job.tries.saturating_add(1), 0, Some(why));
                 self.keep_job(&job);
-                self.set(
-                    &path,
-                    Some(Entry {
-                        standing: Standing::Failed,
-                        ..entry
-                    }),
-                )
+                self.set(&path, Some(Entry { standing: Standing::Failed, ..entry }))
             }
             Outcome::Skip(skip) => {
                 self.remove_job(&job);
-                self.set(
-                    &path,
-                    Some(Entry {
-                        standing: Standing::Skipped(skip),
-                        ..entry
-                    }),
-                )
+                self.set(&path, Some(Entry { standing: Standing::Skipped(skip), ..entry }))
             }
             Outcome::Changed(print) => {
                 self.remove_job(&job);
-                self.set(
-                    &path,
-                    Some(Entry {
-                        print,
-                        standing: Standing::Waiting,
-                        ..entry
-                    }),
-                )?;
+                self.set(&path, Some(Entry { print, standing: Standing::Waiting, ..entry }))?;
                 self.shelf(path.folder).push(&path.below);
                 Ok(())
             }
@@ -499,13 +421,7 @@ impl Queue {
         self.remove_job(job);
         let path = &job.path;
         if let Outcome::Done(copy) = outcome {
-            self.set(
-                path,
-                Some(Entry {
-                    copy: Some(copy),
-                    ..entry.clone()
-                }),
-            )?;
+            self.set(path, Some(Entry { copy: Some(copy), ..entry.clone() }))?;
         }
         if entry.standing == Standing::Waiting && !entry.gone {
             self.shelf(path.folder).push(&path.below);
@@ -523,10 +439,7 @@ impl Queue {
         loop {
             let jobs = match below {
                 Some(below) => {
-                    let path = FilePath {
-                        folder,
-                        below: below.into(),
-                    };
+                    let path = FilePath { folder, below: below.into() };
                     self.job(&path)?.into_iter().collect()
                 }
                 None => self.jobs(folder, after.as_deref())?,
@@ -545,13 +458,7 @@ impl Queue {
                 }
                 (job.due_ms, job.tries) = (0, 0);
                 self.keep_job(&job);
-                self.set(
-                    &path,
-                    Some(Entry {
-                        standing: Standing::Waiting,
-                        ..entry
-                    }),
-                )?;
+                self.set(&path, Some(Entry { standing: Standing::Waiting, ..entry }))?;
                 self.shelf(folder).push(&path.below);
                 count += 1;
             }
@@ -566,10 +473,16 @@ impl Queue {
         self.claimed.keys()
     }
 
-    /// How many changes wait for an [`Queue::apply`].
+    /// How many changes wait for an [`Queue::apply`]: ends of work, and all together.
     #[must_use]
-    pub fn changes(&self) -> usize {
+    pub fn changes(&self) -> (usize, usize) {
         self.changes
+    }
+
+    /// Whether there is anything to apply.
+    #[must_use]
+    pub fn has_changes(&self) -> bool {
+        self.changes.1 > 0
     }
 
     /// Writes what has changed as one batch. Durable after a flush of the store; then call
@@ -598,12 +511,8 @@ impl Queue {
             writer.number(self.promised_job);
             batch.push((b"n".to_vec(), Some(writer.finish())));
         }
-        self.changes = 0;
-        if batch.is_empty() {
-            Ok(())
-        } else {
-            self.store.apply(&batch)
-        }
+        self.changes = (0, 0);
+        if batch.is_empty() { Ok(()) } else { self.store.apply(&batch) }
     }
 
     /// Everything applied before the flush that just returned is on the disk.
@@ -616,9 +525,8 @@ impl Queue {
     fn set(&mut self, path: &FilePath, entry: Option<Entry>) -> Result<()> {
         let after = entry.clone();
         let before = self.index.set(&self.store, path, entry)?;
-        self.shelf(path.folder)
-            .recount(before.as_ref(), after.as_ref());
-        self.changes += 1;
+        self.shelf(path.folder).recount(before.as_ref(), after.as_ref());
+        self.changes.1 += 1;
         Ok(())
     }
 
@@ -658,7 +566,7 @@ impl Queue {
     }
 
     fn keep(&mut self, batch: Batch) {
-        self.changes += 1;
+        self.changes.1 += 1;
         self.pending.extend(batch);
     }
 

@@ -53,15 +53,8 @@ impl Shelf {
     /// A folder whose index says so many files wait.
     #[must_use]
     pub fn new(counts: Counts) -> Self {
-        let behind = (counts.waiting > 0).then_some(Pass {
-            after: None,
-            from_start: true,
-        });
-        Self {
-            counts,
-            behind,
-            ..Self::default()
-        }
+        let behind = (counts.waiting > 0).then_some(Pass { after: None, from_start: true });
+        Self { counts, behind, ..Self::default() }
     }
 
     /// The counts as a person may see them: done means on the disk.
@@ -84,11 +77,7 @@ impl Shelf {
         let count = |counts: &mut Counts, entry: &Entry, add: bool| {
             let step = |field: &mut u64, by: u64| {
                 // Damaged counts are put right by the next whole look; they never wrap.
-                *field = if add {
-                    field.saturating_add(by)
-                } else {
-                    field.saturating_sub(by)
-                };
+                *field = if add { field.saturating_add(by) } else { field.saturating_sub(by) };
             };
             step(&mut counts.bytes, entry.print.size);
             step(&mut counts.files, 1);
@@ -134,10 +123,7 @@ impl Shelf {
     pub fn hurry(&mut self) {
         self.due.clear();
         self.look_again_ms = None;
-        self.behind = Some(Pass {
-            after: None,
-            from_start: true,
-        });
+        self.behind = Some(Pass { after: None, from_start: true });
     }
 
     /// The next name to look at: overdue ones first.
@@ -164,12 +150,7 @@ impl Shelf {
         match page.last() {
             Some(last) => pass.after = Some(last.below.clone()),
             None if pass.from_start => self.behind = None,
-            None => {
-                *pass = Pass {
-                    after: None,
-                    from_start: true,
-                }
-            }
+            None => *pass = Pass { after: None, from_start: true },
         }
     }
 

@@ -156,10 +156,7 @@ impl Store {
         let found: Vec<_> = self.guarded(|| {
             self.db
                 .range(from..)
-                .take_while(|item| {
-                    item.as_ref()
-                        .map_or(true, |(key, _)| key.starts_with(prefix))
-                })
+                .take_while(|item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
                 .take(limit)
                 .collect()
         })?;
@@ -178,11 +175,7 @@ impl Store {
         for (key, payload) in batch {
             match payload {
                 Some(payload) => {
-                    debug_assert!(
-                        payload.len() <= MAX_VALUE,
-                        "{} bytes at {key:?}",
-                        payload.len()
-                    );
+                    debug_assert!(payload.len() <= MAX_VALUE, "{} bytes at {key:?}", payload.len());
                     changes.insert(&key[..], seal(key, payload));
                 }
                 None => changes.remove(&key[..]),
@@ -230,10 +223,7 @@ fn guarded<T>(folder: &Path, action: impl FnOnce() -> sled::Result<T>) -> Result
             .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
             .unwrap_or_else(|| "it panicked".into()),
     };
-    Err(Error::Damaged {
-        path: folder.into(),
-        why,
-    })
+    Err(Error::Damaged { path: folder.into(), why })
 }
 
 fn checksum(key: &[u8], payload: &[u8]) -> [u8; 4] {

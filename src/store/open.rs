@@ -64,19 +64,13 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
         },
         Err(error) => return Err(error),
     };
-    let mut store = Store {
-        folder: folder.into(),
-        db,
-    };
+    let mut store = Store { folder: folder.into(), db };
     let mut born = matches!(store.get(BIRTH), Ok(Some(_)));
     if known_before && !born && set_aside.is_none() {
         let why = "it had lost its content, as after a power cut before its first fsync";
         drop(store);
         set_aside = Some(put_aside(folder, why)?);
-        store = Store {
-            folder: folder.into(),
-            db: sled_open(folder)?,
-        };
+        store = Store { folder: folder.into(), db: sled_open(folder)? };
         born = false;
     }
     if !born {
@@ -85,10 +79,7 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
         let db = folder.join("db");
         durable::sync_folder_of(&db.join("db")).map_err(io_error("cannot sync", &db))?;
         durable::sync_folder_of(&db).map_err(io_error("cannot sync", folder))?;
-        replace(
-            &folder.join("epoch"),
-            format!("{EPOCH}{FORMAT}\n").as_bytes(),
-        )?;
+        replace(&folder.join("epoch"), format!("{EPOCH}{FORMAT}\n").as_bytes())?;
     }
     replace(&folder.join("running"), b"")?;
     let opened = match set_aside {
@@ -119,17 +110,11 @@ fn check_epoch(folder: &Path) -> Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(io_error("cannot read", &path)(error)),
     };
-    let found = text
-        .trim()
-        .strip_prefix(EPOCH.trim_end())
-        .unwrap_or("")
-        .trim();
+    let found = text.trim().strip_prefix(EPOCH.trim_end()).unwrap_or("").trim();
     match found.parse::<u32>() {
-        Ok(format) if format > FORMAT => Err(Error::Newer {
-            path: folder.into(),
-            found: found.into(),
-            known: FORMAT,
-        }),
+        Ok(format) if format > FORMAT => {
+            Err(Error::Newer { path: folder.into(), found: found.into(), known: FORMAT })
+        }
         // An epoch file cut short or overwritten still says that there was content.
         _ => Ok(true),
     }
@@ -165,17 +150,13 @@ fn sled_open(folder: &Path) -> Result<sled::Db> {
 
 /// sled hides the kind of the error and keeps its words only.
 fn is_lock_held(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
-        || error.to_string().contains("could not acquire lock")
+    error.kind() == io::ErrorKind::WouldBlock || error.to_string().contains("could not acquire lock")
 }
 
 /// A half-written snapshot keeps sled from opening; the log holds everything it would have said.
 fn remove_half_snapshots(db: &Path) {
     for path in snapshots(db) {
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "generating")
-        {
+        if path.extension().is_some_and(|extension| extension == "generating") {
             tracing::warn!("removing a half-written snapshot, {}", path.display());
             let _ = fs::remove_file(&path);
         }
@@ -186,15 +167,9 @@ fn snapshots(db: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(db) else {
         return Vec::new();
     };
-    let is_snapshot = |path: &PathBuf| {
-        path.file_name()
-            .is_some_and(|name| name.to_string_lossy().starts_with("snap."))
-    };
-    entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(is_snapshot)
-        .collect()
+    let is_snapshot =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("snap."));
+    entries.flatten().map(|entry| entry.path()).filter(is_snapshot).collect()
 }
 
 /// A damaged snapshot over a good log: tries the log alone, on a copy, and keeps the copy if it opens.
@@ -205,11 +180,9 @@ fn mend_snapshot(folder: &Path) -> Option<sled::Db> {
     }
     let _ = fs::remove_dir_all(&trial);
     let mended = copy_without_snapshots(&db, &trial).is_ok()
-        && guarded(folder, || {
-            sled::Config::new().path(&trial).flush_every_ms(None).open()
-        })
-        .and_then(|trial| guarded(folder, || trial.contains_key(BIRTH)))
-        .unwrap_or(false);
+        && guarded(folder, || sled::Config::new().path(&trial).flush_every_ms(None).open())
+            .and_then(|trial| guarded(folder, || trial.contains_key(BIRTH)))
+            .unwrap_or(false);
     if !mended {
         let _ = fs::remove_dir_all(&trial);
         return None;

@@ -1,31 +1,12 @@
 //! What only shows when all folders are seen together.
 
-use super::read::{FoundFolder, did_you_mean};
+use super::read::FoundFolder;
 use super::source::Mistakes;
 use super::template::Above;
 
-/// Accounts exist, labels and paths are unique, and no two folders meet in the cloud.
-pub(super) fn folders(
-    all: &[FoundFolder<'_>],
-    accounts: &[&str],
-    device: &str,
-    mistakes: &Mistakes<'_>,
-) {
+/// Labels and paths are unique, and no two folders meet in the cloud.
+pub(super) fn folders(all: &[FoundFolder<'_>], device: &str, mistakes: &Mistakes<'_>) {
     for (number, this) in all.iter().enumerate() {
-        let account = this.folder.account.as_str();
-        if !accounts.contains(&account) {
-            let near = did_you_mean(account, accounts);
-            let mend = if near.is_empty() {
-                format!("; write [account.{account}] and what belongs to it")
-            } else {
-                near
-            };
-            // A line that is not TOML may have been the account's.
-            if !mistakes.has_broken_lines() {
-                this.section
-                    .note("account", format!("there is no account {account:?}{mend}"));
-            }
-        }
         for before in all.iter().take(number) {
             pair(before, this, device, mistakes);
         }

@@ -62,7 +62,8 @@ impl<'t> Reader<'t> {
             .table(&top, table, "device", "[device]")
             .and_then(|section| self.device(&section));
         let accounts = self.accounts(table);
-        let folders = self.folders(table);
+        let known = self.account_names(table);
+        let folders = self.folders(table, &known);
         let upload = match self.table(&top, table, "upload", "[upload]") {
             Some(section) => upload(&section),
             None => Upload::default(),
@@ -74,8 +75,7 @@ impl<'t> Reader<'t> {
         let host = device
             .as_ref()
             .map_or(&self.place.host, |device| &device.name);
-        let known: Vec<&str> = self.account_names(table);
-        checks::folders(&folders, &known, host, self.mistakes);
+        checks::folders(&folders, host, self.mistakes);
         Config {
             file: self.place.file.clone(),
             device,
@@ -265,7 +265,7 @@ impl<'t> Reader<'t> {
         section.text(key, example, |text| Ok(Secret::new(text)))
     }
 
-    fn folders(&self, root: &'t DeTable<'t>) -> Vec<FoundFolder<'t>> {
+    fn folders(&self, root: &'t DeTable<'t>, known: &[&str]) -> Vec<FoundFolder<'t>> {
         let Some(value) = root.get("folder") else {
             return Vec::new();
         };
@@ -288,7 +288,7 @@ impl<'t> Reader<'t> {
                 continue;
             };
             let section = Section::new("[[folder]]", "folder", item.span(), table, self.mistakes);
-            if let Some(folder) = folder(&section) {
+            if let Some(folder) = folder(&section, known, self.mistakes) {
                 all.push(FoundFolder { folder, section });
             }
         }
@@ -296,7 +296,7 @@ impl<'t> Reader<'t> {
     }
 }
 
-fn folder(section: &Section<'_>) -> Option<Folder> {
+fn folder(section: &Section<'_>, known: &[&str], mistakes: &Mistakes<'_>) -> Option<Folder> {
     let path = section.text("path", "\"/volume1/photo\"", values::absolute);
     if !section.has("path") {
         section.note_missing("path", "path = \"/volume1/photo\"");
@@ -304,6 +304,9 @@ fn folder(section: &Section<'_>) -> Option<Folder> {
     let account = section.text("account", "\"home\"", |text| Ok(text.to_owned()));
     if !section.has("account") {
         section.note_missing("account", "account = \"home\"");
+    }
+    if let Some(account) = &account {
+        check_account(section, account, known, mistakes);
     }
     let media = section.list("media", "[\"photo\", \"video\"]", values::media);
     if media.as_ref().is_some_and(Vec::is_empty) {
@@ -421,7 +424,19 @@ fn agent(section: &Section<'_>) -> Agent {
     }
 }
 
-/// `nearest`, for values.
+/// ` (did you mean "x"?)`, or nothing.
 pub(super) fn did_you_mean(word: &str, known: &[&str]) -> String {
-    nearest(word, known).map_or_else(String::new, |near| format!(", did you mean {near:?}?"))
+    nearest(word, known).map_or_else(String::new, |near| format!(" (did you mean {near:?}?)"))
+}
+
+/// Notes when a folder's account is not there; a line that is not TOML may have been the account's.
+fn check_account(section: &Section<'_>, account: &str, known: &[&str], mistakes: &Mistakes<'_>) {
+    if known.contains(&account) || mistakes.has_broken_lines() {
+        return;
+    }
+    let near = did_you_mean(account, known);
+    section.note(
+        "account",
+        format!("there is no account {account:?}{near}; write [account.{account}] and what belongs to it"),
+    );
 }

@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(log("info,xpand=debug"), Ok("info,xpand=debug"));
         assert_eq!(
             log("inof").unwrap_err(),
-            "\"inof\" is not known here, did you mean \"info\"?"
+            "\"inof\" is not known here (did you mean \"info\"?)"
         );
     }
 }

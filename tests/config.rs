@@ -223,7 +223,7 @@ c.toml:22:12: folder.exclude: "[a" is not a pattern: unclosed character class; m
 c.toml:23:20: folder.default_excludes: true or false is needed, not a text; write default_excludes = true
 c.toml:24:12: folder.min_size: "5" has no unit (B, KiB, MiB, GiB, TiB); write min_size = "1B"
 c.toml:27:8: folder.path: its last part cannot serve as a label; write label = "photo"
-c.toml:28:11: folder.account: there is no account "hom" (did you mean "home"?); write [account.hom] and what belongs to it
+c.toml:28:11: folder.account: there is no account "hom"; write account = "home"
 c.toml:29:9: folder.media: nothing would be backed up; write media = ["photo", "video"]
 c.toml:30:12: folder.min_size: min_size 2GiB is more than max_size 1GiB; write a smaller min_size or a larger max_size
 c.toml:34:12: upload.parallel: 33 is not between 1 and 32; write parallel = 4

@@ -434,9 +434,10 @@ fn check_account(section: &Section<'_>, account: &str, known: &[&str], mistakes:
     if known.contains(&account) || mistakes.has_broken_lines() {
         return;
     }
-    let near = did_you_mean(account, known);
-    section.note(
-        "account",
-        format!("there is no account {account:?}{near}; write [account.{account}] and what belongs to it"),
-    );
+    let wrong = format!("there is no account {account:?}");
+    let mend = match nearest(account, known) {
+        Some(near) => format!("write account = {near:?}"),
+        None => format!("write [account.{account}] and what belongs to it"),
+    };
+    section.note("account", format!("{wrong}; {mend}"));
 }

@@ -5,6 +5,7 @@ pub mod clock;
 pub mod cloud;
 pub mod config;
 pub mod content;
+pub mod control;
 pub mod durable;
 pub mod status;
 pub mod store;

@@ -1,0 +1,13 @@
+//! The pipeline, from a photo on the disk to a photo in the cloud.
+
+pub mod body;
+pub mod disk;
+pub mod filter;
+pub mod hash;
+mod junk;
+mod md5;
+pub mod media;
+pub mod names;
+pub mod settle;
+pub mod template;
+pub mod walk;

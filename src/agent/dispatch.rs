@@ -31,7 +31,12 @@ pub async fn run(hub: Arc<Hub>) {
                 wait = wait.min(until_then(until, now_ms));
                 wait = wait.min(fill(&hub, &mut uploads, room, now_ms));
             }
-            Open::No(_, until) => wait = wait.min(until_then(until, now_ms)),
+            Open::No(_, until) => {
+                if !uploads.is_empty() {
+                    hub.stop_uploads();
+                }
+                wait = wait.min(until_then(until, now_ms));
+            }
         }
         tokio::select! {
             Some(ended) = uploads.join_next() => take(&hub, ended),
@@ -84,7 +89,7 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
     let work = Work { size: claim.job.print.size, progress: Arc::clone(&progress) };
     lock(&hub.active).insert(path, work);
     hub.changed();
-    let stop = hub.stop.child_token();
+    let stop = lock(&hub.uploads).clone();
     uploads.spawn(async move { uploader.upload(&source, claim, &progress, &stop).await });
 }
 

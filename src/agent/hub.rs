@@ -61,6 +61,8 @@ pub struct Hub {
     pub looks: mpsc::UnboundedSender<Look>,
     /// Cancelled when this life ends.
     pub stop: CancellationToken,
+    /// Cancelled, and replaced, when the uploads in flight are to stop.
+    pub uploads: Mutex<CancellationToken>,
     /// The device, for the status.
     pub device: Mutex<status::Device>,
 }
@@ -160,6 +162,7 @@ impl Hub {
                 Err(words) => return Some(Err(words)),
             }
         }
+        let stop = CancellationToken::new();
         let settle = u64::try_from(config.agent.settle.as_millis()).unwrap_or(u64::MAX);
         Some(Ok(Self {
             core,
@@ -169,7 +172,8 @@ impl Hub {
             settler: Mutex::new(Settler::new(settle)),
             work: Notify::new(),
             looks,
-            stop: CancellationToken::new(),
+            uploads: Mutex::new(stop.child_token()),
+            stop,
             device: Mutex::default(),
             config,
         }))
@@ -178,6 +182,12 @@ impl Hub {
     /// The status may have changed.
     pub fn changed(&self) {
         self.core.changes.send_replace(());
+    }
+
+    /// Stops the uploads in flight; each keeps what the cloud has confirmed.
+    pub fn stop_uploads(&self) {
+        let fresh = self.stop.child_token();
+        std::mem::replace(&mut *lock(&self.uploads), fresh).cancel();
     }
 
     /// The folder with this id.

@@ -129,8 +129,6 @@ impl Scan<'_> {
                     } else if error.kind() == io::ErrorKind::NotFound && *below == *start {
                         continue;
                     } else if report.trouble.len() < NAMED {
-                        let path = Path::new(std::ffi::OsStr::new(""));
-                        let _ = path;
                         report.trouble.push(format!("{}: {error}", below.escape_ascii()));
                     }
                     unread.push(below);
@@ -163,6 +161,10 @@ impl Scan<'_> {
         }
         let all = report.files + gone_files;
         if start.is_empty() && all >= FEW && gone_files * 2 > all {
+            report.suspicious = Some((gone_files, all));
+            return Some(report);
+        }
+        if !gone.is_empty() && is_bare(self.root) {
             report.suspicious = Some((gone_files, all));
             return Some(report);
         }
@@ -231,6 +233,11 @@ fn missing(error: &io::Error) -> Missing {
         io::ErrorKind::PermissionDenied => Missing::Denied,
         _ => Missing::Error(error.to_string()),
     }
+}
+
+/// Nothing is left in the folder: more likely an empty mount point than a library that was deleted.
+fn is_bare(root: &Path) -> bool {
+    std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// Whether `below` is `at` or lies in it.

@@ -11,10 +11,11 @@
 //! What a crash costs: before `begin`, one read of the file; in `Sending`, the slices in flight; after
 //! `finish`, one look-up.
 
+use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -22,19 +23,20 @@ use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::body::{self, Throttle};
+use super::body::{Throttle, slice_body};
 use super::entry::{Copy, Skip};
-use super::hash::{self, HashError};
+use super::hash::{self, BUFFER_BYTES, HashError};
 use super::job::{Bitmap, Digests, Job, Session, Stage};
 use super::keeper::Keeper;
 use super::lookup::{self, Lookup};
 use super::progress::{Meters, Progress};
 use super::queue::{Claim, Outcome};
 use super::verdict::{Call, Pause, Verdict, back_off, spread, verdict};
-use super::{exif, names, walk};
+use super::template::{Date, Template};
+use super::{disk, exif, media};
 use crate::clock::Clock;
 use crate::cloud::{Begin, Drive, Error, Slice, Stored, Upload, User};
-use crate::content::{ExifInfo, Media, OnConflict};
+use crate::content::{Media, OnConflict};
 use crate::status;
 
 /// Tries of one call before the file waits.
@@ -72,7 +74,13 @@ pub struct Source {
     /// The folder.
     pub root: PathBuf,
     /// Where its files go.
-    pub remote: names::Template,
+    pub template: Template,
+    /// The account's `app`.
+    pub app: String,
+    /// The device's name.
+    pub device: String,
+    /// The folder's label.
+    pub label: String,
     /// For different content of the same name.
     pub on_conflict: OnConflict,
 }
@@ -171,21 +179,28 @@ impl Uploader {
             return Err(Stop::Outcome(Outcome::Released));
         };
         progress.enter(status::Stage::Hashing, 0);
-        let request = hash::Request {
-            root: source.root.clone(),
-            below: job.path.below.clone(),
-            print: job.print,
-            slice_size: self.user.slice_size,
-        };
-        let counter = Arc::clone(&progress.done);
-        let cancelled = Arc::clone(cancelled);
-        let hashed = tokio::task::spawn_blocking(move || hash::hash(&request, &counter, &cancelled)).await;
-        match hashed {
+        let (root, path, print) = (source.root.clone(), job.path.clone(), job.print);
+        let slice_size = self.user.slice_size;
+        let (counter, cancelled) = (Arc::clone(&progress.done), Arc::clone(cancelled));
+        let hashed = tokio::task::spawn_blocking(move || {
+            let file = match disk::open_one(&root, &path.below) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HashError::Gone),
+                Err(error) => return Err(error.into()),
+            };
+            let mut buffer = vec![0; BUFFER_BYTES];
+            let hashes = hash::hash(&file, &print, slice_size, &mut buffer, &counter, &cancelled)?;
+            let name = path.below.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+            let media = media::decide(name, hashes.sniffed);
+            let (content, head, slices) = (hashes.content, hashes.head, hashes.slices);
+            Ok(Digests { content, head, slice_size, slices, media })
+        });
+        match hashed.await {
             Ok(Ok(digests)) => {
                 job.stage = Stage::Hashed(digests.clone());
                 Ok(digests)
             }
-            Ok(Err(HashError::Changed(print))) => Err(Stop::Outcome(Outcome::Changed(print))),
+            Ok(Err(HashError::Changed { now })) => Err(Stop::Outcome(Outcome::Changed(now))),
             Ok(Err(HashError::Gone)) => Err(Stop::Outcome(Outcome::Gone)),
             Ok(Err(HashError::Cancelled)) => Err(Stop::Outcome(Outcome::Released)),
             Ok(Err(HashError::Io(error))) => Err(self.later(job, &format!("cannot read the file: {error}"))),
@@ -195,15 +210,15 @@ impl Uploader {
 
     /// What the calls need to know of the file.
     async fn describe(&self, source: &Source, job: &Job, digests: &Digests) -> Step<Upload> {
-        let (root, below) = (source.root.clone(), job.path.below.clone());
-        let media = digests.media;
-        let read = tokio::task::spawn_blocking(move || exif::read(&root, &below, media)).await;
-        let picture: Option<ExifInfo> = match media {
-            Media::Photo => read.unwrap_or_default(),
+        let (root, below, media) = (source.root.clone(), job.path.below.clone(), digests.media);
+        let picture = tokio::task::spawn_blocking(move || match media {
+            Media::Photo => disk::open_one(&root, &below).ok().and_then(|file| exif::exif_info(&file)),
             Media::Video | Media::Other => None,
-        };
-        let taken = picture.as_ref().and_then(exif::taken);
-        let path = source.remote.path(&job.path.below, taken, job.print.mtime_secs());
+        });
+        let picture = picture.await.ok().flatten();
+        let date = picture.as_ref().and_then(exif::taken).or_else(|| date_of(job.print.mtime_secs()));
+        let path =
+            source.template.remote_path(&source.app, &source.device, &source.label, &job.path.below, date);
         Ok(Upload {
             path,
             size: job.print.size,
@@ -226,7 +241,7 @@ impl Uploader {
         let found = match &job.stage {
             // Everything was sent, and perhaps the file was made: our last answer is lost.
             Stage::Sending { upload, .. } if upload.have.is_full() => {
-                let looked = self.tried(Call::Begin, || lookup::look(drive, file)).await;
+                let looked = self.tried(Call::Begin, || Box::pin(lookup::look(drive, file))).await;
                 looked.map_err(|failure| self.stop(job, failure))?.filter(|entry| drive.is_same(entry, file))
             }
             _ => match &self.lookup {
@@ -297,8 +312,10 @@ impl Uploader {
         let wanted: Vec<usize> = (0..file.slices.len()).filter(|&number| !upload.have.get(number)).collect();
         let sent: u64 = (0..file.slices.len()).filter(|&number| upload.have.get(number)).map(length).sum();
         progress.enter(status::Stage::Sending, sent);
-        let local = match body::Source::open(&source.root, &job.path.below).await {
-            Ok(local) => local,
+        let (root, below) = (source.root.clone(), job.path.below.clone());
+        let opened = tokio::task::spawn_blocking(move || disk::open_one(&root, &below)).await;
+        let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok(local) => Arc::new(local),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Stop::Outcome(Outcome::Gone)),
             Err(error) => return Err(self.later(job, &format!("cannot read the file: {error}"))),
         };
@@ -343,21 +360,24 @@ impl Uploader {
         &self,
         file: &Upload,
         session: &str,
-        local: &body::Source,
+        local: &Arc<File>,
         number: usize,
         length: u64,
         progress: &Progress,
     ) -> (usize, Result<(), Failure>) {
         let offset = number as u64 * file.slice_size;
         let mut lies = 0;
+        let attempt = Attempt::new(progress, &self.meters);
         loop {
             let partseq = u32::try_from(number).unwrap_or(u32::MAX);
             let sent = self.tried(Call::Send, || {
-                let counter = body::Counter::new(&progress.done, &self.meters);
-                let body = local.slice(offset, length, Arc::clone(&self.throttle), counter);
+                attempt.begin();
+                let count = attempt.counter();
+                let body = slice_body(Arc::clone(local), offset, length, count, Arc::clone(&self.throttle));
                 self.drive.send(file, session, Slice { number: partseq, length, body })
             });
-            match sent.await {
+            let sent = sent.await;
+            match sent {
                 Ok(md5) if md5 == file.slices[number] => return (number, Ok(())),
                 Ok(_) if lies < TRIES => lies += 1,
                 Ok(_) => {
@@ -388,7 +408,7 @@ impl Uploader {
                 Verdict::Look => {}
                 _ => return Err(self.stop(job, failure)),
             }
-            let looked = self.tried(Call::Begin, || lookup::look(&*self.drive, file)).await;
+            let looked = self.tried(Call::Begin, || Box::pin(lookup::look(&*self.drive, file))).await;
             let entry = looked.map_err(|failure| self.stop(job, failure))?;
             if let Some(entry) = entry.filter(|e| e.size == file.size && self.drive.is_same(e, file)) {
                 return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
@@ -433,7 +453,7 @@ impl Uploader {
     /// Our own file is still the version this job is about.
     async fn check_file(&self, source: &Source, job: &Job) -> Step<()> {
         let (root, below) = (source.root.clone(), job.path.below.clone());
-        let print = tokio::task::spawn_blocking(move || walk::stat_one(&root, &below)).await;
+        let print = tokio::task::spawn_blocking(move || disk::stat_one(&root, &below)).await;
         match print {
             Ok(Ok(Some(print))) if print == job.print => Ok(()),
             Ok(Ok(Some(print))) => Err(Stop::Outcome(Outcome::Changed(print))),
@@ -519,6 +539,42 @@ fn chain(error: &Error) -> String {
         source = cause.source();
     }
     words
+}
+
+/// Counts the bytes of one slice as they go out, and takes them back when it has to go again.
+struct Attempt {
+    progress: Arc<AtomicU64>,
+    meters: Arc<Meters>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Attempt {
+    fn new(progress: &Progress, meters: &Arc<Meters>) -> Self {
+        let (progress, meters) = (Arc::clone(&progress.done), Arc::clone(meters));
+        Self { progress, meters, sent: Arc::default() }
+    }
+
+    fn begin(&self) {
+        let again = self.sent.swap(0, Ordering::Relaxed);
+        self.progress.fetch_sub(again, Ordering::Relaxed);
+    }
+
+    fn counter(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let (progress, meters) = (Arc::clone(&self.progress), Arc::clone(&self.meters));
+        let sent = Arc::clone(&self.sent);
+        move |bytes| {
+            sent.fetch_add(bytes, Ordering::Relaxed);
+            progress.fetch_add(bytes, Ordering::Relaxed);
+            meters.sent(bytes);
+        }
+    }
+}
+
+/// The day of a time in seconds since 1970, where the box is.
+fn date_of(secs: i64) -> Option<Date> {
+    let date = jiff::Timestamp::from_second(secs).ok()?.to_zoned(jiff::tz::TimeZone::system()).date();
+    let (month, day) = (u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?);
+    Some((u16::try_from(date.year()).ok()?, month, day))
 }
 
 fn copy_of(file: &Upload, stored: Stored) -> Copy {

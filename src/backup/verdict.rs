@@ -52,6 +52,8 @@ pub enum Pause {
     Login,
     /// A person has to look at the account.
     Blocked,
+    /// The membership is not what we thought: ask again, and cut the slices anew.
+    Membership,
 }
 
 /// The decision for each kind of failure.
@@ -72,6 +74,7 @@ pub fn verdict(error: &Error, call: Call) -> Verdict {
         (Kind::Full, _) => Verdict::Pause(Pause::Full),
         (Kind::Unauthorized, _) => Verdict::Pause(Pause::Login),
         (Kind::Blocked, _) => Verdict::Pause(Pause::Blocked),
+        (Kind::SliceSize, _) => Verdict::Pause(Pause::Membership),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{answer, wire};
 use crate::cloud::http::{self, Body, Http, Request};
-use crate::cloud::{Authority, BoxFuture, DeviceCode, Error, Grant, Kind, Poll, Result, Token};
+use crate::cloud::{Authority, BoxFuture, DeviceCode, Error, Grant, Poll, Result, Token};
 use crate::config;
 
 const ORIGIN: &str = "https://openapi.baidu.com";
@@ -23,7 +23,7 @@ impl OAuth {
     /// For a configured account. No call is made yet.
     ///
     /// # Errors
-    /// [`Kind::Local`]: the endpoint or the CA file cannot be used.
+    /// [`Kind::Local`](crate::cloud::Kind::Local): the endpoint or the CA file cannot be used.
     pub fn open(account: &config::Account) -> Result<Self> {
         Ok(Self {
             http: Http::new(super::options(account))?,
@@ -136,14 +136,4 @@ fn word(error: &Error) -> &str {
         Some(crate::cloud::Code::OAuth(word)) => word,
         _ => "",
     }
-}
-
-/// Whether a failed refresh is the cloud's clear word that this refresh token is no good, rather than a
-/// failure on the way.
-#[must_use]
-pub fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind,
-        Kind::Unauthorized | Kind::Refused | Kind::Blocked
-    )
 }

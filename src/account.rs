@@ -123,10 +123,7 @@ impl Accounts {
     /// The accounts whose tokens lie below `state_dir`.
     #[must_use]
     pub fn new(state_dir: &Path, clock: Clock) -> Self {
-        Self {
-            folder: state_dir.join("accounts"),
-            clock,
-        }
+        Self { folder: state_dir.join("accounts"), clock }
     }
 
     /// The source of tokens of an account: make one and share it. Reads nothing yet.
@@ -141,18 +138,9 @@ impl Accounts {
     ///
     /// # Errors
     /// The name cannot be used.
-    pub fn tokens_of(
-        &self,
-        name: &str,
-        authority: Arc<dyn cloud::Authority>,
-    ) -> Result<Arc<Tokens>, Error> {
+    pub fn tokens_of(&self, name: &str, authority: Arc<dyn cloud::Authority>) -> Result<Arc<Tokens>, Error> {
         let path = self.path(name)?;
-        Ok(Arc::new(Tokens::new(
-            name,
-            path,
-            authority,
-            self.clock.clone(),
-        )))
+        Ok(Arc::new(Tokens::new(name, path, authority, self.clock.clone())))
     }
 
     /// Begins a device-code login. What the user has to do is in [`Login::prompt`].
@@ -203,21 +191,10 @@ impl Accounts {
         };
         let mut names: Vec<String> = entries
             .flatten()
-            .filter_map(|entry| {
-                Some(
-                    entry
-                        .file_name()
-                        .to_str()?
-                        .strip_suffix(".json")?
-                        .to_owned(),
-                )
-            })
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
             .collect();
         names.sort_unstable();
-        Ok(names
-            .into_iter()
-            .map(|name| (name.clone(), self.state(&name)))
-            .collect())
+        Ok(names.into_iter().map(|name| (name.clone(), self.state(&name))).collect())
     }
 
     /// Whether the account can work, as far as its file tells.
@@ -226,26 +203,18 @@ impl Accounts {
         let path = match self.path(name) {
             Ok(path) => path,
             Err(error) => {
-                return State::Damaged {
-                    words: error.to_string(),
-                };
+                return State::Damaged { words: error.to_string() };
             }
         };
         match Stored::load(&path) {
             Ok(None) => State::LoggedOut,
             Ok(Some(stored)) => match stored.refused {
-                Some(refused) => State::Refused {
-                    at: refused.at,
-                    words: refused.words,
-                },
-                None => State::Ready {
-                    expires_at: stored.expires_at,
-                    renewable: stored.refresh_token.is_some(),
-                },
+                Some(refused) => State::Refused { at: refused.at, words: refused.words },
+                None => {
+                    State::Ready { expires_at: stored.expires_at, renewable: stored.refresh_token.is_some() }
+                }
             },
-            Err(error) => State::Damaged {
-                words: error.to_string(),
-            },
+            Err(error) => State::Damaged { words: error.to_string() },
         }
     }
 
@@ -253,9 +222,7 @@ impl Accounts {
     /// another process. One `stat`.
     #[must_use]
     pub fn stamp(&self, name: &str) -> Stamp {
-        self.path(name)
-            .map(|path| Stamp::of(&path))
-            .unwrap_or_default()
+        self.path(name).map(|path| Stamp::of(&path)).unwrap_or_default()
     }
 
     fn now(&self) -> Timestamp {
@@ -280,10 +247,7 @@ fn lock(path: &Path) -> Result<Lock, Error> {
 
 fn at(path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
     let path = path.to_owned();
-    move |source| Error::File {
-        path: path.clone(),
-        source,
-    }
+    move |source| Error::File { path: path.clone(), source }
 }
 
 #[cfg(test)]

@@ -65,10 +65,7 @@ impl Stored {
         Self {
             version: VERSION,
             access_token: grant.access.secret().to_owned(),
-            refresh_token: grant
-                .refresh
-                .as_ref()
-                .map(|token| token.secret().to_owned()),
+            refresh_token: grant.refresh.as_ref().map(|token| token.secret().to_owned()),
             expires_at: grant.expires_in.and_then(|life| now.checked_add(life).ok()),
             obtained_at: now,
             attempt: None,
@@ -102,10 +99,7 @@ impl Stored {
         let stored: Self = serde_json::from_slice(&bytes)
             .map_err(|error| invalid(format!("not a token file: {}", place(&error))))?;
         if stored.version != VERSION {
-            return Err(invalid(format!(
-                "made by another version ({})",
-                stored.version
-            )));
+            return Err(invalid(format!("made by another version ({})", stored.version)));
         }
         Ok(Some(stored))
     }
@@ -124,10 +118,7 @@ pub(super) fn make_folder_of(path: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return Ok(());
     }
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     durable::sync_folder_of(folder)
 }
 
@@ -149,28 +140,21 @@ pub(super) fn parse_import(json: &str, now: Timestamp) -> Result<Stored, String>
         refresh_token: Option<String>,
         expires_at: Option<String>,
     }
-    const SHAPE: &str = r#"expected {"access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z"}"#;
-    let import: Import =
-        serde_json::from_str(json).map_err(|error| format!("{}; {SHAPE}", place(&error)))?;
+    const SHAPE: &str =
+        r#"expected {"access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z"}"#;
+    let import: Import = serde_json::from_str(json).map_err(|error| format!("{}; {SHAPE}", place(&error)))?;
     let token = |text: String, key| {
         let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        fits.then_some(text)
-            .ok_or_else(|| format!("{key} is empty or has blanks in it; {SHAPE}"))
+        fits.then_some(text).ok_or_else(|| format!("{key} is empty or has blanks in it; {SHAPE}"))
     };
     let expires_at = match import.expires_at {
-        Some(text) => Some(
-            text.parse()
-                .map_err(|_| format!("expires_at is no time in RFC 3339; {SHAPE}"))?,
-        ),
+        Some(text) => Some(text.parse().map_err(|_| format!("expires_at is no time in RFC 3339; {SHAPE}"))?),
         None => None,
     };
     Ok(Stored {
         version: VERSION,
         access_token: token(import.access_token, "access_token")?,
-        refresh_token: import
-            .refresh_token
-            .map(|text| token(text, "refresh_token"))
-            .transpose()?,
+        refresh_token: import.refresh_token.map(|text| token(text, "refresh_token")).transpose()?,
         expires_at,
         obtained_at: now,
         attempt: None,

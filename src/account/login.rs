@@ -71,15 +71,7 @@ impl Login {
             interval: code.interval,
         };
         let (interval, end) = (code.interval, Instant::now() + code.expires_in);
-        Ok(Self {
-            authority,
-            path,
-            clock,
-            code,
-            prompt,
-            interval,
-            end,
-        })
+        Ok(Self { authority, path, clock, code, prompt, interval, end })
     }
 
     /// What the user has to be shown.
@@ -103,9 +95,7 @@ impl Login {
                     let _lock = lock(&path)?;
                     stored.save(&path).map_err(at(&path))
                 });
-                saved
-                    .await
-                    .map_err(|error| at(&self.path)(error.into()))??;
+                saved.await.map_err(|error| at(&self.path)(error.into()))??;
                 return Ok(Step::Approved);
             }
             Ok(Poll::Declined) => return Ok(Step::Declined),
@@ -114,16 +104,10 @@ impl Login {
             Ok(Poll::Pending) => {}
             Err(error) => match error.kind {
                 Kind::Offline | Kind::Broken => {}
-                Kind::Busy { after } => {
-                    self.interval = self.interval.max(after.unwrap_or_default())
-                }
+                Kind::Busy { after } => self.interval = self.interval.max(after.unwrap_or_default()),
                 _ => return Err(error.into()),
             },
         }
-        Ok(if Instant::now() < self.end {
-            Step::Waiting
-        } else {
-            Step::Expired
-        })
+        Ok(if Instant::now() < self.end { Step::Waiting } else { Step::Expired })
     }
 }

@@ -59,19 +59,12 @@ struct Failure {
 
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokens")
-            .field("name", &self.0.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Tokens").field("name", &self.0.name).finish_non_exhaustive()
     }
 }
 
 impl Tokens {
-    pub(super) fn new(
-        name: &str,
-        path: PathBuf,
-        authority: Arc<dyn Authority>,
-        clock: Clock,
-    ) -> Self {
+    pub(super) fn new(name: &str, path: PathBuf, authority: Arc<dyn Authority>, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             name: name.to_owned(),
             path,
@@ -95,12 +88,7 @@ impl TokenSource for Tokens {
             let stored = self.0.current()?;
             let access = stored.access();
             let now = file::timestamp(&self.0.clock);
-            let dead = self
-                .0
-                .memory()
-                .dead
-                .clone()
-                .filter(|(token, _)| *token == access);
+            let dead = self.0.memory().dead.clone().filter(|(token, _)| *token == access);
             if let Some((_, failure)) = dead {
                 // The cloud said no already: without a new pair there is nothing to ask it with.
                 return if self.0.is_paused() {
@@ -111,8 +99,7 @@ impl TokenSource for Tokens {
             }
             let ends = stored.expires_at.map(Timestamp::as_second);
             let life = |ends: i64| (ends - stored.obtained_at.as_second()).max(0);
-            let is_due =
-                ends.is_some_and(|ends| now.as_second() >= ends - (life(ends) / 10).min(EARLY));
+            let is_due = ends.is_some_and(|ends| now.as_second() >= ends - (life(ends) / 10).min(EARLY));
             if !is_due {
                 return Ok(access);
             }
@@ -155,9 +142,7 @@ impl Inner {
     }
 
     fn is_paused(&self) -> bool {
-        self.memory()
-            .pause
-            .is_some_and(|(until, _)| Instant::now() < until)
+        self.memory().pause.is_some_and(|(until, _)| Instant::now() < until)
     }
 
     fn failed(&self, failure: Failure) -> Error {
@@ -187,10 +172,7 @@ impl Inner {
     }
 
     fn unusable(&self, error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-        let words = format!(
-            "the tokens of account {} cannot be read or written",
-            self.name
-        );
+        let words = format!("the tokens of account {} cannot be read or written", self.name);
         Error::new(Kind::Local, "token", words).because(error)
     }
 
@@ -199,10 +181,8 @@ impl Inner {
         let _turn = self.turn.lock().await;
         let path = self.path.clone();
         let waiting = tokio::task::spawn_blocking(move || lock(&path));
-        let _lock = waiting
-            .await
-            .map_err(|error| self.unusable(error))?
-            .map_err(|error| self.unusable(error))?;
+        let _lock =
+            waiting.await.map_err(|error| self.unusable(error))?.map_err(|error| self.unusable(error))?;
         self.memory().cached = None;
         let mut stored = self.current()?;
         if stored.access() != stale {
@@ -221,15 +201,10 @@ impl Inner {
                 memory.pause = None;
             }
             Err(error) => {
-                let pause = memory
-                    .pause
-                    .map_or(FIRST_PAUSE, |(_, last)| (last * 2).min(SLOWEST));
+                let pause = memory.pause.map_or(FIRST_PAUSE, |(_, last)| (last * 2).min(SLOWEST));
                 memory.pause = Some((Instant::now() + pause, pause));
-                let failure = Failure {
-                    kind: error.kind,
-                    code: error.code.clone(),
-                    message: error.message.clone(),
-                };
+                let failure =
+                    Failure { kind: error.kind, code: error.code.clone(), message: error.message.clone() };
                 memory.dead = Some((stale, failure));
             }
         }
@@ -245,16 +220,13 @@ impl Inner {
         if self.too_many_renewals() {
             return Err(self.login_needed("the cloud refuses the tokens it has just given out"));
         }
-        let known_unsent =
-            self.memory().unsent.as_ref() == Some(&token) && stored.attempt.is_some();
+        let known_unsent = self.memory().unsent.as_ref() == Some(&token) && stored.attempt.is_some();
         if !known_unsent {
             self.allowed(stored, now)?;
             let tries = stored.attempt.map_or(0, |attempt| attempt.tries) + 1;
             stored.attempt = Some(Attempt { at: now, tries });
             // Also the rehearsal: where this cannot be written the new pair could not either.
-            stored
-                .save(&self.path)
-                .map_err(|error| self.unusable(error))?;
+            stored.save(&self.path).map_err(|error| self.unusable(error))?;
         }
         self.memory().unsent = None;
         tracing::debug!(account = self.name, "renewing the login");
@@ -264,9 +236,7 @@ impl Inner {
                 if let Some(attempt) = &mut stored.attempt {
                     attempt.tries += 1;
                 }
-                stored
-                    .save(&self.path)
-                    .map_err(|error| self.unusable(error))?;
+                stored.save(&self.path).map_err(|error| self.unusable(error))?;
                 self.authority.refresh(&token).await
             }
             answer => answer,
@@ -288,15 +258,11 @@ impl Inner {
             Err(error) if is_refusal(&error) => {
                 let words = error.message.clone();
                 stored.attempt = None;
-                stored.refused = Some(Refused {
-                    at: file::timestamp(&self.clock),
-                    words: words.clone(),
-                });
+                stored.refused = Some(Refused { at: file::timestamp(&self.clock), words: words.clone() });
                 if let Err(error) = stored.save(&self.path) {
                     tracing::warn!(account = self.name, %error, "the refusal could not be written down");
                 }
-                let mut needed =
-                    self.login_needed(&format!("the cloud does not renew the login: {words}"));
+                let mut needed = self.login_needed(&format!("the cloud does not renew the login: {words}"));
                 needed.code = error.code;
                 Err(needed)
             }
@@ -328,9 +294,7 @@ impl Inner {
             gone => gone,
         };
         if let Some(refused) = &stored.refused {
-            let attempted = stored
-                .attempt
-                .map_or(refused.at, |attempt| attempt.at.max(refused.at));
+            let attempted = stored.attempt.map_or(refused.at, |attempt| attempt.at.max(refused.at));
             if since(attempted) < HOUR {
                 let words = format!("the cloud does not renew the login: {}", refused.words);
                 return Err(self.login_needed(&words));
@@ -340,7 +304,8 @@ impl Inner {
             Some(attempt) if attempt.tries > 1 && since(attempt.at) < HOUR => {
                 let wait = u64::try_from(HOUR - since(attempt.at)).unwrap_or(0);
                 let after = Some(Duration::from_secs(wait));
-                let words = "what became of the last renewal of the login is not known; it is tried once an hour";
+                let words =
+                    "what became of the last renewal of the login is not known; it is tried once an hour";
                 Err(Error::new(Kind::Busy { after }, "token", words).unsent())
             }
             _ => Ok(()),
@@ -349,9 +314,7 @@ impl Inner {
 
     fn too_many_renewals(&self) -> bool {
         let mut memory = self.memory();
-        memory
-            .renewals
-            .retain(|at| at.elapsed() < Duration::from_secs(3600));
+        memory.renewals.retain(|at| at.elapsed() < Duration::from_secs(3600));
         memory.renewals.len() >= RENEWALS
     }
 }

@@ -65,18 +65,9 @@ pub trait Drive: Send + Sync + 'static {
     fn quota(&self) -> BoxFuture<'_, Result<Quota>>;
     /// Announces a file: already there, or a session and the slices to send. `resume` is the id of an
     /// earlier session of the same file and content.
-    fn begin<'a>(
-        &'a self,
-        file: &'a Upload,
-        resume: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Begin>>;
+    fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>>;
     /// Sends one slice and returns the MD5 the cloud computed of it.
-    fn send<'a>(
-        &'a self,
-        file: &'a Upload,
-        session: &'a str,
-        slice: Slice,
-    ) -> BoxFuture<'a, Result<Md5>>;
+    fn send<'a>(&'a self, file: &'a Upload, session: &'a str, slice: Slice) -> BoxFuture<'a, Result<Md5>>;
     /// Makes the file of its slices. The answer is the cloud's word for what now exists.
     fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Stored>>;
     /// One page of a remote folder, `after` being the page before's [`Page::next`].
@@ -277,8 +268,7 @@ pub struct Slice {
 }
 
 /// The bytes of a slice as they come from the file.
-pub type SliceBody =
-    Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync>>;
+pub type SliceBody = Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync>>;
 
 /// One page of a remote folder.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

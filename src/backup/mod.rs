@@ -28,6 +28,7 @@
 pub mod body;
 pub mod disk;
 pub mod entry;
+pub mod exif;
 pub mod filter;
 pub mod hash;
 pub mod index;

@@ -126,12 +126,7 @@ pub struct Answer {
 
 impl Answer {
     #[cfg(test)]
-    pub(super) fn for_test(
-        endpoint: &'static str,
-        status: u16,
-        body: &str,
-        secrets: &[&str],
-    ) -> Self {
+    pub(super) fn for_test(endpoint: &'static str, status: u16, body: &str, secrets: &[&str]) -> Self {
         Self {
             endpoint,
             status,
@@ -192,51 +187,29 @@ impl Http {
             }
             if let Some(file) = &options.ca_file {
                 let name = file.display();
-                let pem = std::fs::read(file).map_err(|error| {
-                    local(format!("ca_file {name} cannot be read")).because(error)
-                })?;
+                let pem = std::fs::read(file)
+                    .map_err(|error| local(format!("ca_file {name} cannot be read")).because(error))?;
                 let roots = Certificate::from_pem_bundle(&pem)
                     .map_err(|error| local(format!("ca_file {name} is no PEM")).because(error))?;
                 if roots.is_empty() {
                     return Err(local(format!("ca_file {name} has no certificate in it")));
                 }
-                builder = roots
-                    .into_iter()
-                    .fold(builder, ClientBuilder::add_root_certificate);
+                builder = roots.into_iter().fold(builder, ClientBuilder::add_root_certificate);
             }
-            builder
-                .build()
-                .map_err(|error| local("the TLS client cannot start".into()).because(error))
+            builder.build().map_err(|error| local("the TLS client cannot start".into()).because(error))
         };
         // A system store in which nothing is readable makes the builder fail; we bring our own roots.
         let client = build(true).or_else(|_| build(false))?;
-        Ok(Self {
-            client,
-            endpoint: options.endpoint,
-            domains: options.domains,
-            limits: options.limits,
-        })
+        Ok(Self { client, endpoint: options.endpoint, domains: options.domains, limits: options.limits })
     }
 
     /// The address of `path` at `origin` (`https://pan.baidu.com`), or at the endpoint that replaces it.
     ///
     /// # Errors
     /// [`Kind::Broken`]: `origin` is not one of the provider's.
-    pub fn address(
-        &self,
-        endpoint: &'static str,
-        origin: &str,
-        path: &str,
-        query: &str,
-    ) -> Result<Url> {
-        let strange = || {
-            Error::new(
-                Kind::Broken,
-                endpoint,
-                "the cloud names a server that is not its own",
-            )
-            .unsent()
-        };
+    pub fn address(&self, endpoint: &'static str, origin: &str, path: &str, query: &str) -> Result<Url> {
+        let strange =
+            || Error::new(Kind::Broken, endpoint, "the cloud names a server that is not its own").unsent();
         let mut url = match &self.endpoint {
             Some(own) => own.clone(),
             None => Url::parse(origin).map_err(|_| strange())?,
@@ -244,11 +217,7 @@ impl Http {
         let path = format!("{}{path}", url.path().trim_end_matches('/'));
         url.set_path(&path);
         url.set_query((!query.is_empty()).then_some(query));
-        if self.allows(&url) {
-            Ok(url)
-        } else {
-            Err(strange())
-        }
+        if self.allows(&url) { Ok(url) } else { Err(strange()) }
     }
 
     /// Whether a request with a token may go to `url`.
@@ -259,8 +228,7 @@ impl Http {
         }
         let in_domain = |host: &str| {
             self.domains.iter().any(|domain| {
-                host.strip_suffix(domain)
-                    .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+                host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
             })
         };
         url.scheme() == "https"
@@ -288,17 +256,9 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request, begun: Instant) -> Result<Answer> {
-        let Request {
-            endpoint,
-            url,
-            body,
-            limit,
-            secrets,
-        } = request;
+        let Request { endpoint, url, body, limit, secrets } = request;
         if !self.allows(&url) {
-            return Err(
-                Error::new(Kind::Broken, endpoint, "the address is not the cloud's").unsent(),
-            );
+            return Err(Error::new(Kind::Broken, endpoint, "the address is not the cloud's").unsent());
         }
         let failed = Arc::new(Mutex::new(None));
         let meter = Meter::new(self.limits);
@@ -309,18 +269,12 @@ impl Http {
                 .request(Method::POST, url)
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form),
-            Body::File {
-                field,
-                length,
-                body,
-            } => {
+            Body::File { field, length, body } => {
                 let body = meter.watch(body, length, Arc::clone(&failed));
                 // The name must be there and ASCII (field notes 3.4); it means nothing.
-                let part = reqwest::multipart::Part::stream_with_length(
-                    reqwest::Body::wrap_stream(body),
-                    length,
-                )
-                .file_name("slice");
+                let part =
+                    reqwest::multipart::Part::stream_with_length(reqwest::Body::wrap_stream(body), length)
+                        .file_name("slice");
                 let form = reqwest::multipart::Form::new().part(field, part);
                 self.client.request(Method::POST, url).multipart(form)
             }
@@ -342,13 +296,8 @@ impl Http {
             }
         };
         let status = response.status().as_u16();
-        let too_large = || {
-            Error::new(
-                Kind::Broken,
-                endpoint,
-                format!("the answer is larger than {limit} bytes"),
-            )
-        };
+        let too_large =
+            || Error::new(Kind::Broken, endpoint, format!("the answer is larger than {limit} bytes"));
         let mut body = BytesMut::new();
         loop {
             let piece = tokio::time::timeout(self.limits.answer, response.chunk()).await;
@@ -364,13 +313,7 @@ impl Http {
             }
         }
         let body = body.freeze();
-        Ok(Answer {
-            endpoint,
-            status,
-            body,
-            took: begun.elapsed(),
-            secrets,
-        })
+        Ok(Answer { endpoint, status, body, took: begun.elapsed(), secrets })
     }
 }
 
@@ -392,36 +335,19 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 fn stalled(endpoint: &'static str, limit: Duration) -> Error {
-    Error::new(
-        Kind::Offline,
-        endpoint,
-        format!("nothing moved for {} seconds", limit.as_secs()),
-    )
+    Error::new(Kind::Offline, endpoint, format!("nothing moved for {} seconds", limit.as_secs()))
 }
 
 /// What reqwest says when there is no answer, without the address.
 fn transport(endpoint: &'static str, error: reqwest::Error) -> Error {
     let error = error.without_url();
     if error.is_connect() {
-        let words = if error.is_timeout() {
-            "no connection in time"
-        } else {
-            "no connection"
-        };
-        Error::new(Kind::Offline, endpoint, words)
-            .because(error)
-            .unsent()
+        let words = if error.is_timeout() { "no connection in time" } else { "no connection" };
+        Error::new(Kind::Offline, endpoint, words).because(error).unsent()
     } else if error.is_builder() {
-        Error::new(Kind::Local, endpoint, "the request cannot be made")
-            .because(error)
-            .unsent()
+        Error::new(Kind::Local, endpoint, "the request cannot be made").because(error).unsent()
     } else {
-        Error::new(
-            Kind::Offline,
-            endpoint,
-            "the connection broke before the answer",
-        )
-        .because(error)
+        Error::new(Kind::Offline, endpoint, "the connection broke before the answer").because(error)
     }
 }
 

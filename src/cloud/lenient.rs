@@ -212,11 +212,7 @@ mod tests {
     #[test]
     fn numbers_and_words_are_read_whichever_way_they_come() {
         for (json, number, word) in [
-            (
-                r#"{"number":7,"word":18446744073709551615}"#,
-                Some(7),
-                Some("18446744073709551615"),
-            ),
+            (r#"{"number":7,"word":18446744073709551615}"#, Some(7), Some("18446744073709551615")),
             (r#"{"number":" 7","word":"x"}"#, Some(7), Some("x")),
             (r#"{"number":7.0,"word":null}"#, Some(7), None),
             (r#"{"number":-7,"word":[1,{"a":[]}]}"#, None, None),
@@ -224,11 +220,7 @@ mod tests {
             (r#"{"other":1}"#, None, None),
         ] {
             let answer: Answer = serde_json::from_str(json).unwrap();
-            assert_eq!(
-                (answer.number, answer.word.as_deref()),
-                (number, word),
-                "{json}"
-            );
+            assert_eq!((answer.number, answer.word.as_deref()), (number, word), "{json}");
         }
     }
 

@@ -60,13 +60,7 @@ impl Meter {
         failed: Arc<Mutex<Option<io::Error>>>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
         self.enter(Phase::Sending);
-        Watched {
-            body,
-            left: length,
-            piece: Bytes::new(),
-            failed,
-            meter: self.clone(),
-        }
+        Watched { body, left: length, piece: Bytes::new(), failed, meter: self.clone() }
     }
 
     /// Returns when nothing moved for too long: the limit that was passed.
@@ -79,11 +73,7 @@ impl Meter {
                 Phase::Sending | Phase::Reading => self.limits.body,
                 Phase::Sent => self.limits.after_body,
             };
-            let until = if phase == Phase::Reading {
-                Instant::now()
-            } else {
-                since
-            } + limit;
+            let until = if phase == Phase::Reading { Instant::now() } else { since } + limit;
             if until <= Instant::now() {
                 return limit;
             }
@@ -139,8 +129,7 @@ impl Stream for Watched {
         let length = self.piece.len().min(PIECE);
         let piece = self.piece.split_to(length);
         let last = self.left == 0 && self.piece.is_empty();
-        self.meter
-            .enter(if last { Phase::Sent } else { Phase::Sending });
+        self.meter.enter(if last { Phase::Sent } else { Phase::Sending });
         Poll::Ready(Some(Ok(piece)))
     }
 }
@@ -152,11 +141,7 @@ mod tests {
     use futures_util::StreamExt;
 
     fn limits() -> Limits {
-        Limits {
-            body: Duration::from_secs(10),
-            after_body: Duration::from_secs(100),
-            ..Limits::default()
-        }
+        Limits { body: Duration::from_secs(10), after_body: Duration::from_secs(100), ..Limits::default() }
     }
 
     fn body(items: Vec<io::Result<Bytes>>) -> SliceBody {
@@ -200,15 +185,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_of_another_length_than_announced_is_our_own_failure() {
-        for (pieces, kind) in [
-            (vec!["abc"], io::ErrorKind::UnexpectedEof),
-            (vec!["abc", "def"], io::ErrorKind::Other),
-        ] {
+        for (pieces, kind) in
+            [(vec!["abc"], io::ErrorKind::UnexpectedEof), (vec!["abc", "def"], io::ErrorKind::Other)]
+        {
             let failed = Arc::new(Mutex::new(None));
-            let pieces = pieces
-                .into_iter()
-                .map(|piece| Ok(Bytes::from(piece)))
-                .collect();
+            let pieces = pieces.into_iter().map(|piece| Ok(Bytes::from(piece))).collect();
             let watched = Meter::new(limits()).watch(body(pieces), 5, Arc::clone(&failed));
             let got: Vec<_> = watched.collect::<Vec<_>>().await;
             assert!(got.iter().any(Result::is_err));

@@ -74,40 +74,23 @@ impl Envelope {
 /// # Errors
 /// The failure the answer tells of, or [`Kind::Broken`] when it makes no sense.
 pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
-    let Answer {
-        endpoint, status, ..
-    } = *answer;
+    let Answer { endpoint, status, .. } = *answer;
     let read = serde_json::from_slice::<Envelope>(&answer.body);
     let took_ms = u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX);
     let mut envelope = match read {
         Ok(envelope) => envelope,
         Err(error) => {
-            tracing::debug!(
-                endpoint,
-                status,
-                took_ms,
-                bytes = answer.body.len(),
-                "answer is not JSON"
-            );
+            tracing::debug!(endpoint, status, took_ms, bytes = answer.body.len(), "answer is not JSON");
             let (kind, words) = codes::by_status(status);
             let code = Code::Http(status);
-            return Err(Error::new(kind, endpoint, words)
-                .with_code(code)
-                .because(error));
+            return Err(Error::new(kind, endpoint, words).with_code(code).because(error));
         }
     };
     let code = envelope.code();
     let request_id = std::mem::take(&mut envelope.request_id).text();
     let request_id = request_id.map(|id| answer.clean(&id));
     let shown = code.as_ref().map(|code| answer.clean(&code.to_string()));
-    tracing::debug!(
-        endpoint,
-        status,
-        code = shown,
-        request_id,
-        took_ms,
-        "answered"
-    );
+    tracing::debug!(endpoint, status, code = shown, request_id, took_ms, "answered");
     if let Some(code) = code {
         let text = answer.clean(&envelope.text());
         let (kind, mut words) = codes::meaning(endpoint, &code, &text, status);
@@ -154,22 +137,12 @@ mod tests {
                 r#"{"error_code":31066,"error_msg":"x","request_id":99999999999999999999999}"#,
                 "error_code 31066",
             ),
-            (
-                r#"{"error":"expired_token","error_description":"x"}"#,
-                "expired_token",
-            ),
+            (r#"{"error":"expired_token","error_description":"x"}"#, "expired_token"),
             (r#"{"error_no":-9,"error_msg":"x"}"#, "error_no -9"),
-            (
-                r#"{"errno":-9,"err_msg":"x","show_msg":"y","newno":""}"#,
-                "errno -9",
-            ),
+            (r#"{"errno":-9,"err_msg":"x","show_msg":"y","newno":""}"#, "errno -9"),
         ] {
             for status in [200, 400, 500] {
-                assert_eq!(
-                    failure(status, body).code.unwrap().to_string(),
-                    code,
-                    "{body}"
-                );
+                assert_eq!(failure(status, body).code.unwrap().to_string(), code, "{body}");
             }
         }
     }
@@ -182,10 +155,7 @@ mod tests {
             r#" {"anything":[1,{"a":null}]} "#,
         ] {
             let answer = Answer::for_test("bind", 200, body, &[]);
-            assert!(
-                read::<super::super::wire::Nothing>(&answer).is_ok(),
-                "{body}"
-            );
+            assert!(read::<super::super::wire::Nothing>(&answer).is_ok(), "{body}");
         }
     }
 
@@ -218,10 +188,7 @@ mod tests {
             taken.to_string(),
             "bind: this device is bound to 北极***g狼 already: remove it there first (errno 42103)"
         );
-        let echo = failure(
-            200,
-            "{\"errno\":5555,\"errmsg\":\"bad token SECRET\\u001b[2J\"}",
-        );
+        let echo = failure(200, "{\"errno\":5555,\"errmsg\":\"bad token SECRET\\u001b[2J\"}");
         assert_eq!(echo.to_string(), "bind: bad token …[2J (errno 5555)");
         let echo = failure(400, r#"{"error":"bad SECRET"}"#);
         assert!(!format!("{echo:?} {echo}").contains("SECRET"));

@@ -68,14 +68,8 @@ mod tests {
     #[test]
     fn the_field_notes_vectors_decode() {
         for (listed, md5) in [
-            (
-                "bf2266522sea484085c54035f21ac9a5",
-                "a54185afbe0123357bb1044a84e60552",
-            ),
-            (
-                "8e23f7635tb64136eddb0719602bc477",
-                "d41d8cd98f00b204e9800998ecf8427e",
-            ),
+            ("bf2266522sea484085c54035f21ac9a5", "a54185afbe0123357bb1044a84e60552"),
+            ("8e23f7635tb64136eddb0719602bc477", "d41d8cd98f00b204e9800998ecf8427e"),
         ] {
             assert_eq!(decode(listed).unwrap().to_string(), md5);
         }
@@ -85,12 +79,7 @@ mod tests {
     fn a_plain_one_is_itself_and_junk_is_nothing() {
         let plain = "b8b5bd53e23dd40b5c4a650e272f2e19";
         assert_eq!(decode(plain).unwrap().to_string(), plain);
-        for junk in [
-            "",
-            "b8b5bd53ew3dd40b5c4a650e272f2e19",
-            "b8b5bd53eg3dd40b5c4a650e272f2e1g",
-            "bé",
-        ] {
+        for junk in ["", "b8b5bd53ew3dd40b5c4a650e272f2e19", "b8b5bd53eg3dd40b5c4a650e272f2e1g", "bé"] {
             assert_eq!(decode(junk), None, "{junk}");
         }
     }

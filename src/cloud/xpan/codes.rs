@@ -34,23 +34,13 @@ struct Row {
 
 const BUSY: Kind = Kind::Busy { after: None };
 const fn wait(seconds: u64) -> Kind {
-    Kind::Busy {
-        after: Some(Duration::from_secs(seconds)),
-    }
+    Kind::Busy { after: Some(Duration::from_secs(seconds)) }
 }
 const fn row(number: i64, kind: Kind, words: &'static str) -> Row {
     rows(number, number, kind, words)
 }
 const fn rows(from: i64, to: i64, kind: Kind, words: &'static str) -> Row {
-    Row {
-        from,
-        to,
-        key: Key::Any,
-        at: &[],
-        text: "",
-        kind,
-        words,
-    }
+    Row { from, to, key: Key::Any, at: &[], text: "", kind, words }
 }
 impl Row {
     const fn key(mut self, key: Key) -> Self {
@@ -249,10 +239,7 @@ pub fn meaning(endpoint: &str, code: &Code, server_text: &str, http: u16) -> (Ki
 pub fn by_status(status: u16) -> (Kind, String) {
     let (kind, words) = match status {
         200..=299 => (Kind::Broken, "the answer makes no sense"),
-        300..=399 => (
-            Kind::Broken,
-            "the cloud sent us elsewhere, which it never should",
-        ),
+        300..=399 => (Kind::Broken, "the cloud sent us elsewhere, which it never should"),
         401 => (Unauthorized, "the login was not accepted"),
         403 => (Refused, "refused without a reason"),
         408 => (BUSY, "the request came too slowly for the cloud"),
@@ -289,36 +276,24 @@ fn consequence(kind: Kind) -> String {
 /// What `number` means, one line a meaning: what `xpand explain --code N` prints.
 #[must_use]
 pub fn explain(number: i64) -> Vec<String> {
-    let known = TABLE
-        .iter()
-        .filter(|row| (row.from..=row.to).contains(&number))
-        .map(|row| {
-            let key = match row.key {
-                Key::Any => "",
-                Key::Errno => " (as errno)",
-            };
-            let at = if row.at.is_empty() {
-                String::new()
-            } else {
-                format!(" at {}", row.at.join(", "))
-            };
-            let text = if row.text.is_empty() {
-                String::new()
-            } else {
-                format!(" when the cloud says {:?}", row.text)
-            };
-            format!(
-                "{number}{key}{at}{text}: {}; {}",
-                row.words,
-                consequence(row.kind)
-            )
-        });
+    let known = TABLE.iter().filter(|row| (row.from..=row.to).contains(&number)).map(|row| {
+        let key = match row.key {
+            Key::Any => "",
+            Key::Errno => " (as errno)",
+        };
+        let at = if row.at.is_empty() { String::new() } else { format!(" at {}", row.at.join(", ")) };
+        let text =
+            if row.text.is_empty() { String::new() } else { format!(" when the cloud says {:?}", row.text) };
+        format!("{number}{key}{at}{text}: {}; {}", row.words, consequence(row.kind))
+    });
     let mut lines: Vec<String> = known.collect();
     if number == 0 {
         lines.push("0: done".into());
     }
     if lines.is_empty() {
-        lines.push(format!("{number}: not in the documents; the cloud's own words are shown, and it is not tried again"));
+        lines.push(format!(
+            "{number}: not in the documents; the cloud's own words are shown, and it is not tried again"
+        ));
     }
     lines
 }
@@ -334,36 +309,23 @@ mod tests {
     #[test]
     fn every_number_of_the_field_notes_is_in_the_table() {
         let errno = [
-            -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12, -19, -62, -30, -31, -32, -33, -70,
-            1, 2, 3, 4, 18, 5, 6, 10, 11, 12, 17, 19, 20, 100, 110, 111, 105, 112, 113, 114, 115,
-            116, 117, 120, 130, 132, 133, 255, 404, 2126, 2131, 9013, 9019, 9100, 9200, 9300, 9400,
-            9500, 20011, 20012, 20013, 36016, 42000, 42001, 42100, 42101, 42102, 42103, 42211,
-            42212, 42213, 42214, 42905, 42999,
+            -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12, -19, -62, -30, -31, -32, -33, -70, 1, 2, 3, 4,
+            18, 5, 6, 10, 11, 12, 17, 19, 20, 100, 110, 111, 105, 112, 113, 114, 115, 116, 117, 120, 130,
+            132, 133, 255, 404, 2126, 2131, 9013, 9019, 9100, 9200, 9300, 9400, 9500, 20011, 20012, 20013,
+            36016, 42000, 42001, 42100, 42101, 42102, 42103, 42211, 42212, 42213, 42214, 42905, 42999,
         ];
         let pcs = [
-            31001, 31002, 31003, 31021, 31022, 31023, 31024, 31034, 31041, 31042, 31043, 31044,
-            31045, 31046, 31061, 31062, 31063, 31064, 31065, 31066, -31066, 31067, 31068, 31069,
-            31070, 31071, 31072, 31073, 31079, 31081, 31112, 31190, 31200, 31208, 31211, 31212,
-            31218, 31219, 31220, 31233, 31299, 31326, 31352, 31353, 31355, 31360, 31362, 31363,
-            31364, 31365, 31390, 31626,
+            31001, 31002, 31003, 31021, 31022, 31023, 31024, 31034, 31041, 31042, 31043, 31044, 31045, 31046,
+            31061, 31062, 31063, 31064, 31065, 31066, -31066, 31067, 31068, 31069, 31070, 31071, 31072,
+            31073, 31079, 31081, 31112, 31190, 31200, 31208, 31211, 31212, 31218, 31219, 31220, 31233, 31299,
+            31326, 31352, 31353, 31355, 31360, 31362, 31363, 31364, 31365, 31390, 31626,
         ];
         for number in errno.into_iter().chain(pcs) {
-            assert!(
-                TABLE
-                    .iter()
-                    .any(|row| (row.from..=row.to).contains(&number)),
-                "{number}"
-            );
-            assert!(
-                !explain(number)[0].contains("not in the documents"),
-                "{number}"
-            );
+            assert!(TABLE.iter().any(|row| (row.from..=row.to).contains(&number)), "{number}");
+            assert!(!explain(number)[0].contains("not in the documents"), "{number}");
         }
         for unknown in [42202, 50002, 31297] {
-            assert!(
-                explain(unknown)[0].contains("not in the documents"),
-                "{unknown}"
-            );
+            assert!(explain(unknown)[0].contains("not in the documents"), "{unknown}");
         }
     }
 
@@ -373,26 +335,9 @@ mod tests {
         assert_eq!(kind("filemanager", Code::Errno(111), ""), busy);
         assert_eq!(kind("filemanager", Code::ErrorCode(111), ""), Unauthorized);
         assert_eq!(kind("list", Code::Errno(111), ""), Unauthorized);
-        assert_eq!(
-            kind(
-                "superfile2",
-                Code::ErrorCode(31299),
-                "Expried Time Not Match"
-            ),
-            Expired
-        );
-        assert_eq!(
-            kind(
-                "superfile2",
-                Code::ErrorCode(31299),
-                "upload window expired"
-            ),
-            Expired
-        );
-        assert_eq!(
-            kind("superfile2", Code::ErrorCode(31299), "Invalid param"),
-            Refused
-        );
+        assert_eq!(kind("superfile2", Code::ErrorCode(31299), "Expried Time Not Match"), Expired);
+        assert_eq!(kind("superfile2", Code::ErrorCode(31299), "upload window expired"), Expired);
+        assert_eq!(kind("superfile2", Code::ErrorCode(31299), "Invalid param"), Refused);
         assert_eq!(kind("share verify", Code::Errno(-9), ""), Refused);
         assert_eq!(kind("list", Code::Errno(-9), ""), Missing);
         assert_eq!(explain(111).len(), 2);
@@ -401,28 +346,16 @@ mod tests {
     #[test]
     fn an_unknown_number_keeps_the_clouds_words_and_is_tried_again_only_after_a_500() {
         let code = Code::Errno(77_777);
-        assert_eq!(
-            meaning("list", &code, "odd", 200),
-            (Refused, "odd".to_owned())
-        );
+        assert_eq!(meaning("list", &code, "odd", 200), (Refused, "odd".to_owned()));
         assert_eq!(meaning("list", &code, "odd", 503).0, BUSY);
-        assert_eq!(
-            meaning("list", &code, "", 200).1,
-            "the cloud gives no reason"
-        );
+        assert_eq!(meaning("list", &code, "", 200).1, "the cloud gives no reason");
     }
 
     #[test]
     fn oauth_words_say_who_has_to_act() {
         let oauth = |word: &str, text| kind("token", Code::OAuth(word.into()), text);
-        assert_eq!(
-            oauth("expired_token", "refresh token has been used"),
-            Unauthorized
-        );
-        assert_eq!(
-            oauth("invalid_request", "invalid refresh token, lifetime changed"),
-            Unauthorized
-        );
+        assert_eq!(oauth("expired_token", "refresh token has been used"), Unauthorized);
+        assert_eq!(oauth("invalid_request", "invalid refresh token, lifetime changed"), Unauthorized);
         assert_eq!(oauth("invalid_client", "unknown client id"), Blocked);
         assert_eq!(oauth("Trigger security policy", ""), wait(3600));
         assert_eq!(oauth("error", "Please try again later"), wait(3600));

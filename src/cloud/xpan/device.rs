@@ -10,18 +10,8 @@ use crate::cloud::{BoxFuture, DeviceChanges, DeviceEntry, Devices, Result};
 const PATH: &str = "/rest/2.0/xpan/device";
 
 impl Xpan {
-    async fn on_device<T: DeserializeOwned>(
-        &self,
-        method: &'static str,
-        device: &str,
-    ) -> Result<T> {
-        self.get(
-            method,
-            PATH,
-            &[("method", method), ("device_id", device)],
-            super::SMALL,
-        )
-        .await
+    async fn on_device<T: DeserializeOwned>(&self, method: &'static str, device: &str) -> Result<T> {
+        self.get(method, PATH, &[("method", method), ("device_id", device)], super::SMALL).await
     }
 }
 
@@ -29,11 +19,7 @@ impl Devices for Xpan {
     /// 设备注册. No access token: registering comes before any login.
     fn register<'a>(&'a self, kind: &'a str, address: &'a str) -> BoxFuture<'a, Result<String>> {
         Box::pin(async move {
-            let query = [
-                ("method", "register"),
-                ("device_type", kind),
-                ("device_addr", address),
-            ];
+            let query = [("method", "register"), ("device_type", kind), ("device_addr", address)];
             let answer: wire::Registered = self.get_without_token("register", PATH, &query).await?;
             let id = answer.device_id.filter(|id| !id.is_empty());
             id.ok_or_else(|| answer::broken("register", "the answer has no device_id"))
@@ -63,10 +49,7 @@ impl Devices for Xpan {
             match checked.status {
                 Some(0) => Ok(false),
                 Some(1) => Ok(true),
-                _ => Err(answer::broken(
-                    "checkbind",
-                    "the answer does not say whether the device is bound",
-                )),
+                _ => Err(answer::broken("checkbind", "the answer does not say whether the device is bound")),
             }
         })
     }
@@ -74,12 +57,10 @@ impl Devices for Xpan {
     /// 设备列表diff: a form with one field `param`, a JSON text; an empty cursor is the beginning.
     fn diff<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<DeviceChanges>> {
         Box::pin(async move {
-            let param =
-                serde_json::json!({ "cursor": cursor, "category_list": [1, 2, 3] }).to_string();
+            let param = serde_json::json!({ "cursor": cursor, "category_list": [1, 2, 3] }).to_string();
             let form = [("param", param.as_str())];
-            let answer: wire::Devices = self
-                .post("diff", PATH, &[("method", "diff")], &form, super::LARGE)
-                .await?;
+            let answer: wire::Devices =
+                self.post("diff", PATH, &[("method", "diff")], &form, super::LARGE).await?;
             Ok(DeviceChanges {
                 cursor: answer.cursor.unwrap_or_default(),
                 more: answer.has_more == Some(1),

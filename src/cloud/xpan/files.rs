@@ -30,19 +30,13 @@ fn membership(vip_type: u8) -> (u64, u64) {
 impl Xpan {
     pub(super) async fn uinfo(&self) -> Result<User> {
         let query = [("method", "uinfo")];
-        let info: wire::UserInfo = self
-            .get("uinfo", "/rest/2.0/xpan/nas", &query, super::SMALL)
-            .await?;
+        let info: wire::UserInfo = self.get("uinfo", "/rest/2.0/xpan/nas", &query, super::SMALL).await?;
         let vip_type = info.vip_type.unwrap_or(0);
         let (slice_size, max_file_size) = membership(vip_type);
         let named = |name: Option<String>| name.filter(|name| !name.is_empty());
         Ok(User {
-            id: info
-                .uk
-                .ok_or_else(|| answer::broken("uinfo", "the answer has no user id"))?,
-            name: named(info.netdisk_name)
-                .or(named(info.baidu_name))
-                .unwrap_or_default(),
+            id: info.uk.ok_or_else(|| answer::broken("uinfo", "the answer has no user id"))?,
+            name: named(info.netdisk_name).or(named(info.baidu_name)).unwrap_or_default(),
             vip_type,
             slice_size,
             max_file_size,
@@ -68,19 +62,10 @@ impl Xpan {
             ("start", &start.to_string()),
             ("limit", &PAGE.to_string()),
         ];
-        let answer: wire::Listing = self
-            .get("list", "/rest/2.0/xpan/file", &query, super::LARGE)
-            .await?;
+        let answer: wire::Listing = self.get("list", "/rest/2.0/xpan/file", &query, super::LARGE).await?;
         let count = answer.list.len() as u64;
-        let entries: Result<Vec<Entry>> = answer
-            .list
-            .into_iter()
-            .map(|file| entry("list", file))
-            .collect();
-        Ok(Page {
-            entries: entries?,
-            next: (count >= PAGE).then_some(start + count),
-        })
+        let entries: Result<Vec<Entry>> = answer.list.into_iter().map(|file| entry("list", file)).collect();
+        Ok(Page { entries: entries?, next: (count >= PAGE).then_some(start + count) })
     }
 }
 

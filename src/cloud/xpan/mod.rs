@@ -22,8 +22,8 @@ use serde::de::DeserializeOwned;
 
 use super::http::{self, Body, Http, Limits, Options, Request};
 use super::{
-    Begin, BoxFuture, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored,
-    Token, TokenSource, Upload, User,
+    Begin, BoxFuture, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Token,
+    TokenSource, Upload, User,
 };
 use crate::config;
 use crate::content::Md5;
@@ -46,9 +46,7 @@ pub struct Xpan {
 
 impl std::fmt::Debug for Xpan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Xpan")
-            .field("http", &self.http)
-            .finish_non_exhaustive()
+        f.debug_struct("Xpan").field("http", &self.http).finish_non_exhaustive()
     }
 }
 
@@ -86,10 +84,7 @@ impl Xpan {
     {
         let token = self.tokens.token().await?;
         match call(token.clone()).await {
-            Err(Error {
-                kind: Kind::Unauthorized,
-                ..
-            }) => {
+            Err(Error { kind: Kind::Unauthorized, .. }) => {
                 let renewed = self.tokens.renew(&token).await?;
                 call(renewed).await
             }
@@ -110,18 +105,10 @@ impl Xpan {
             let mut pairs = query.to_vec();
             // 通用参数: the token is always in the address, never in the form.
             pairs.push(("access_token", token.secret()));
-            let url = self
-                .http
-                .address(endpoint, origin, path, &http::encode(&pairs))?;
+            let url = self.http.address(endpoint, origin, path, &http::encode(&pairs))?;
             let body = form.map_or(Body::None, |form| Body::Form(http::encode(form)));
             let secrets = vec![token.secret().to_owned()];
-            let request = Request {
-                endpoint,
-                url,
-                body,
-                limit,
-                secrets,
-            };
+            let request = Request { endpoint, url, body, limit, secrets };
             answer::read(&self.http.call(request).await?)
         })
         .await
@@ -145,8 +132,7 @@ impl Xpan {
         query: &[(&str, &str)],
         limit: usize,
     ) -> Result<T> {
-        self.call(endpoint, (origin, path), query, None, limit)
-            .await
+        self.call(endpoint, (origin, path), query, None, limit).await
     }
 
     async fn get_without_token<T: DeserializeOwned>(
@@ -155,16 +141,8 @@ impl Xpan {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T> {
-        let url = self
-            .http
-            .address(endpoint, PAN, path, &http::encode(query))?;
-        let request = Request {
-            endpoint,
-            url,
-            body: Body::None,
-            limit: SMALL,
-            secrets: Vec::new(),
-        };
+        let url = self.http.address(endpoint, PAN, path, &http::encode(query))?;
+        let request = Request { endpoint, url, body: Body::None, limit: SMALL, secrets: Vec::new() };
         answer::read(&self.http.call(request).await?)
     }
 
@@ -176,8 +154,7 @@ impl Xpan {
         form: &[(&str, &str)],
         limit: usize,
     ) -> Result<T> {
-        self.call(endpoint, (PAN, path), query, Some(form), limit)
-            .await
+        self.call(endpoint, (PAN, path), query, Some(form), limit).await
     }
 }
 
@@ -190,20 +167,11 @@ impl Drive for Xpan {
         Box::pin(self.space())
     }
 
-    fn begin<'a>(
-        &'a self,
-        file: &'a Upload,
-        resume: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Begin>> {
+    fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
         Box::pin(self.precreate(file, resume))
     }
 
-    fn send<'a>(
-        &'a self,
-        file: &'a Upload,
-        session: &'a str,
-        slice: Slice,
-    ) -> BoxFuture<'a, Result<Md5>> {
+    fn send<'a>(&'a self, file: &'a Upload, session: &'a str, slice: Slice) -> BoxFuture<'a, Result<Md5>> {
         Box::pin(self.superfile2(file, session, slice))
     }
 
@@ -224,8 +192,7 @@ impl Drive for Xpan {
         let Some(md5) = entry.md5.as_deref().and_then(cloud_md5::decode) else {
             return false;
         };
-        md5 == file.content_md5
-            || (file.slices.len() > 1 && md5 == cloud_md5::of_slices(&file.slices))
+        md5 == file.content_md5 || (file.slices.len() > 1 && md5 == cloud_md5::of_slices(&file.slices))
     }
 
     fn devices(&self) -> Option<&dyn Devices> {

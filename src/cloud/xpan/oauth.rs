@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{answer, wire};
 use crate::cloud::http::{self, Body, Http, Request};
-use crate::cloud::{Authority, BoxFuture, DeviceCode, Error, Grant, Kind, Poll, Result, Token};
+use crate::cloud::{Authority, BoxFuture, DeviceCode, Error, Grant, Poll, Result, Token};
 use crate::config;
 
 const ORIGIN: &str = "https://openapi.baidu.com";
@@ -23,7 +23,7 @@ impl OAuth {
     /// For a configured account. No call is made yet.
     ///
     /// # Errors
-    /// [`Kind::Local`]: the endpoint or the CA file cannot be used.
+    /// [`Kind::Local`](crate::cloud::Kind::Local): the endpoint or the CA file cannot be used.
     pub fn open(account: &config::Account) -> Result<Self> {
         Ok(Self {
             http: Http::new(super::options(account))?,
@@ -39,16 +39,8 @@ impl OAuth {
         query: &[(&str, &str)],
         secrets: Vec<String>,
     ) -> Result<T> {
-        let url = self
-            .http
-            .address(endpoint, ORIGIN, path, &http::encode(query))?;
-        let request = Request {
-            endpoint,
-            url,
-            body: Body::None,
-            limit: super::SMALL,
-            secrets,
-        };
+        let url = self.http.address(endpoint, ORIGIN, path, &http::encode(query))?;
+        let request = Request { endpoint, url, body: Body::None, limit: super::SMALL, secrets };
         answer::read(&self.http.call(request).await?)
     }
 
@@ -70,10 +62,7 @@ fn grant(answer: wire::TokenAnswer) -> Result<Grant> {
     let access = access.ok_or_else(|| answer::broken("token", "the answer has no access token"))?;
     Ok(Grant {
         access: Token::new(access),
-        refresh: answer
-            .refresh_token
-            .filter(|token| !token.is_empty())
-            .map(Token::new),
+        refresh: answer.refresh_token.filter(|token| !token.is_empty()).map(Token::new),
         expires_in: answer.expires_in.map(Duration::from_secs),
     })
 }
@@ -87,8 +76,7 @@ impl Authority for OAuth {
                 ("scope", "basic,netdisk"),
             ];
             let path = "/oauth/2.0/device/code";
-            let answer: wire::DeviceCodeAnswer =
-                self.get("device/code", path, &query, Vec::new()).await?;
+            let answer: wire::DeviceCodeAnswer = self.get("device/code", path, &query, Vec::new()).await?;
             let missing = |what| answer::broken("device/code", format!("the answer has no {what}"));
             // The old documents' figures, where the answer has none (field notes 1.1).
             let expires = answer.expires_in.unwrap_or(1800).clamp(1, 86_400);
@@ -96,9 +84,7 @@ impl Authority for OAuth {
             Ok(DeviceCode {
                 secret: Token::new(answer.device_code.ok_or_else(|| missing("device_code"))?),
                 user_code: answer.user_code.ok_or_else(|| missing("user_code"))?,
-                verification_url: answer
-                    .verification_url
-                    .ok_or_else(|| missing("verification_url"))?,
+                verification_url: answer.verification_url.ok_or_else(|| missing("verification_url"))?,
                 qrcode_url: answer.qrcode_url.unwrap_or_default(),
                 expires_in: Duration::from_secs(expires),
                 interval: Duration::from_secs(interval),
@@ -123,11 +109,7 @@ impl Authority for OAuth {
     }
 
     fn refresh<'a>(&'a self, refresh: &'a Token) -> BoxFuture<'a, Result<Grant>> {
-        Box::pin(async move {
-            self.token("refresh_token", "refresh_token", refresh)
-                .await
-                .and_then(grant)
-        })
+        Box::pin(async move { self.token("refresh_token", "refresh_token", refresh).await.and_then(grant) })
     }
 }
 
@@ -136,14 +118,4 @@ fn word(error: &Error) -> &str {
         Some(crate::cloud::Code::OAuth(word)) => word,
         _ => "",
     }
-}
-
-/// Whether a failed refresh is the cloud's clear word that this refresh token is no good, rather than a
-/// failure on the way.
-#[must_use]
-pub fn is_refusal(error: &Error) -> bool {
-    matches!(
-        error.kind,
-        Kind::Unauthorized | Kind::Refused | Kind::Blocked
-    )
 }

@@ -107,8 +107,7 @@ impl Xpan {
             }));
         }
         let session = answer.uploadid.filter(|id| !id.is_empty());
-        let session =
-            session.ok_or_else(|| answer::broken("precreate", "the answer has no uploadid"))?;
+        let session = session.ok_or_else(|| answer::broken("precreate", "the answer has no uploadid"))?;
         let count = u32::try_from(file.slices.len()).unwrap_or(u32::MAX);
         let mut missing = match answer.block_list {
             // 响应示例: an empty list is [0]. One that is not there at all is every slice.
@@ -144,14 +143,7 @@ impl Xpan {
         if let Some(session) = resume {
             form.push(("uploadid", session));
         }
-        self.post(
-            "precreate",
-            FILE,
-            &[("method", "precreate")],
-            &form,
-            super::SMALL,
-        )
-        .await
+        self.post("precreate", FILE, &[("method", "precreate")], &form, super::SMALL).await
     }
 
     /// 创建文件
@@ -170,9 +162,8 @@ impl Xpan {
         if let Some(exif) = &exif {
             form.push(("exif_info", exif));
         }
-        let answer: wire::File = self
-            .post("create", FILE, &[("method", "create")], &form, super::SMALL)
-            .await?;
+        let answer: wire::File =
+            self.post("create", FILE, &[("method", "create")], &form, super::SMALL).await?;
         let missing = |what| answer::broken("create", format!("the answer has no {what}"));
         self.hosts.forget(session);
         Ok(Stored {
@@ -183,12 +174,7 @@ impl Xpan {
     }
 
     /// 分片上传, to the host that locateupload names.
-    pub(super) async fn superfile2(
-        &self,
-        file: &Upload,
-        session: &str,
-        slice: Slice,
-    ) -> Result<Md5> {
+    pub(super) async fn superfile2(&self, file: &Upload, session: &str, slice: Slice) -> Result<Md5> {
         let host = self.hosts.of(session);
         let origin = host.get_or_try_init(|| self.locate(file, session)).await?;
         let token = self.tokens.token().await?;
@@ -199,10 +185,7 @@ impl Xpan {
             }
             Err(error) => {
                 // A tired or unreachable host: the next slice asks for another (field notes 3.4).
-                if matches!(
-                    error.kind,
-                    Kind::Busy { .. } | Kind::Offline | Kind::Broken | Kind::Expired
-                ) {
+                if matches!(error.kind, Kind::Busy { .. } | Kind::Offline | Kind::Broken | Kind::Expired) {
                     self.hosts.forget(session);
                 }
                 Err(error)
@@ -230,14 +213,8 @@ impl Xpan {
         ]);
         let request = Request {
             endpoint,
-            url: self
-                .http
-                .address(endpoint, origin, "/rest/2.0/pcs/superfile2", &query)?,
-            body: Body::File {
-                field: "file",
-                length: slice.length,
-                body: slice.body,
-            },
+            url: self.http.address(endpoint, origin, "/rest/2.0/pcs/superfile2", &query)?,
+            body: Body::File { field: "file", length: slice.length, body: slice.body },
             limit: super::SMALL,
             secrets: vec![token.secret().to_owned()],
         };
@@ -257,9 +234,8 @@ impl Xpan {
             ("upload_version", "2.0"),
         ];
         let path = "/rest/2.0/pcs/file";
-        let located: Result<wire::Located> = self
-            .get_at("locateupload", DEFAULT_HOST, path, &query, super::SMALL)
-            .await;
+        let located: Result<wire::Located> =
+            self.get_at("locateupload", DEFAULT_HOST, path, &query, super::SMALL).await;
         let located = match located {
             Err(error) if error.kind == Kind::Unauthorized || error.kind == Kind::Offline => {
                 return Err(error);
@@ -272,48 +248,30 @@ impl Xpan {
         };
         let servers = located.servers.into_iter().chain(located.bak_servers);
         let named = servers.filter_map(|server| server.server);
-        let bare = located
-            .host
-            .filter(|host| !host.is_empty())
-            .map(|host| format!("https://{host}"));
-        let mut fitting = named
-            .chain(bare)
-            .filter_map(|server| self.upload_origin(&server));
+        let bare = located.host.filter(|host| !host.is_empty()).map(|host| format!("https://{host}"));
+        let mut fitting = named.chain(bare).filter_map(|server| self.upload_origin(&server));
         Ok(fitting.next().unwrap_or_else(|| DEFAULT_HOST.to_owned()))
     }
 
     /// The origin of a named server, if our token may go there (field notes 3.3, security note).
     fn upload_origin(&self, server: &str) -> Option<String> {
         let url = Url::parse(server).ok()?;
-        self.http
-            .allows(&url)
-            .then(|| url.origin().ascii_serialization())
+        self.http.allows(&url).then(|| url.origin().ascii_serialization())
     }
 
     /// A slice's bytes are gone when the token turns out to be refused, so it cannot be sent again here:
     /// the token is renewed and the slice is to be sent anew. Only once: if the renewed token is refused
     /// as well, that is final.
     async fn after_refused_slice(&self, stale: &Token, error: Error) -> Error {
-        if self
-            .renewed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            == Some(stale)
-        {
+        if self.renewed.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(stale) {
             return error;
         }
         match self.tokens.renew(stale).await {
             Ok(token) => {
                 *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = Some(token);
-                let again = Kind::Busy {
-                    after: Some(Duration::ZERO),
-                };
-                let mut again = Error::new(
-                    again,
-                    "superfile2",
-                    "the token was renewed: send the slice again",
-                );
+                let again = Kind::Busy { after: Some(Duration::ZERO) };
+                let mut again =
+                    Error::new(again, "superfile2", "the token was renewed: send the slice again");
                 again.code = error.code;
                 again
             }
@@ -334,10 +292,7 @@ impl Hosts {
         let now = Instant::now();
         hosts.retain(|_, (since, _)| now.duration_since(*since) < HOST_FOR);
         if !hosts.contains_key(session) && hosts.len() >= HOSTS {
-            let oldest = hosts
-                .iter()
-                .min_by_key(|(_, (since, _))| *since)
-                .map(|(id, _)| id.clone());
+            let oldest = hosts.iter().min_by_key(|(_, (since, _))| *since).map(|(id, _)| id.clone());
             oldest.and_then(|id| hosts.remove(&id));
         }
         let entry = hosts.entry(session.to_owned());
@@ -345,9 +300,6 @@ impl Hosts {
     }
 
     fn forget(&self, session: &str) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(session);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
     }
 }

@@ -205,9 +205,7 @@ pub(super) struct TokenAnswer {
 }
 
 /// Slice numbers: a list of numbers or of strings, or a string with such a list in it.
-fn numbers<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Vec<u32>>, D::Error> {
+fn numbers<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u32>>, D::Error> {
     struct Visitor;
     impl<'de> serde::de::Visitor<'de> for Visitor {
         type Value = Option<Vec<u32>>;
@@ -224,10 +222,7 @@ fn numbers<'de, D: serde::Deserializer<'de>>(
             let mut inner = serde_json::Deserializer::from_str(text);
             numbers(&mut inner).map_err(E::custom)
         }
-        fn visit_seq<A: serde::de::SeqAccess<'de>>(
-            self,
-            mut seq: A,
-        ) -> Result<Self::Value, A::Error> {
+        fn visit_seq<A: serde::de::SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
             let mut numbers = Vec::new();
             while let Some(number) = seq.next_element::<crate::cloud::lenient::Scalar>()? {
                 let number = number.int().and_then(|number| u32::try_from(number).ok());
@@ -259,13 +254,7 @@ mod tests {
         assert_eq!(read("[]").unwrap(), Some(vec![]));
         assert_eq!(read(r#""""#).unwrap(), Some(vec![]));
         assert_eq!(read("null").unwrap(), None);
-        for junk in [
-            "[-1]",
-            "[null]",
-            "[\"x\"]",
-            "\"x\"",
-            &format!("[{}0]", "0,".repeat(5000)),
-        ] {
+        for junk in ["[-1]", "[null]", "[\"x\"]", "\"x\"", &format!("[{}0]", "0,".repeat(5000))] {
             assert!(read(junk).is_err(), "{}", &junk[..junk.len().min(20)]);
         }
     }

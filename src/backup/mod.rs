@@ -2,6 +2,7 @@
 
 pub mod body;
 pub mod disk;
+pub mod exif;
 pub mod filter;
 pub mod hash;
 mod junk;
@@ -10,4 +11,6 @@ pub mod media;
 pub mod names;
 pub mod settle;
 pub mod template;
+mod tiff;
 pub mod walk;
+pub mod watch;

@@ -46,5 +46,7 @@ pub mod settle;
 pub mod shelf;
 pub mod template;
 pub mod upload;
+pub mod tiff;
 pub mod verdict;
 pub mod walk;
+pub mod watch;

@@ -1,5 +1,6 @@
 //! xpand backs up the photos and videos of a NAS or TV box to a cloud drive, by itself.
 
+pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod config;

@@ -37,9 +37,11 @@ fn json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Failure> {
     if body.trim_ascii().is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|error| {
-        Failure::bad_request(format!("the body is not what is asked for: {error}"))
-    })
+    serde_json::from_slice::<serde_json::Map<_, _>>(body)
+        .and_then(|object| T::deserialize(serde_json::Value::Object(object)))
+        .map_err(|error| {
+            Failure::bad_request(format!("the body is not what is asked for: {error}"))
+        })
 }
 
 /// The body of `POST /v1/pause`.

@@ -246,7 +246,11 @@ impl Events {
             let frame = timeout(PATIENCE, self.body.frame()).await.map_err(broken)?;
             match frame {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(broken(error)),
+                // Killed or stopped in the middle of the stream: gone is gone.
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "the agent's events broke off");
+                    return Ok(None);
+                }
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.buffer.extend_from_slice(&data);

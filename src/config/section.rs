@@ -84,7 +84,8 @@ impl<'t> Section<'t> {
         let known = keys(kind);
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
-                mistakes.note(key.span().start, this.unknown(key.get_ref(), known));
+                // Below a header that is not TOML, settings seem to belong to another table.
+                mistakes.note_missing(key.span().start, this.unknown(key.get_ref(), known));
             }
         }
         this

@@ -90,6 +90,19 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// What the parser says; the commonest slip, a text without quotes, with the line as it should be.
+fn syntax_words(text: &str, line: usize, message: &str) -> String {
+    let written = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
+    let without_comment = written.split(" #").next().unwrap_or(written);
+    match without_comment.split_once('=') {
+        Some((key, value)) if message.starts_with("string values must be quoted") => {
+            let (key, value) = (key.trim(), value.trim().trim_matches('"'));
+            format!("a text has to stand in quotes; write {key} = {value:?}")
+        }
+        _ => format!("this is not TOML: {message}"),
+    }
+}
+
 /// A mistake right behind `text`.
 pub(super) fn at_end_of(text: &str, message: &str) -> Mistake {
     let (line, column) = position(text, text.len());
@@ -120,7 +133,7 @@ impl<'t> Mistakes<'t> {
             let offset = error.span().unwrap_or(0..0).start;
             let (line, _) = position(text, offset);
             if !this.broken.contains(&line) {
-                this.note(offset, format!("this is not TOML: {}", error.message()));
+                this.note(offset, syntax_words(text, line, error.message()));
                 this.broken.push(line);
             }
         }

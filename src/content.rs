@@ -67,9 +67,7 @@ impl Serialize for Md5 {
 
 impl<'de> Deserialize<'de> for Md5 {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -118,10 +116,7 @@ impl FilePath {
     /// The file at `below` in `folder`.
     #[must_use]
     pub fn new(folder: FolderId, below: impl AsRef<Path>) -> Self {
-        Self {
-            folder,
-            below: below.as_ref().as_os_str().as_bytes().into(),
-        }
+        Self { folder, below: below.as_ref().as_os_str().as_bytes().into() }
     }
 
     /// The path below the folder.
@@ -203,23 +198,14 @@ mod tests {
         let empty = Md5::of("");
         assert_eq!(empty.to_string(), "d41d8cd98f00b204e9800998ecf8427e");
         assert_eq!("D41D8CD98F00B204E9800998ECF8427E".parse(), Ok(empty));
-        for junk in [
-            "",
-            "d41d",
-            "g41d8cd98f00b204e9800998ecf8427e",
-            "é41d8cd98f00b204e9800998ecf8427",
-        ] {
+        for junk in ["", "d41d", "g41d8cd98f00b204e9800998ecf8427e", "é41d8cd98f00b204e9800998ecf8427"] {
             assert_eq!(junk.parse::<Md5>(), Err(NotAnMd5), "{junk}");
         }
     }
 
     #[test]
     fn whole_seconds_before_1970_round_down_like_everywhere() {
-        let print = Fingerprint {
-            size: 1,
-            mtime_ns: -1,
-            ctime_ns: 5,
-        };
+        let print = Fingerprint { size: 1, mtime_ns: -1, ctime_ns: 5 };
         assert_eq!(print.mtime_secs(), -1);
         assert_eq!(print.touched_ns(), 5);
     }

@@ -66,11 +66,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(beside)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(beside, path)?;
@@ -94,9 +90,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Whatever the file system says.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
@@ -131,12 +125,7 @@ impl Lock {
     }
 
     fn file(path: &Path) -> io::Result<File> {
-        OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(path)
+        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
     }
 }
 
@@ -154,10 +143,7 @@ mod tests {
         replace(&path, b"first", 0o600).unwrap();
         replace(&path, b"second", 0o600).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"second");
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

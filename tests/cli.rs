@@ -9,8 +9,8 @@ use std::time::Duration;
 use assert_cmd::Command;
 use tokio::sync::watch;
 use xpand::control::{
-    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Result,
-    Standing, server, socket,
+    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Result, Standing,
+    server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -27,9 +27,7 @@ struct Said {
 
 impl Shell {
     fn new() -> Self {
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-        }
+        Self { folder: tempfile::tempdir().unwrap() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -64,11 +62,7 @@ impl Shell {
             let text = std::str::from_utf8(bytes).unwrap();
             text.replace(&self.folder.path().display().to_string(), "DIR")
         };
-        Said {
-            code: output.status.code().unwrap(),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
+        Said { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 }
 
@@ -104,10 +98,7 @@ impl Backend for Agent {
             next_try: None,
             remote: None,
         });
-        let page = QueuePage {
-            files: files.collect(),
-            next: (page < 2).then(|| (page + 1).to_string()),
-        };
+        let page = QueuePage { files: files.collect(), next: (page < 2).then(|| (page + 1).to_string()) };
         Box::pin(async { Ok(page) })
     }
 
@@ -134,11 +125,7 @@ impl Backend for Agent {
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
-        Box::pin(async {
-            Err(Failure::bad_config(
-                "c.toml:1:1: no\nc.toml:2:1: no\nthe old one stays",
-            ))
-        })
+        Box::pin(async { Err(Failure::bad_config("c.toml:1:1: no\nc.toml:2:1: no\nthe old one stays")) })
     }
 }
 
@@ -148,11 +135,7 @@ struct Answering {
 }
 
 fn agent_at(path: &Path) -> Answering {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let listener = {
         let _inside = runtime.enter();
         socket::bind(path).unwrap()
@@ -197,10 +180,7 @@ fn the_socket_is_named_by_option_environment_or_file_in_this_order() {
     let shell = Shell::with_config("[agent]\nsocket = \"/file/x.sock\"\nmistake = 1\n");
     let asked = |command: &mut Command| shell.said(command).err.lines().next().unwrap().to_owned();
     let nobody = |at: &str| format!("xpand: the agent is not running: nobody answers at {at}");
-    assert_eq!(
-        asked(&mut shell.command(&["status"])),
-        nobody("/file/x.sock")
-    );
+    assert_eq!(asked(&mut shell.command(&["status"])), nobody("/file/x.sock"));
     let mut command = shell.command(&["status"]);
     command.env("XPAND_SOCKET", "/env/x.sock");
     assert_eq!(asked(&mut command), nobody("/env/x.sock"));
@@ -264,12 +244,10 @@ fn check_prints_what_is_in_force_and_warns_of_what_is_probably_not_meant() {
          DIR/c.toml is good\n"
     );
     assert_eq!(said.code, 0);
-    assert!(said.out.starts_with("[account.home]\nprovider = \"baidu\"\nclient_id = \"i\"\n# client_secret is set and not shown\n"));
-    assert!(
-        !said.out.contains("hush") && !said.out.contains("secret\n"),
-        "{}",
-        said.out
-    );
+    assert!(said.out.starts_with(
+        "[account.home]\nprovider = \"baidu\"\nclient_id = \"i\"\n# client_secret is set and not shown\n"
+    ));
+    assert!(!said.out.contains("hush") && !said.out.contains("secret\n"), "{}", said.out);
     let said = shell.run(&["check", "--json"]);
     assert_eq!((said.code, said.err.as_str()), (0, ""));
     let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
@@ -309,39 +287,20 @@ fn data_goes_to_stdout_and_words_to_stderr() {
     let out = |text: &str| (0, text.to_owned(), String::new());
     let err = |code, text: &str| (code, String::new(), text.to_owned());
     assert_eq!(ask(&["status"]), out("Paused\n  by\\u{1b}[31m hand\n"));
-    assert!(
-        ask(&["status", "--json"])
-            .1
-            .contains("\"by\\u001b[31m hand\"")
-    );
+    assert!(ask(&["status", "--json"]).1.contains("\"by\\u001b[31m hand\""));
     assert_eq!(
         ask(&["queue", "--limit", "3", "--state", "failed"]),
         out("failed     1.0 KiB  /p/0\nfailed     1.0 KiB  /p/1\nfailed     1.0 KiB  /p/2\n")
     );
     assert_eq!(ask(&["queue", "--json"]).1.lines().count(), 6);
-    assert_eq!(
-        ask(&["explain", "a.jpg"]),
-        out("DIR/a.jpg: not in any folder of the configuration\n")
-    );
+    assert_eq!(ask(&["explain", "a.jpg"]), out("DIR/a.jpg: not in any folder of the configuration\n"));
     assert_eq!(ask(&["pause", "--for", "2h"]), err(0, "paused for 2 h\n"));
-    assert_eq!(
-        ask(&["pause"]),
-        err(0, "paused; go on with: xpand resume\n")
-    );
+    assert_eq!(ask(&["pause"]), err(0, "paused; go on with: xpand resume\n"));
     assert_eq!(ask(&["pause", "--quiet"]), err(0, ""));
     assert_eq!(ask(&["retry", "--json"]), out("{}\n"));
-    assert_eq!(
-        ask(&["resume"]),
-        err(1, "xpand: it is not paused\n  nothing to do\n")
-    );
+    assert_eq!(ask(&["resume"]), err(1, "xpand: it is not paused\n  nothing to do\n"));
     assert_eq!(ask(&["scan", "x"]), err(1, "xpand: scan: DIR/x\n"));
-    assert_eq!(
-        ask(&["reload"]),
-        err(
-            2,
-            "c.toml:1:1: no\nc.toml:2:1: no\nxpand: the old one stays\n"
-        )
-    );
+    assert_eq!(ask(&["reload"]), err(2, "c.toml:1:1: no\nc.toml:2:1: no\nxpand: the old one stays\n"));
 }
 
 #[test]
@@ -402,36 +361,22 @@ fn wrong_usage_is_exit_code_2() {
         assert_eq!((said.code, said.out.as_str()), (2, ""), "{args:?}");
         assert!(!said.err.is_empty());
     }
-    assert!(
-        shell
-            .run(&["pause", "--for", "5"])
-            .err
-            .contains("\"5\" has no unit (ms, s, m, h, d)")
-    );
+    assert!(shell.run(&["pause", "--for", "5"]).err.contains("\"5\" has no unit (ms, s, m, h, d)"));
     let said = shell.run(&["--help"]);
     assert_eq!((said.code, said.err.as_str()), (0, ""));
-    assert_eq!(
-        shell.run(&["--version"]).out,
-        concat!("xpand ", env!("CARGO_PKG_VERSION"), "\n")
-    );
+    assert_eq!(shell.run(&["--version"]).out, concat!("xpand ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]
 fn completions_and_manual_pages_come_out_of_the_same_definitions() {
     let shell = Shell::new();
     for name in ["bash", "zsh", "fish"] {
-        assert!(
-            shell.run(&["completions", name]).out.contains("explain"),
-            "{name}"
-        );
+        assert!(shell.run(&["completions", name]).out.contains("explain"), "{name}");
     }
     fs::create_dir(shell.path("man")).unwrap();
     assert_eq!(shell.run(&["man", "man"]).code, 0);
     let page = fs::read_to_string(shell.path("man/xpand-status.1")).unwrap();
     assert!(page.contains("watch"));
     let said = shell.run(&["man", "nowhere"]);
-    assert_eq!(
-        (said.code, said.err.as_str()),
-        (1, "xpand: nowhere is not a folder; make it first\n")
-    );
+    assert_eq!((said.code, said.err.as_str()), (1, "xpand: nowhere is not a folder; make it first\n"));
 }

@@ -94,26 +94,14 @@ fn what_check_prints_can_be_read_back_and_has_no_secret() {
             .replace("\"…\"", "\"very secret\"")
     );
     let config = read(&text);
-    assert_eq!(
-        config.upload.hours,
-        [Hours {
-            from: 1320,
-            to: 390
-        }]
-    );
+    assert_eq!(config.upload.hours, [Hours { from: 1320, to: 390 }]);
     let shown = config.show();
     assert!(!shown.contains("very secret"), "{shown}");
     assert!(!format!("{config:?}").contains("very secret"));
     let again = read(
         &shown
-            .replace(
-                "# client_secret is set and not shown",
-                "client_secret = \"very secret\"",
-            )
-            .replace(
-                "# share_secret is set and not shown",
-                "share_secret = \"very secret\"",
-            ),
+            .replace("# client_secret is set and not shown", "client_secret = \"very secret\"")
+            .replace("# share_secret is set and not shown", "share_secret = \"very secret\""),
     );
     assert_eq!(again.accounts, config.accounts);
     assert_eq!(again.folders, config.folders);
@@ -131,14 +119,9 @@ fn an_empty_file_is_a_configuration_with_nothing_to_do() {
 
 #[test]
 fn accounts_and_folders_keep_the_order_of_the_file() {
-    let account =
-        |name: &str| format!("[account.{name}]\nclient_id = \"i\"\nclient_secret = \"s\"\n");
+    let account = |name: &str| format!("[account.{name}]\nclient_id = \"i\"\nclient_secret = \"s\"\n");
     let config = read(&[account("zoe"), account("adam"), account("mia")].concat());
-    let names: Vec<_> = config
-        .accounts
-        .iter()
-        .map(|account| &account.name)
-        .collect();
+    let names: Vec<_> = config.accounts.iter().map(|account| &account.name).collect();
     assert_eq!(names, ["zoe", "adam", "mia"]);
 }
 
@@ -261,10 +244,7 @@ fn tables_of_the_wrong_kind_say_which_kind() {
             "[account]\nclient_id = \"x\"\n",
             "c.toml:2:13: account.client_id: this stands directly below [account]; give the account a name and write [account.home]",
         ),
-        (
-            "agent = 1\n",
-            "c.toml:1:9: agent: a table is needed, not a number; write [agent]",
-        ),
+        ("agent = 1\n", "c.toml:1:9: agent: a table is needed, not a number; write [agent]"),
         (
             "account = \"home\"\nfolder = [\"/a\"]\n",
             "c.toml:1:11: account: a table is needed, not a text; write [account.home]\n\
@@ -289,8 +269,7 @@ fn a_file_that_is_not_text_is_said_so_with_the_place() {
 
 #[test]
 fn folders_that_are_the_same_or_have_one_label_are_refused() {
-    let second =
-        |lines: &str| mistakes(&format!("{BASE}\n[[folder]]\naccount = \"home\"\n{lines}"));
+    let second = |lines: &str| mistakes(&format!("{BASE}\n[[folder]]\naccount = \"home\"\n{lines}"));
     assert_eq!(
         second("path = \"/volume1//photo/\"\nlabel = \"x\"\n"),
         "c.toml:11:8: folder.path: the folder in line 5 is the same, /volume1/photo, for the same account; leave one of the two out"
@@ -307,8 +286,7 @@ fn folders_that_are_the_same_or_have_one_label_are_refused() {
 
 #[test]
 fn folders_that_could_meet_in_the_cloud_are_refused() {
-    let second =
-        |lines: &str| format!("{BASE}\n[[folder]]\naccount = \"home\"\npath = \"/usb\"\n{lines}");
+    let second = |lines: &str| format!("{BASE}\n[[folder]]\naccount = \"home\"\npath = \"/usb\"\n{lines}");
     assert_eq!(
         mistakes(&second("remote = \"{path}\"\n")),
         "c.toml:12:10: folder.remote: files of /usb and of /volume1/photo (line 5) could get the same name in the cloud; \
@@ -316,24 +294,16 @@ fn folders_that_could_meet_in_the_cloud_are_refused() {
     );
     let device = "[device]\ntype = \"1\"\nname = \"nas\"\n";
     assert_eq!(
-        mistakes(&format!(
-            "{}{device}",
-            second("remote = \"nas/{year}/{path}\"\n")
-        )),
+        mistakes(&format!("{}{device}", second("remote = \"nas/{year}/{path}\"\n"))),
         "c.toml:12:10: folder.remote: files of /usb and of /volume1/photo (line 5) could get the same name in the cloud; \
          write remote = \"{label}/…\" in both, or begin them with different words"
     );
-    read(&format!(
-        "{}{device}",
-        second("remote = \"nas2/{year}/{path}\"\n")
-    ));
+    read(&format!("{}{device}", second("remote = \"nas2/{year}/{path}\"\n")));
     // Another account is another drive.
     read(&format!(
         "{}[account.away]\nclient_id = \"i\"\nclient_secret = \"s\"\n",
-        second("remote = \"{device}/photo/{path}\"\n").replace(
-            "account = \"home\"\npath = \"/usb\"",
-            "account = \"away\"\npath = \"/usb\""
-        )
+        second("remote = \"{device}/photo/{path}\"\n")
+            .replace("account = \"home\"\npath = \"/usb\"", "account = \"away\"\npath = \"/usb\"")
     ));
 }
 
@@ -345,9 +315,7 @@ fn a_folder_that_is_not_there_is_no_mistake_of_the_file() {
 #[test]
 fn a_secret_may_lie_in_a_file_of_its_own() {
     let account = |name: &str| {
-        File::with(format!(
-            "[account.home]\nclient_id = \"i\"\nclient_secret_file = \"{name}\"\n"
-        ))
+        File::with(format!("[account.home]\nclient_id = \"i\"\nclient_secret_file = \"{name}\"\n"))
     };
     let file = account("secret");
     let told = |file: &File| file.mistakes();
@@ -368,10 +336,7 @@ fn a_secret_may_lie_in_a_file_of_its_own() {
         );
     }
     fs::write(file.folder.path().join("secret"), "hush\r\n").unwrap();
-    assert_eq!(
-        file.read().unwrap().accounts[0].client_secret.secret(),
-        "hush"
-    );
+    assert_eq!(file.read().unwrap().accounts[0].client_secret.secret(), "hush");
 }
 
 #[test]
@@ -387,11 +352,7 @@ fn the_longest_socket_path_is_107_bytes() {
 
 #[test]
 fn the_socket_is_found_even_in_a_file_with_mistakes() {
-    let file =
-        File::with("[upload]\nrate = 2MiB\n[agent]\nsocket = \"/run/mine.sock\"\nsetle = 1\n");
-    assert_eq!(
-        Config::socket_in(file.path()),
-        PathBuf::from("/run/mine.sock")
-    );
+    let file = File::with("[upload]\nrate = 2MiB\n[agent]\nsocket = \"/run/mine.sock\"\nsetle = 1\n");
+    assert_eq!(Config::socket_in(file.path()), PathBuf::from("/run/mine.sock"));
     assert_eq!(Config::socket_in("/none"), Agent::default().socket);
 }

@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use xpand::control::client::{Client, ClientError};
 use xpand::control::{
-    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Result,
-    Standing, server, socket,
+    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Result, Standing,
+    server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -43,10 +43,7 @@ impl Agent {
 
 impl Backend for Agent {
     fn status(&self) -> BoxFuture<'_, Status> {
-        let mut status = Status {
-            state: State::Idle,
-            ..Status::default()
-        };
+        let mut status = Status { state: State::Idle, ..Status::default() };
         status.totals.counts.files = *self.files.lock().unwrap();
         Box::pin(async { status })
     }
@@ -66,12 +63,7 @@ impl Backend for Agent {
             next_try: None,
             remote: None,
         };
-        Box::pin(async {
-            Ok(QueuePage {
-                files: vec![file],
-                next: Some("x&y".to_owned()),
-            })
-        })
+        Box::pin(async { Ok(QueuePage { files: vec![file], next: Some("x&y".to_owned()) }) })
     }
 
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
@@ -119,14 +111,7 @@ impl Rig {
         let server = tokio::spawn(server::serve(listener, backend, async {
             let _ = stopped.await;
         }));
-        Self {
-            agent,
-            client: Client::new(&path),
-            path,
-            stop,
-            server,
-            _folder: folder,
-        }
+        Self { agent, client: Client::new(&path), path, stop, server, _folder: folder }
     }
 
     /// What a plain HTTP client gets, until the server closes.
@@ -163,11 +148,7 @@ async fn requests_reach_the_agent_and_answers_come_back() {
     let client = &rig.client;
     assert_eq!(client.status().await.unwrap().state, State::Idle);
     let page = client
-        .queue(&QueueQuery {
-            state: Some(FileState::Waiting),
-            limit: 5,
-            after: Some("x&y".to_owned()),
-        })
+        .queue(&QueueQuery { state: Some(FileState::Waiting), limit: 5, after: Some("x&y".to_owned()) })
         .await
         .unwrap();
     assert_eq!(page.next.as_deref(), Some("x&y"));
@@ -197,10 +178,7 @@ async fn a_refusal_keeps_its_code_message_and_hint() {
     let Err(ClientError::Refused(failure)) = rig.client.reload().await else {
         panic!("not refused");
     };
-    assert_eq!(
-        failure,
-        Failure::bad_config("c.toml:1:1: no").hint("mend it")
-    );
+    assert_eq!(failure, Failure::bad_config("c.toml:1:1: no").hint("mend it"));
 }
 
 #[tokio::test]
@@ -209,48 +187,13 @@ async fn whatever_is_asked_wrongly_is_answered_in_one_shape() {
     let large = "x".repeat(65 * 1024);
     for (line, body, status, code) in [
         ("GET /v2", "", "404 Not Found", "not_found"),
-        (
-            "POST /v1/status",
-            "",
-            "405 Method Not Allowed",
-            "method_not_allowed",
-        ),
-        (
-            "GET /v1/pause",
-            "",
-            "405 Method Not Allowed",
-            "method_not_allowed",
-        ),
-        (
-            "POST /v1/pause",
-            "{\"for\":",
-            "400 Bad Request",
-            "bad_request",
-        ),
-        (
-            "POST /v1/resume",
-            "{\"for\":1}",
-            "400 Bad Request",
-            "bad_request",
-        ),
-        (
-            "POST /v1/scan",
-            &large,
-            "413 Payload Too Large",
-            "too_large",
-        ),
-        (
-            "GET /v1/queue?state=lost",
-            "",
-            "400 Bad Request",
-            "bad_request",
-        ),
-        (
-            "GET /v1/explain?path=a",
-            "",
-            "400 Bad Request",
-            "bad_request",
-        ),
+        ("POST /v1/status", "", "405 Method Not Allowed", "method_not_allowed"),
+        ("GET /v1/pause", "", "405 Method Not Allowed", "method_not_allowed"),
+        ("POST /v1/pause", "{\"for\":", "400 Bad Request", "bad_request"),
+        ("POST /v1/resume", "{\"for\":1}", "400 Bad Request", "bad_request"),
+        ("POST /v1/scan", &large, "413 Payload Too Large", "too_large"),
+        ("GET /v1/queue?state=lost", "", "400 Bad Request", "bad_request"),
+        ("GET /v1/explain?path=a", "", "400 Bad Request", "bad_request"),
     ] {
         let (first, text) = rig.ask(line, body).await;
         assert_eq!(first, format!("HTTP/1.1 {status}"), "{line}");
@@ -264,11 +207,7 @@ async fn whatever_is_asked_wrongly_is_answered_in_one_shape() {
         r#"{"error":{"code":"bad_request","message":"state: there is no \"lost\"","hint":"one of waiting, active, failed, done"}}"#
     );
     assert_eq!(rig.ask("POST /v1/scan", "").await.1, "{}");
-    assert!(
-        rig.raw("nonsense\r\n\r\n")
-            .await
-            .starts_with("HTTP/1.1 400")
-    );
+    assert!(rig.raw("nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400"));
 }
 
 #[tokio::test]
@@ -338,16 +277,10 @@ async fn shutdown_ends_even_those_who_watch() {
     let mut events = rig.client.events().await.unwrap();
     events.next().await.unwrap().unwrap();
     rig.stop.send(()).unwrap();
-    timeout(Duration::from_secs(5), rig.server)
-        .await
-        .unwrap()
-        .unwrap();
+    timeout(Duration::from_secs(5), rig.server).await.unwrap().unwrap();
     assert!(!matches!(events.next().await, Ok(Some(_))));
     assert_eq!(
         rig.client.status().await.unwrap_err().to_string(),
-        format!(
-            "the agent is not running: nobody answers at {}",
-            rig.path.display()
-        )
+        format!("the agent is not running: nobody answers at {}", rig.path.display())
     );
 }

@@ -39,12 +39,7 @@ pub enum Command {
         #[arg(required_unless_present = "code")]
         path: Option<PathBuf>,
         /// Tell what a number of the cloud's server means instead
-        #[arg(
-            long,
-            value_name = "N",
-            conflicts_with = "path",
-            allow_negative_numbers = true
-        )]
+        #[arg(long, value_name = "N", conflicts_with = "path", allow_negative_numbers = true)]
         code: Option<i64>,
     },
     /// Stop uploads
@@ -107,9 +102,9 @@ fn run_agent(_context: &Context, _config: Config) -> Outcome {
 fn something_to_do(config: &Config) -> Outcome {
     let file = config.file.display();
     if config.accounts.is_empty() {
-        return Err(Failed::words(format!("{file} has no account"))
-            .status(ExitStatus::Usage)
-            .hint("write [account.home] with client_id and client_secret, then [[folder]] with path and account"));
+        return Err(Failed::words(format!("{file} has no account")).status(ExitStatus::Usage).hint(
+            "write [account.home] with client_id and client_secret, then [[folder]] with path and account",
+        ));
     }
     if config.folders.is_empty() {
         return Err(Failed::words(format!("{file} has no folder"))
@@ -124,9 +119,7 @@ pub(super) fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Run => start(context),
         Command::Check => check::run(context),
-        Command::Explain {
-            code: Some(code), ..
-        } => explain_code(context, code),
+        Command::Explain { code: Some(code), .. } => explain_code(context, code),
         command => context.runtime()?.block_on(ask(context, command)),
     }
 }
@@ -189,9 +182,7 @@ fn path_of(path: Option<PathBuf>) -> Outcome<Option<PathBuf>> {
 /// where `..` asks for it.
 fn absolute(path: &Path) -> Outcome<PathBuf> {
     let full = std::path::absolute(path)?;
-    let dotted = full
-        .components()
-        .any(|part| part == std::path::Component::ParentDir);
+    let dotted = full.components().any(|part| part == std::path::Component::ParentDir);
     if !dotted {
         return Ok(full);
     }
@@ -205,16 +196,10 @@ fn absolute(path: &Path) -> Outcome<PathBuf> {
 async fn queue(context: &Context, state: Option<FileState>, limit: Option<u64>) -> Outcome {
     let client = context.client();
     let mut left = limit.unwrap_or(u64::MAX);
-    let mut query = QueueQuery {
-        state,
-        limit: QueueQuery::LIMIT_MAX,
-        after: None,
-    };
+    let mut query = QueueQuery { state, limit: QueueQuery::LIMIT_MAX, after: None };
     let mut any = false;
     while left > 0 {
-        query.limit = u32::try_from(left)
-            .unwrap_or(u32::MAX)
-            .min(QueueQuery::LIMIT_MAX);
+        query.limit = u32::try_from(left).unwrap_or(u32::MAX).min(QueueQuery::LIMIT_MAX);
         let page = client.queue(&query).await?;
         for file in &page.files {
             context.print(file)?;
@@ -235,12 +220,7 @@ async fn queue(context: &Context, state: Option<FileState>, limit: Option<u64>) 
 
 impl Report for FileLine {
     fn text(&self, look: &Look) -> String {
-        let mut line = format!(
-            "{:<8} {:>9}  {}",
-            self.state.as_str(),
-            bytes(self.size),
-            plain(&self.path)
-        );
+        let mut line = format!("{:<8} {:>9}  {}", self.state.as_str(), bytes(self.size), plain(&self.path));
         let mut why = Vec::new();
         why.extend(self.reason.as_deref().map(plain));
         if let Some(next) = &self.next_try {
@@ -259,18 +239,12 @@ impl Report for Explain {
         let (word, tone) = match self.state {
             Standing::BackedUp => ("backed up", Tone::Good),
             Standing::Waiting => ("waiting for its turn", Tone::Busy),
-            Standing::Settling => (
-                "changed a moment ago, left alone until it is quiet",
-                Tone::Busy,
-            ),
+            Standing::Settling => ("changed a moment ago, left alone until it is quiet", Tone::Busy),
             Standing::Active => ("on its way", Tone::Busy),
             Standing::Failed => ("failed", Tone::Bad),
             Standing::Skipped => ("skipped: it cannot be backed up", Tone::Bad),
             Standing::Excluded => ("excluded by a pattern", Tone::Busy),
-            Standing::NotSelected => (
-                "not of a kind that this folder's media asks for",
-                Tone::Busy,
-            ),
+            Standing::NotSelected => ("not of a kind that this folder's media asks for", Tone::Busy),
             Standing::Outside => ("not in any folder of the configuration", Tone::Bad),
             Standing::Missing => ("not there", Tone::Bad),
         };
@@ -282,10 +256,8 @@ impl Report for Explain {
             row("why", &plain(reason));
         }
         if let Some(folder) = &self.folder {
-            let to = self
-                .account
-                .as_deref()
-                .map_or_else(String::new, |account| format!(" to {}", plain(account)));
+            let to =
+                self.account.as_deref().map_or_else(String::new, |account| format!(" to {}", plain(account)));
             row("folder", &format!("{}{to}", plain(folder)));
         }
         if let Some(remote) = &self.remote {
@@ -294,10 +266,9 @@ impl Report for Explain {
             row("copy", &format!("{}{id}", plain(remote)));
         }
         match (self.size, self.backed_up_size) {
-            (Some(here), Some(there)) if here != there => row(
-                "size",
-                &format!("{here} bytes here, {there} bytes in the cloud"),
-            ),
+            (Some(here), Some(there)) if here != there => {
+                row("size", &format!("{here} bytes here, {there} bytes in the cloud"))
+            }
             (Some(size), _) => row("size", &bytes(size)),
             (None, Some(size)) => row("size", &format!("{} in the cloud", bytes(size))),
             (None, None) => {}
@@ -370,9 +341,6 @@ mod tests {
         assert_eq!(file.text(&look), "waiting    5.0 MiB  /v/a\\n.jpg\n");
         file.reason = Some("offline".to_owned());
         file.next_try = Some("2026-11-21T18:02:00Z".to_owned());
-        assert_eq!(
-            file.text(&look),
-            "waiting    5.0 MiB  /v/a\\n.jpg  (offline; next try in 2 min)\n"
-        );
+        assert_eq!(file.text(&look), "waiting    5.0 MiB  /v/a\\n.jpg  (offline; next try in 2 min)\n");
     }
 }

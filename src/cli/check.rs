@@ -27,20 +27,15 @@ pub(super) fn run(context: &Context) -> Outcome {
     };
     let warnings = warnings(&config);
     if context.json() {
-        let shown: serde_json::Value =
-            toml::from_str(&config.show()).map_err(|error| Failed::new(&error))?;
-        return context.print_json(
-            &json!({"ok": true, "file": config.file, "config": shown, "warnings": warnings}),
-        );
+        let shown: serde_json::Value = toml::from_str(&config.show()).map_err(|error| Failed::new(&error))?;
+        return context
+            .print_json(&json!({"ok": true, "file": config.file, "config": shown, "warnings": warnings}));
     }
     context.print_text(&config.show())?;
     for warning in &warnings {
         context.say(&format!("warning: {}", plain(warning)));
     }
-    context.say(&format!(
-        "{} is good",
-        plain(&config.file.to_string_lossy())
-    ));
+    context.say(&format!("{} is good", plain(&config.file.to_string_lossy())));
     Ok(())
 }
 
@@ -48,9 +43,7 @@ pub(super) fn run(context: &Context) -> Outcome {
 fn warnings(config: &Config) -> Vec<String> {
     let mut all = Vec::new();
     if config.accounts.is_empty() {
-        all.push(
-            "there is no account: write [account.home] with client_id and client_secret".to_owned(),
-        );
+        all.push("there is no account: write [account.home] with client_id and client_secret".to_owned());
     } else if config.folders.is_empty() {
         all.push("there is no folder: write [[folder]] with path and account".to_owned());
     }
@@ -62,10 +55,7 @@ fn warnings(config: &Config) -> Vec<String> {
         }
         if let Some(ca_file) = account.ca_file.as_ref().filter(|file| !file.is_file()) {
             let shown = ca_file.display();
-            all.push(format!(
-                "account.{}.ca_file: {shown} is not there",
-                account.name
-            ));
+            all.push(format!("account.{}.ca_file: {shown} is not there", account.name));
         }
     }
     for (at, outer) in config.folders.iter().enumerate() {
@@ -107,9 +97,9 @@ fn readable_secret(config: &Config) -> Option<String> {
     let text = fs::read_to_string(&config.file).ok()?;
     let table: toml::Table = text.parse().ok()?;
     let accounts = table.get("account")?.as_table()?;
-    let inside = accounts.values().any(|account| {
-        account.get("client_secret").is_some() || account.get("share_secret").is_some()
-    });
+    let inside = accounts
+        .values()
+        .any(|account| account.get("client_secret").is_some() || account.get("share_secret").is_some());
     (inside && mode & 0o004 != 0).then(|| {
         let file = config.file.display();
         format!("every user of this box can read the secrets in {file}: chmod 640 {file}")

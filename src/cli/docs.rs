@@ -35,10 +35,7 @@ pub fn run(context: &Context, command: Command) -> Outcome {
         }
         Command::Man { dir } => {
             if !dir.is_dir() {
-                return Err(Failed::words(format!(
-                    "{} is not a folder; make it first",
-                    dir.display()
-                )));
+                return Err(Failed::words(format!("{} is not a folder; make it first", dir.display())));
             }
             clap_mangen::generate_to(Args::command(), &dir)?;
             Ok(())

@@ -51,11 +51,7 @@ impl Failed {
     /// It was told already: only the exit code is left.
     #[must_use]
     pub fn told(status: ExitStatus) -> Self {
-        Self {
-            status,
-            lines: Vec::new(),
-            hint: None,
-        }
+        Self { status, lines: Vec::new(), hint: None }
     }
 
     /// Tells it on stderr.
@@ -106,11 +102,7 @@ impl From<ConfigError> for Failed {
             1 => "xpand: the configuration has a mistake".to_owned(),
             number => format!("xpand: the configuration has {number} mistakes"),
         });
-        Self {
-            status: ExitStatus::Usage,
-            lines,
-            hint: None,
-        }
+        Self { status: ExitStatus::Usage, lines, hint: None }
     }
 }
 
@@ -130,8 +122,9 @@ impl From<ClientError> for Failed {
             ClientError::NotRunning(_) => Self::new(&error)
                 .status(ExitStatus::NotRunning)
                 .hint("start it: systemctl start xpand, or in the foreground: xpand run"),
-            ClientError::Denied(_) => Self::new(&error)
-                .hint("join its group and log in anew: sudo usermod -aG xpand $USER"),
+            ClientError::Denied(_) => {
+                Self::new(&error).hint("join its group and log in anew: sudo usermod -aG xpand $USER")
+            }
             ClientError::Refused(failure) => {
                 let status = match failure.code.as_str() {
                     "bad_config" => ExitStatus::Usage,

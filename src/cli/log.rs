@@ -69,13 +69,10 @@ where
                 .with_priority_mappings(priorities),
         );
     }
-    let colour = std::io::stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let colour =
+        std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     Box::new(
-        tracing_subscriber::fmt::layer()
-            .with_writer(std::io::stderr)
-            .with_ansi(colour)
-            .with_target(false),
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(colour).with_target(false),
     )
 }
 
@@ -93,23 +90,14 @@ mod tests {
     use super::*;
 
     fn global(verbose: u8, quiet: bool) -> Global {
-        Global {
-            config: "c".into(),
-            socket: None,
-            json: false,
-            verbose,
-            quiet,
-        }
+        Global { config: "c".into(), socket: None, json: false, verbose, quiet }
     }
 
     #[test]
     fn the_environment_wins_then_the_options_then_the_file() {
         assert_eq!(directives(Some("trace"), &global(0, true), "info"), "trace");
         assert_eq!(directives(Some(" "), &global(0, true), "info"), "error");
-        assert_eq!(
-            directives(None, &global(1, false), "warn"),
-            "info,xpand=debug"
-        );
+        assert_eq!(directives(None, &global(1, false), "warn"), "info,xpand=debug");
         assert_eq!(directives(None, &global(0, false), "warn"), "warn");
     }
 }

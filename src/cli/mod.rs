@@ -136,10 +136,7 @@ pub struct Context {
 
 impl Context {
     fn new(global: Global) -> Self {
-        Self {
-            global,
-            clock: Clock::system(),
-        }
+        Self { global, clock: Clock::system() }
     }
 
     /// The file of the configuration.
@@ -194,11 +191,7 @@ impl Context {
     /// # Errors
     /// Nobody reads any more, or the disk behind stdout is full.
     pub fn print(&self, report: &impl Report) -> Outcome {
-        if self.global.json {
-            self.print_json(report)
-        } else {
-            self.print_text(&report.text(&self.look()))
-        }
+        if self.global.json { self.print_json(report) } else { self.print_text(&report.text(&self.look())) }
     }
 
     /// Prints one line of JSON to stdout.
@@ -234,9 +227,7 @@ impl Context {
     /// # Errors
     /// The system refuses to start one.
     pub fn runtime(&self) -> Outcome<tokio::runtime::Runtime> {
-        Ok(tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?)
+        Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
     }
 }
 
@@ -249,11 +240,7 @@ pub fn main() -> ExitStatus {
         Err(told) => {
             let wrong = told.use_stderr();
             let _ = told.print();
-            return if wrong {
-                ExitStatus::Usage
-            } else {
-                ExitStatus::Done
-            };
+            return if wrong { ExitStatus::Usage } else { ExitStatus::Done };
         }
     };
     let context = Context::new(args.global);
@@ -284,9 +271,7 @@ fn panic_in_one_sentence() {
         return;
     }
     std::panic::set_hook(Box::new(|panic| {
-        let place = panic
-            .location()
-            .map_or_else(String::new, ToString::to_string);
+        let place = panic.location().map_or_else(String::new, ToString::to_string);
         let payload = panic.payload();
         let words = payload
             .downcast_ref::<&str>()

@@ -67,8 +67,7 @@ mod tests {
         for (y, row) in rows.iter().enumerate() {
             assert_eq!(row.len(), side + 2 * QUIET);
             for (x, light) in row.iter().enumerate() {
-                let inside =
-                    (QUIET..QUIET + side).contains(&x) && (QUIET..QUIET + side).contains(&y);
+                let inside = (QUIET..QUIET + side).contains(&x) && (QUIET..QUIET + side).contains(&y);
                 let expected = !inside || code[(x - QUIET, y - QUIET)] == Color::Light;
                 assert_eq!(*light, expected, "{x} {y}");
             }

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use super::Report;
 use super::terminal::{Look, Tone, bar, bytes, columns, count, files, percent, plain, span};
-use crate::status::{
-    Account, AccountState, Active, DeviceState, Folder, FolderState, Stage, State, Status,
-};
+use crate::status::{Account, AccountState, Active, DeviceState, Folder, FolderState, Stage, State, Status};
 
 impl Report for Status {
     fn text(&self, look: &Look) -> String {
@@ -78,10 +76,7 @@ fn next(status: &Status) -> Option<String> {
     };
     let bind = || {
         let account = account(AccountState::Unbound)?;
-        Some(format!(
-            "xpand device bind --account {}",
-            plain(&account.name)
-        ))
+        Some(format!("xpand device bind --account {}", plain(&account.name)))
     };
     match status.state {
         State::NeedsLogin => login(),
@@ -89,9 +84,7 @@ fn next(status: &Status) -> Option<String> {
         // Whoever paused it says so in the reason; the hours of the configuration end by themselves.
         State::Paused if status.reason.is_none() => Some("xpand resume".to_owned()),
         State::QuotaFull => Some("make room in the cloud drive; it goes on by itself".to_owned()),
-        State::WaitingForClock => {
-            Some("set this box's time, or let it reach a time server".to_owned())
-        }
+        State::WaitingForClock => Some("set this box's time, or let it reach a time server".to_owned()),
         // One account may be well and another not.
         _ => login().or_else(bind).or_else(|| {
             let failed = status.totals.counts.failed;
@@ -193,16 +186,9 @@ fn account(account: &Account) -> Row {
     }
     let space = account.quota.map_or_else(String::new, |quota| {
         let share = percent(quota.used, quota.total);
-        format!(
-            "{} of {} used, {share}",
-            bytes(quota.used),
-            bytes(quota.total)
-        )
+        format!("{} of {} used, {share}", bytes(quota.used), bytes(quota.total))
     });
-    (
-        vec![plain(&account.name), state.to_owned(), user, space],
-        account.reason.clone(),
-    )
+    (vec![plain(&account.name), state.to_owned(), user, space], account.reason.clone())
 }
 
 fn folders(status: &Status, look: &Look) -> Vec<Row> {
@@ -230,12 +216,7 @@ fn folder(folder: &Folder, look: &Look) -> Row {
         line += &format!(", last look {}", look.when(scan));
     }
     (
-        vec![
-            plain(&folder.path),
-            format!("to {}", plain(&folder.account)),
-            state.to_owned(),
-            line,
-        ],
+        vec![plain(&folder.path), format!("to {}", plain(&folder.account)), state.to_owned(), line],
         folder.reason.clone(),
     )
 }
@@ -300,10 +281,7 @@ mod tests {
                 state: AccountState::Ready,
                 user: Some("张三".to_owned()),
                 vip_type: Some(2),
-                quota: Some(Quota {
-                    used: 120 << 30,
-                    total: 2 << 40,
-                }),
+                quota: Some(Quota { used: 120 << 30, total: 2 << 40 }),
                 reason: None,
             }],
             folders: vec![
@@ -343,12 +321,7 @@ mod tests {
 
     #[test]
     fn the_time_in_these_tests_is_the_one_it_says() {
-        assert_eq!(
-            NOW.parse::<jiff::Timestamp>()
-                .ok()
-                .map(|now| now.as_second()),
-            Some(NOW_SECS)
-        );
+        assert_eq!(NOW.parse::<jiff::Timestamp>().ok().map(|now| now.as_second()), Some(NOW_SECS));
     }
 
     #[test]
@@ -383,10 +356,7 @@ Now
             state: State::NeedsLogin,
             reason: Some("home is not logged in".to_owned()),
             since: NOW.to_owned(),
-            accounts: vec![Account {
-                name: "home".to_owned(),
-                ..Account::default()
-            }],
+            accounts: vec![Account { name: "home".to_owned(), ..Account::default() }],
             ..Status::default()
         };
         assert_eq!(
@@ -411,18 +381,9 @@ Accounts
 
     #[test]
     fn an_agent_with_nothing_to_do_is_short() {
-        let status = Status {
-            state: State::Idle,
-            ..Status::default()
-        };
+        let status = Status { state: State::Idle, ..Status::default() };
         assert_eq!(text(&status), "Everything is backed up\n");
-        let look = Look {
-            colour: true,
-            now_secs: NOW_SECS,
-        };
-        assert_eq!(
-            status.text(&look),
-            "\u{1b}[32mEverything is backed up\u{1b}[0m\n"
-        );
+        let look = Look { colour: true, now_secs: NOW_SECS };
+        assert_eq!(status.text(&look), "\u{1b}[32mEverything is backed up\u{1b}[0m\n");
     }
 }

@@ -33,19 +33,13 @@ impl Look {
     pub fn of_stdout(now_secs: i64) -> Self {
         let unset = |name: &str| std::env::var_os(name).is_none_or(|value| value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self {
-            colour: std::io::stdout().is_terminal() && unset("NO_COLOR") && !dumb,
-            now_secs,
-        }
+        Self { colour: std::io::stdout().is_terminal() && unset("NO_COLOR") && !dumb, now_secs }
     }
 
     /// For tests and files.
     #[must_use]
     pub fn without_colour(now_secs: i64) -> Self {
-        Self {
-            colour: false,
-            now_secs,
-        }
+        Self { colour: false, now_secs }
     }
 
     /// `text` in its colour.
@@ -264,10 +258,7 @@ mod tests {
 
     #[test]
     fn columns_line_up_under_wide_characters() {
-        let rows = [
-            vec!["照片".into(), "a".into()],
-            vec!["x".into(), "b".into()],
-        ];
+        let rows = [vec!["照片".into(), "a".into()], vec!["x".into(), "b".into()]];
         assert_eq!(columns(&rows), "  照片  a\n  x     b\n");
     }
 

@@ -114,19 +114,12 @@ impl Bars {
     fn new() -> Self {
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
         let words = all.add(ProgressBar::new(0).with_style(style("{msg}")));
-        let total =
-            all.add(ProgressBar::new(0).with_style(style("[{bar:40}] {percent:>3}%  {wide_msg}")));
-        Self {
-            all,
-            words,
-            total,
-            files: HashMap::new(),
-        }
+        let total = all.add(ProgressBar::new(0).with_style(style("[{bar:40}] {percent:>3}%  {wide_msg}")));
+        Self { all, words, total, files: HashMap::new() }
     }
 
     fn show(&mut self, context: &Context, status: &Status) {
-        self.words
-            .set_message(head(status, &context.look()).trim_end().to_owned());
+        self.words.set_message(head(status, &context.look()).trim_end().to_owned());
         let totals = &status.totals;
         let counts = totals.counts;
         let mut message = progress(
@@ -141,8 +134,7 @@ impl Bars {
         if let Some(left) = totals.eta_secs {
             message += &format!(", about {} left", span(left));
         }
-        self.total
-            .set_length(counts.files.saturating_sub(counts.skipped));
+        self.total.set_length(counts.files.saturating_sub(counts.skipped));
         self.total.set_position(counts.backed_up);
         self.total.set_message(message);
         self.files.retain(|path, bar| {
@@ -155,8 +147,8 @@ impl Bars {
         });
         for active in &status.active {
             let bar = self.files.entry(active.path.clone()).or_insert_with(|| {
-                let bar = ProgressBar::new(active.size)
-                    .with_style(style("[{bar:20}] {percent:>3}%  {wide_msg}"));
+                let bar =
+                    ProgressBar::new(active.size).with_style(style("[{bar:20}] {percent:>3}%  {wide_msg}"));
                 self.all.add(bar)
             });
             bar.set_length(active.size);

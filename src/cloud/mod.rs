@@ -2,9 +2,17 @@
 //!
 //! This layer knows requests, answers and error numbers. It knows nothing of queues, of sled or of
 //! when to try again: it says what kind of failure it was, and `backup/upload.rs` decides.
+//!
+//! A cloud is one folder below this one plus one line in each of the factories [`open`], [`authority`]
+//! and [`explain`]; what it offers is said by the traits [`Drive`], [`Devices`] and [`Authority`].
+//! Nothing here is stored, so a crash costs the calls in flight and nothing else.
 
+mod error;
 pub mod http;
+mod lenient;
 pub mod xpan;
+
+pub use error::{Code, Error, Kind, Result};
 
 use std::fmt;
 use std::future::Future;
@@ -14,13 +22,37 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::config::{self, Provider};
 use crate::content::{ExifInfo, Md5, Media, OnConflict};
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The result of a call.
-pub type Result<T> = std::result::Result<T, Error>;
+/// The drive of a configured account. No call is made yet.
+///
+/// # Errors
+/// The endpoint or the CA file of the configuration cannot be used.
+pub fn open(account: &config::Account, tokens: Arc<dyn TokenSource>) -> Result<Arc<dyn Drive>> {
+    match account.provider {
+        Provider::Baidu => Ok(Arc::new(xpan::Xpan::open(account, tokens)?)),
+    }
+}
+
+/// Where a configured account logs in. No call is made yet.
+///
+/// # Errors
+/// The endpoint or the CA file of the configuration cannot be used.
+pub fn authority(account: &config::Account) -> Result<Arc<dyn Authority>> {
+    match account.provider {
+        Provider::Baidu => Ok(Arc::new(xpan::oauth::OAuth::open(account)?)),
+    }
+}
+
+/// What a server's number means in any cloud, one line a meaning: `xpand explain --code N`.
+#[must_use]
+pub fn explain(number: i64) -> Vec<String> {
+    xpan::codes::explain(number)
+}
 
 /// What the pipeline needs of a cloud.
 ///
@@ -33,18 +65,9 @@ pub trait Drive: Send + Sync + 'static {
     fn quota(&self) -> BoxFuture<'_, Result<Quota>>;
     /// Announces a file: already there, or a session and the slices to send. `resume` is the id of an
     /// earlier session of the same file and content.
-    fn begin<'a>(
-        &'a self,
-        file: &'a Upload,
-        resume: Option<&'a str>,
-    ) -> BoxFuture<'a, Result<Begin>>;
+    fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>>;
     /// Sends one slice and returns the MD5 the cloud computed of it.
-    fn send<'a>(
-        &'a self,
-        file: &'a Upload,
-        session: &'a str,
-        slice: Slice,
-    ) -> BoxFuture<'a, Result<Md5>>;
+    fn send<'a>(&'a self, file: &'a Upload, session: &'a str, slice: Slice) -> BoxFuture<'a, Result<Md5>>;
     /// Makes the file of its slices. The answer is the cloud's word for what now exists.
     fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Stored>>;
     /// One page of a remote folder, `after` being the page before's [`Page::next`].
@@ -52,6 +75,110 @@ pub trait Drive: Send + Sync + 'static {
     fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>>;
     /// Whether a listed file certainly has the content of `file`.
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool;
+    /// The device calls, of a cloud that has them.
+    fn devices(&self) -> Option<&dyn Devices> {
+        None
+    }
+}
+
+/// The device calls of a cloud: `device.rs` is their only user.
+pub trait Devices: Send + Sync {
+    /// Makes the device known to the vendor and returns its id. Needs no login.
+    fn register<'a>(&'a self, kind: &'a str, address: &'a str) -> BoxFuture<'a, Result<String>>;
+    /// Ties the device to the account that is logged in.
+    fn bind<'a>(&'a self, device: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// Unties it.
+    fn unbind<'a>(&'a self, device: &'a str) -> BoxFuture<'a, Result<()>>;
+    /// Whether it is tied to the account that is logged in.
+    fn is_bound<'a>(&'a self, device: &'a str) -> BoxFuture<'a, Result<bool>>;
+    /// One page of what changed among the account's devices since `cursor`; empty is the beginning.
+    fn diff<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<DeviceChanges>>;
+    /// The account's devices.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<DeviceEntry>>>;
+}
+
+/// One page of [`Devices::diff`].
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DeviceChanges {
+    /// Where the next page, or the next diff, begins.
+    pub cursor: String,
+    /// Whether there is more to fetch now.
+    pub more: bool,
+    /// The devices that changed.
+    pub devices: Vec<DeviceEntry>,
+}
+
+/// A device as the cloud knows it.
+#[derive(Clone, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct DeviceEntry {
+    /// `device_id`
+    pub id: String,
+    /// `device_type`
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Tied to the account.
+    pub bound: bool,
+    /// 1 loudspeaker, 2 television, 3 NAS.
+    pub category: i64,
+    /// Named by the user.
+    pub name: String,
+    /// Who made it.
+    pub provider: String,
+    /// What it is sold as.
+    pub brand: String,
+}
+
+/// Where tokens come from. `account.rs` is its only user.
+pub trait Authority: Send + Sync + 'static {
+    /// Begins a login: what the user has to be shown.
+    fn start(&self) -> BoxFuture<'_, Result<DeviceCode>>;
+    /// Asks whether the user has approved it.
+    fn poll<'a>(&'a self, code: &'a DeviceCode) -> BoxFuture<'a, Result<Poll>>;
+    /// Trades a single-use refresh token for a new pair. [`Error::sent`] tells whether it may be used up.
+    fn refresh<'a>(&'a self, refresh: &'a Token) -> BoxFuture<'a, Result<Grant>>;
+}
+
+/// A login that waits for the user.
+#[derive(Clone, Debug)]
+pub struct DeviceCode {
+    /// `device_code`: proves that it is us who ask. Never shown.
+    pub secret: Token,
+    /// What the user types.
+    pub user_code: String,
+    /// Where the user types it.
+    pub verification_url: String,
+    /// An address that does both, as a QR code; empty if the cloud gives none.
+    pub qrcode_url: String,
+    /// How long the user has.
+    pub expires_in: Duration,
+    /// The least time between two [`Authority::poll`].
+    pub interval: Duration,
+}
+
+/// What became of a login.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Poll {
+    /// The user has not finished.
+    Pending,
+    /// Likewise, and we asked too quickly.
+    SlowDown,
+    /// The user said no.
+    Declined,
+    /// The code is too old, or was used.
+    Expired,
+    /// The user said yes.
+    Granted(Grant),
+}
+
+/// Tokens as the cloud gives them out. `Debug` shows none of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Grant {
+    /// For calls.
+    pub access: Token,
+    /// For the next pair; single-use.
+    pub refresh: Option<Token>,
+    /// How long `access` lives.
+    pub expires_in: Option<Duration>,
 }
 
 /// Who is logged in, and what the membership allows.
@@ -141,8 +268,7 @@ pub struct Slice {
 }
 
 /// The bytes of a slice as they come from the file.
-pub type SliceBody =
-    Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync>>;
+pub type SliceBody = Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync>>;
 
 /// One page of a remote folder.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -166,88 +292,6 @@ pub struct Entry {
     pub is_folder: bool,
     /// The `md5` as listed, not necessarily the content's (field notes 3.7); `None` for folders.
     pub md5: Option<String>,
-}
-
-/// What went wrong, as far as it decides what to do next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// No way to the cloud: no network, no name, no answer.
-    Offline,
-    /// Too many calls or a tired server: the same call may do later, not before `after`.
-    Busy {
-        /// The least time to wait, when the cloud or the documents say one.
-        after: Option<Duration>,
-    },
-    /// The day's calls are used up.
-    DayLimit,
-    /// The token is not good any more, and a new one did not help.
-    Unauthorized,
-    /// The upload session is gone or spoilt: begin again.
-    Expired,
-    /// No space left.
-    Full,
-    /// The name is taken.
-    Exists,
-    /// There is no such file or folder.
-    Missing,
-    /// This file (or this request) is refused and will be again: a name, a size, a content.
-    Refused,
-    /// The application or the account is refused altogether, until a person does something.
-    Blocked,
-    /// The answer makes no sense: HTML, cut JSON, a missing field.
-    Broken,
-    /// Our own side failed while sending: the file could not be read.
-    Local,
-}
-
-/// A failed call.
-#[derive(Debug, thiserror::Error)]
-pub struct Error {
-    /// What kind of failure.
-    pub kind: Kind,
-    /// The call in the protocol's own words: `precreate`, `superfile2`, `token`.
-    pub endpoint: &'static str,
-    /// The server's number or OAuth error word, as printed to people: `errno -10`, `error_code 31364`.
-    pub code: Option<Code>,
-    /// Words: our meaning of the code, else the server's own text.
-    pub message: String,
-    /// What lies under it.
-    #[source]
-    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-/// The server's own number, with the key it came under: the same number means different things.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Code {
-    /// `errno` of pan.baidu.com.
-    Errno(i64),
-    /// `error_code` of the PCS hosts.
-    ErrorCode(i64),
-    /// `error` of OAuth.
-    OAuth(String),
-    /// A bare HTTP status.
-    Http(u16),
-}
-
-impl fmt::Display for Code {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Errno(number) => write!(f, "errno {number}"),
-            Self::ErrorCode(number) => write!(f, "error_code {number}"),
-            Self::OAuth(word) => f.write_str(word),
-            Self::Http(status) => write!(f, "HTTP {status}"),
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.endpoint, self.message)?;
-        match &self.code {
-            Some(code) => write!(f, " ({code})"),
-            None => Ok(()),
-        }
-    }
 }
 
 /// An access token. It never shows in `Debug`, and there is no `Display`.

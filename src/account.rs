@@ -1,0 +1,254 @@
+//! Who we are in a cloud: logging in, tokens on disk, and their renewal.
+//!
+//! ```text
+//! let accounts = Accounts::new(&config.agent.state_dir, clock);
+//! let tokens = accounts.tokens(&account)?;             // Arc<Tokens>: a TokenSource for cloud::open
+//! let mut login = accounts.login(&account).await?;     // show login.prompt(), then:
+//! while login.step().await? == Step::Waiting {}        // each step waits as long as the cloud wants
+//! accounts.import("home", json)?;                      // stdin of `account import`
+//! accounts.logout("home")?;  accounts.list()?;  accounts.state("home");  accounts.stamp("home");
+//! ```
+//!
+//! # On disk
+//!
+//! ```text
+//! <state_dir>/accounts/            0700
+//!     <name>.json                  0600, replaced as a whole and durably
+//!     <name>.lock                  empty; held by who writes <name>.json, in whatever process
+//! ```
+//!
+//! ```json
+//! { "version": 1, "access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z",
+//!   "obtained_at": "2026-11-21T18:00:00Z",
+//!   "attempt": {"at": "…", "tries": 1}, "refused": {"at": "…", "words": "…"} }
+//! ```
+//!
+//! # What a crash costs
+//!
+//! Baidu's refresh token is single-use, and sending one again is punished (field notes 1.3). One refresh
+//! goes on at a time, across processes, under the lock; who gets the lock reads the file again and uses
+//! a pair that another process got meanwhile. The order of a refresh is: mark `attempt` on disk, send,
+//! put the new pair on disk (which removes the mark), use it. A crash
+//!
+//! - before the mark is on disk: costs nothing, nothing was sent;
+//! - between the mark and the answer being on disk: nobody can know whether the token was used up. The
+//!   mark says so to the next start. The old access token is used as long as it is good - refreshing
+//!   begins a day early, so that is a day mostly -, then one more attempt is made with the marked token,
+//!   and if that has no clear outcome either, one an hour. If the cloud had used it up it says so, and a
+//!   person has to log in; if the request never got there, the login has survived;
+//! - during the replacement of the file: the old file stands, with the mark, and it is as above;
+//! - after it: costs nothing.
+//!
+//! An attempt that certainly was not sent (no connection) counts for nothing and is not marked again. A
+//! clear refusal is kept as `refused`, and at most one attempt an hour follows. A refresh runs in a task
+//! of its own: dropping the call that wanted it does not tear it between sending and saving;
+//! [`Tokens::settle`] waits for it.
+
+mod file;
+mod login;
+mod tokens;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use crate::clock::Clock;
+use crate::config;
+use crate::durable::Lock;
+use crate::{cloud, durable};
+
+pub use file::Stamp;
+use file::Stored;
+pub use login::{Login, Prompt, Step};
+pub use tokens::Tokens;
+
+/// What can go wrong with tokens on this machine, or in the cloud.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call failed.
+    #[error(transparent)]
+    Cloud(#[from] cloud::Error),
+    /// A token file cannot be read or written.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What was to be imported is not what it should be. Says nothing of its content.
+    #[error("{0}")]
+    Input(String),
+    /// The name cannot be a file's.
+    #[error("{0:?} cannot be the name of an account: letters, digits, - and _ can")]
+    Name(String),
+}
+
+/// The accounts of one state folder.
+#[derive(Clone, Debug)]
+pub struct Accounts {
+    folder: PathBuf,
+    clock: Clock,
+}
+
+/// Whether an account can work, as far as its file tells.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum State {
+    /// No tokens.
+    LoggedOut,
+    /// Tokens that are good as far as we know.
+    Ready {
+        /// When the access token ends, if known.
+        expires_at: Option<Timestamp>,
+        /// Whether it can be renewed.
+        renewable: bool,
+    },
+    /// The cloud refused to renew the login.
+    Refused {
+        /// When.
+        at: Timestamp,
+        /// In which words.
+        words: String,
+    },
+    /// The file cannot be read.
+    Damaged {
+        /// Why.
+        words: String,
+    },
+}
+
+impl Accounts {
+    /// The accounts whose tokens lie below `state_dir`.
+    #[must_use]
+    pub fn new(state_dir: &Path, clock: Clock) -> Self {
+        Self { folder: state_dir.join("accounts"), clock }
+    }
+
+    /// The source of tokens of an account: make one and share it. Reads nothing yet.
+    ///
+    /// # Errors
+    /// The name, the endpoint or the CA file cannot be used.
+    pub fn tokens(&self, account: &config::Account) -> Result<Arc<Tokens>, Error> {
+        self.tokens_of(&account.name, cloud::authority(account)?)
+    }
+
+    /// As [`Accounts::tokens`], with another authority than the configuration's.
+    ///
+    /// # Errors
+    /// The name cannot be used.
+    pub fn tokens_of(&self, name: &str, authority: Arc<dyn cloud::Authority>) -> Result<Arc<Tokens>, Error> {
+        let path = self.path(name)?;
+        Ok(Arc::new(Tokens::new(name, path, authority, self.clock.clone())))
+    }
+
+    /// Begins a device-code login. What the user has to do is in [`Login::prompt`].
+    ///
+    /// # Errors
+    /// The cloud refuses or cannot be reached, or the configuration cannot be used.
+    pub async fn login(&self, account: &config::Account) -> Result<Login, Error> {
+        let path = self.path(&account.name)?;
+        Login::start(cloud::authority(account)?, path, self.clock.clone()).await
+    }
+
+    /// Takes tokens got elsewhere: `{"access_token", "refresh_token"?, "expires_at"?}`, the time in
+    /// RFC 3339. Waits for a refresh that another process has under way.
+    ///
+    /// # Errors
+    /// The text is not that, or the file cannot be written.
+    pub fn import(&self, name: &str, json: &str) -> Result<(), Error> {
+        let path = self.path(name)?;
+        let stored = file::parse_import(json, self.now()).map_err(Error::Input)?;
+        let _lock = lock(&path)?;
+        stored.save(&path).map_err(at(&path))
+    }
+
+    /// Forgets an account's tokens. Whether there were any.
+    ///
+    /// # Errors
+    /// The file cannot be removed.
+    pub fn logout(&self, name: &str) -> Result<bool, Error> {
+        let path = self.path(name)?;
+        if !path.exists() {
+            return Ok(false);
+        }
+        let _lock = lock(&path)?;
+        let existed = path.exists();
+        durable::remove(&path).map_err(at(&path))?;
+        Ok(existed)
+    }
+
+    /// The accounts that have a file, by name.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn list(&self) -> Result<Vec<(String, State)>, Error> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(at(&self.folder)(error)),
+        };
+        let mut names: Vec<String> = entries
+            .flatten()
+            .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
+            .collect();
+        names.sort_unstable();
+        Ok(names.into_iter().map(|name| (name.clone(), self.state(&name))).collect())
+    }
+
+    /// Whether the account can work, as far as its file tells.
+    #[must_use]
+    pub fn state(&self, name: &str) -> State {
+        let path = match self.path(name) {
+            Ok(path) => path,
+            Err(error) => {
+                return State::Damaged { words: error.to_string() };
+            }
+        };
+        match Stored::load(&path) {
+            Ok(None) => State::LoggedOut,
+            Ok(Some(stored)) => match stored.refused {
+                Some(refused) => State::Refused { at: refused.at, words: refused.words },
+                None => {
+                    State::Ready { expires_at: stored.expires_at, renewable: stored.refresh_token.is_some() }
+                }
+            },
+            Err(error) => State::Damaged { words: error.to_string() },
+        }
+    }
+
+    /// Changes whenever the account's file does: compare two to notice a login or logout made by
+    /// another process. One `stat`.
+    #[must_use]
+    pub fn stamp(&self, name: &str) -> Stamp {
+        self.path(name).map(|path| Stamp::of(&path)).unwrap_or_default()
+    }
+
+    fn now(&self) -> Timestamp {
+        file::timestamp(&self.clock)
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, Error> {
+        let fits = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+        if name.is_empty() || name.len() > 100 || name.starts_with('.') || !name.chars().all(fits) {
+            return Err(Error::Name(name.to_owned()));
+        }
+        Ok(self.folder.join(format!("{name}.json")))
+    }
+}
+
+/// Waits for the lock of a token file. Blocks.
+fn lock(path: &Path) -> Result<Lock, Error> {
+    file::make_folder_of(path).map_err(at(path))?;
+    let path = path.with_extension("lock");
+    Lock::wait(&path).map_err(at(&path))
+}
+
+fn at(path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::File { path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! A token file: its layout (see [`super`]), reading and writing it, and noticing that it changed.
+
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Clock;
+use crate::cloud::{Grant, Token};
+use crate::durable;
+
+const VERSION: u32 = 1;
+/// A token file is a few hundred bytes; what is larger is no token file.
+const MAX_BYTES: u64 = 64 << 10;
+
+/// The content. No `Debug`: it is made of secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stored {
+    version: u32,
+    access_token: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refresh_token: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) obtained_at: Timestamp,
+    /// A refresh was about to be sent, and what became of it is not on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) attempt: Option<Attempt>,
+    /// The cloud's clear word that it will not renew this login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) refused: Option<Refused>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Attempt {
+    /// The last time.
+    pub(super) at: Timestamp,
+    /// How many times this refresh token may have been sent.
+    pub(super) tries: u32,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(super) struct Refused {
+    pub(super) at: Timestamp,
+    pub(super) words: String,
+}
+
+/// Tells one state of a file from the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stamp(Option<(i64, i64, u64, u64)>);
+
+impl Stamp {
+    /// Of the file as it is now; a file that is not there has one too.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let meta = std::fs::metadata(path).ok();
+        Self(meta.map(|meta| (meta.mtime(), meta.mtime_nsec(), meta.size(), meta.ino())))
+    }
+}
+
+impl Stored {
+    pub(super) fn new(grant: &Grant, now: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            access_token: grant.access.secret().to_owned(),
+            refresh_token: grant.refresh.as_ref().map(|token| token.secret().to_owned()),
+            expires_at: grant.expires_in.and_then(|life| now.checked_add(life).ok()),
+            obtained_at: now,
+            attempt: None,
+            refused: None,
+        }
+    }
+
+    pub(super) fn access(&self) -> Token {
+        Token::new(self.access_token.clone())
+    }
+
+    pub(super) fn refresh(&self) -> Option<Token> {
+        self.refresh_token.clone().map(Token::new)
+    }
+
+    pub(super) fn load(path: &Path) -> io::Result<Option<Self>> {
+        let invalid = |words: String| io::Error::new(io::ErrorKind::InvalidData, words);
+        match std::fs::metadata(path) {
+            Ok(meta) if meta.len() > MAX_BYTES => {
+                return Err(invalid("too large for tokens".into()));
+            }
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        }
+        let bytes = match std::fs::read(path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let stored: Self = serde_json::from_slice(&bytes)
+            .map_err(|error| invalid(format!("not a token file: {}", place(&error))))?;
+        if stored.version != VERSION {
+            return Err(invalid(format!("made by another version ({})", stored.version)));
+        }
+        Ok(Some(stored))
+    }
+
+    pub(super) fn save(&self, path: &Path) -> io::Result<()> {
+        make_folder_of(path)?;
+        durable::replace(path, &serde_json::to_vec_pretty(self)?, 0o600)
+    }
+}
+
+/// The folder of the token files, which nobody else may look into.
+pub(super) fn make_folder_of(path: &Path) -> io::Result<()> {
+    let Some(folder) = path.parent() else {
+        return Ok(());
+    };
+    if folder.is_dir() {
+        return Ok(());
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    durable::sync_folder_of(folder)
+}
+
+/// Where JSON is wrong, without what stands there: it may be a secret.
+pub(super) fn place(error: &serde_json::Error) -> String {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a field is missing, unknown or of the wrong type",
+        serde_json::error::Category::Eof => "it ends too early",
+        _ => "it is no JSON",
+    };
+    format!("{what} (line {}, column {})", error.line(), error.column())
+}
+
+pub(super) fn parse_import(json: &str, now: Timestamp) -> Result<Stored, String> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Import {
+        access_token: String,
+        refresh_token: Option<String>,
+        expires_at: Option<String>,
+    }
+    const SHAPE: &str =
+        r#"expected {"access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z"}"#;
+    let import: Import = serde_json::from_str(json).map_err(|error| format!("{}; {SHAPE}", place(&error)))?;
+    let token = |text: String, key| {
+        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        fits.then_some(text).ok_or_else(|| format!("{key} is empty or has blanks in it; {SHAPE}"))
+    };
+    let expires_at = match import.expires_at {
+        Some(text) => Some(text.parse().map_err(|_| format!("expires_at is no time in RFC 3339; {SHAPE}"))?),
+        None => None,
+    };
+    Ok(Stored {
+        version: VERSION,
+        access_token: token(import.access_token, "access_token")?,
+        refresh_token: import.refresh_token.map(|text| token(text, "refresh_token")).transpose()?,
+        expires_at,
+        obtained_at: now,
+        attempt: None,
+        refused: None,
+    })
+}
+
+pub(super) fn timestamp(clock: &Clock) -> Timestamp {
+    Timestamp::from_second(clock.now_secs()).unwrap_or(Timestamp::UNIX_EPOCH)
+}

@@ -1,0 +1,143 @@
+//! How calls fail: the kind that decides what to do next, the call, the server's own code, the cause.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The result of a call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong, as far as it decides what to do next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// No way to the cloud: no network, no name, no answer.
+    Offline,
+    /// Too many calls or a tired server: the same call may do later, not before `after`.
+    Busy {
+        /// The least time to wait, when the cloud or the documents say one.
+        after: Option<Duration>,
+    },
+    /// The day's calls are used up.
+    DayLimit,
+    /// The token is not good any more, and a new one did not help.
+    Unauthorized,
+    /// The upload session is gone or spoilt: begin again.
+    Expired,
+    /// No space left.
+    Full,
+    /// The name is taken.
+    Exists,
+    /// There is no such file or folder.
+    Missing,
+    /// This file (or this request) is refused and will be again: a name, a size, a content.
+    Refused,
+    /// The application or the account is refused altogether, until a person does something.
+    Blocked,
+    /// The answer makes no sense: HTML, cut JSON, a missing field.
+    Broken,
+    /// The slices are cut too large for this membership: ask [`Drive::user`](super::Drive::user) and cut
+    /// anew.
+    SliceSize,
+    /// Our own side failed: the file could not be read, or the configuration cannot be used.
+    Local,
+}
+
+/// A failed call.
+#[derive(Debug, thiserror::Error)]
+pub struct Error {
+    /// What kind of failure.
+    pub kind: Kind,
+    /// The call in the protocol's own words: `precreate`, `superfile2`, `token`.
+    pub endpoint: &'static str,
+    /// The server's number or OAuth error word, as printed to people: `errno -10`, `error_code 31364`.
+    pub code: Option<Code>,
+    /// Words: our meaning of the code, else the server's own text.
+    pub message: String,
+    /// Whether the cloud may have seen the request. `false` only when it certainly has not.
+    pub sent: bool,
+    /// What lies under it.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// The server's own number, with the key it came under: the same number means different things.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Code {
+    /// `errno` of pan.baidu.com.
+    Errno(i64),
+    /// `error_code` of the PCS hosts.
+    ErrorCode(i64),
+    /// `error` of OAuth.
+    OAuth(String),
+    /// `error_no` of the search.
+    ErrorNo(i64),
+    /// A bare HTTP status.
+    Http(u16),
+}
+
+impl Code {
+    /// The number of a numbered code.
+    #[must_use]
+    pub fn number(&self) -> Option<i64> {
+        match self {
+            Self::Errno(number) | Self::ErrorCode(number) | Self::ErrorNo(number) => Some(*number),
+            Self::OAuth(_) | Self::Http(_) => None,
+        }
+    }
+}
+
+impl Error {
+    /// A failure the cloud may have seen the request of.
+    #[must_use]
+    pub fn new(kind: Kind, endpoint: &'static str, message: impl Into<String>) -> Self {
+        Self { kind, endpoint, code: None, message: message.into(), sent: true, source: None }
+    }
+
+    /// With the server's code.
+    #[must_use]
+    pub fn with_code(mut self, code: Code) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// With what lies under it.
+    #[must_use]
+    pub fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The cloud has certainly not seen the request.
+    #[must_use]
+    pub fn unsent(mut self) -> Self {
+        self.sent = false;
+        self
+    }
+
+    /// The server's number, whatever key it came under.
+    #[must_use]
+    pub fn number(&self) -> Option<i64> {
+        self.code.as_ref().and_then(Code::number)
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Errno(number) => write!(f, "errno {number}"),
+            Self::ErrorCode(number) => write!(f, "error_code {number}"),
+            Self::ErrorNo(number) => write!(f, "error_no {number}"),
+            Self::OAuth(word) => f.write_str(word),
+            Self::Http(status) => write!(f, "HTTP {status}"),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.endpoint, self.message)?;
+        match &self.code {
+            Some(code) => write!(f, " ({code})"),
+            None => Ok(()),
+        }
+    }
+}

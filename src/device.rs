@@ -1,0 +1,435 @@
+//! Who we are as a device: registered once, bound to each account once, and never again by itself after
+//! a user has unbound it.
+//!
+//! ```text
+//! let device = Device::new(&config.agent.state_dir, config.device.as_ref());
+//! device.state()?;                                   // DeviceState: Off | New | Registered
+//! device.ensure_bound("home", &user.id, calls).await?;   // after a login; registers where needed
+//! device.check("home", &user.id, calls).await?;      // on a timer: checkbind, then diff
+//! device.bind(..) device.unbind(..) device.diff(..)  // the commands
+//! device.binding("home")?;  device.stamp();          // what the file says; whether it changed
+//! ```
+//!
+//! `calls` is `drive.devices()`, `user.id` what `drive.user()` answered. Without `[device]` everything is
+//! [`Binding::Off`] and no call is made.
+//!
+//! # On disk
+//!
+//! `<state_dir>/device.json`, 0600, replaced as a whole and durably; `device.lock` is held by who writes
+//! it, in whatever process, from before its call to the cloud until the result is on disk, so that two
+//! never register or bind at once and no answer is older than what it replaces.
+//!
+//! ```json
+//! { "version": 1, "address": "md5", "address_of": "eth0", "type": "…", "id": "…",
+//!   "accounts": { "home": { "user": "208281036", "binding": {"state": "bound"}, "cursor": "…" } } }
+//! ```
+//!
+//! # What a crash costs
+//!
+//! Between a call and the file being replaced: the call is made once more. Registering the same address
+//! and binding the same user twice leave one device and one binding. The address is on disk before it is
+//! registered, so that the second time it is the same one.
+
+mod address;
+mod file;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::Stamp;
+use crate::cloud::{self, DeviceChanges, DeviceEntry, Devices};
+use crate::config;
+use crate::durable::Lock;
+
+use file::{Account, Stored};
+
+/// Not in any table: a device that is not registered (xpan-device, 错误码说明).
+const NOT_REGISTERED: i64 = 42101;
+/// This device is bound to as many users as it may be.
+const TAKEN: i64 = 42103;
+/// Pages of one diff, so that a cloud that says "more" for ever does not hold us.
+const PAGES: usize = 100;
+
+/// What can go wrong with the device on this machine, or in the cloud.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A call failed.
+    #[error(transparent)]
+    Cloud(#[from] cloud::Error),
+    /// The device's file cannot be read or written.
+    #[error("{} cannot be used", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// There is nothing to make an address of.
+    #[error(
+        "this machine has no network card with an address of its own; write `serial = \"…\"` into [device]"
+    )]
+    NoAddress,
+    /// A device command without `[device]`.
+    #[error("there is no [device] in the configuration")]
+    Off,
+}
+
+/// The device as the cloud's vendor knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DeviceState {
+    /// No `[device]` in the configuration.
+    Off,
+    /// Not registered yet.
+    New {
+        /// `device_addr`, once it was chosen.
+        address: Option<String>,
+    },
+    /// Registered.
+    Registered {
+        /// `device_addr`
+        address: String,
+        /// `device_id`
+        id: String,
+    },
+}
+
+/// Whether the device is bound to an account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Binding {
+    /// No `[device]` in the configuration: binding plays no part.
+    Off,
+    /// Never bound, or to another user.
+    Unknown,
+    /// Bound.
+    Bound,
+    /// Unbound, and to stay so until [`Device::bind`].
+    Unbound {
+        /// In the phone app, not by our own command.
+        by_user: bool,
+    },
+}
+
+impl Binding {
+    /// Whether this account may be backed up to.
+    #[must_use]
+    pub fn allows_backup(self) -> bool {
+        matches!(self, Self::Off | Self::Bound)
+    }
+}
+
+/// What [`Device::check`] found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Checked {
+    /// Now.
+    pub binding: Binding,
+    /// What changed among the user's devices since the last time.
+    pub changes: Vec<DeviceEntry>,
+}
+
+/// The device, by its file.
+#[derive(Clone, Debug)]
+pub struct Device {
+    path: PathBuf,
+    config: Option<config::Device>,
+    sysfs: PathBuf,
+}
+
+type Result<T> = std::result::Result<T, Error>;
+
+impl Device {
+    /// The device of a state folder and a configuration. Reads nothing yet.
+    #[must_use]
+    pub fn new(state_dir: &Path, config: Option<&config::Device>) -> Self {
+        Self {
+            path: state_dir.join("device.json"),
+            config: config.cloned(),
+            sysfs: PathBuf::from("/sys/class/net"),
+        }
+    }
+
+    /// With another place to look for network cards than `/sys/class/net`.
+    #[must_use]
+    pub fn with_network_cards(mut self, folder: &Path) -> Self {
+        folder.clone_into(&mut self.sysfs);
+        self
+    }
+
+    /// What the file says of the device.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn state(&self) -> Result<DeviceState> {
+        let Some(config) = &self.config else { return Ok(DeviceState::Off) };
+        let stored = self.load()?.unwrap_or_default();
+        Ok(match (stored.address.clone(), stored.id.clone()) {
+            (Some(address), Some(id)) if stored.is_of(config) => DeviceState::Registered { address, id },
+            (address, _) => DeviceState::New { address },
+        })
+    }
+
+    /// What the file says of an account.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn binding(&self, account: &str) -> Result<Binding> {
+        let Some(config) = &self.config else { return Ok(Binding::Off) };
+        let stored = self.load()?.filter(|stored| stored.is_of(config)).unwrap_or_default();
+        Ok(stored.accounts.get(account).map_or(Binding::Unknown, |account| account.binding))
+    }
+
+    /// Changes whenever the file does. One `stat`.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp {
+        Stamp::of(&self.path)
+    }
+
+    /// Registers the device if it is not (设备注册: when the application is installed).
+    ///
+    /// # Errors
+    /// No address, no file, no cloud.
+    pub async fn ensure_registered(&self, calls: &dyn Devices) -> Result<DeviceState> {
+        if self.config.is_some() {
+            self.open().await?.id(calls).await?;
+        }
+        self.state()
+    }
+
+    /// Binds the device to the user who is logged in, unless that was done before. A user's unbinding
+    /// stands; another user begins anew.
+    ///
+    /// # Errors
+    /// No address, no file, no cloud; 42102 and 42103 in words.
+    pub async fn ensure_bound(&self, account: &str, user: &str, calls: &dyn Devices) -> Result<Binding> {
+        if self.config.is_none() {
+            return Ok(Binding::Off);
+        }
+        // Most of the time there is nothing to do, and then nothing to lock.
+        let known = self.known(account, user)?;
+        if known != Binding::Unknown {
+            return Ok(known);
+        }
+        let mut open = self.open().await?;
+        match open.account(account, user).binding {
+            Binding::Unknown => open.bind(account, user, calls).await,
+            known => Ok(known),
+        }
+    }
+
+    /// Binds the device to the user who is logged in, whatever was before: only when a person says so.
+    ///
+    /// # Errors
+    /// As [`Device::ensure_bound`], and without `[device]`.
+    pub async fn bind(&self, account: &str, user: &str, calls: &dyn Devices) -> Result<Binding> {
+        self.open().await?.bind(account, user, calls).await
+    }
+
+    /// Unbinds the device.
+    ///
+    /// # Errors
+    /// No file, no cloud, no `[device]`.
+    pub async fn unbind(&self, account: &str, user: &str, calls: &dyn Devices) -> Result<Binding> {
+        let mut open = self.open().await?;
+        if let Some(id) = open.stored.id.clone() {
+            match calls.unbind(&id).await {
+                // What is not registered is not bound.
+                Err(error) if error.number() == Some(NOT_REGISTERED) => open.stored.id = None,
+                answer => answer?,
+            }
+        }
+        open.set(account, user, Binding::Unbound { by_user: false })
+    }
+
+    /// Looks whether the device is still bound (检查设备绑定关系) and what changed (设备列表diff). Writes
+    /// only what changed. `checkbind` decides; a diff that fails is left for the next time.
+    ///
+    /// # Errors
+    /// No file, no cloud.
+    pub async fn check(&self, account: &str, user: &str, calls: &dyn Devices) -> Result<Checked> {
+        let known = self.known(account, user)?;
+        if known == Binding::Off || known == Binding::Unknown {
+            return Ok(Checked { binding: known, changes: Vec::new() });
+        }
+        let mut open = self.open().await?;
+        let was = open.account(account, user).binding;
+        let id = open.id(calls).await?;
+        let is_bound = match calls.is_bound(&id).await {
+            Err(error) if error.number() == Some(NOT_REGISTERED) => {
+                open.stored.id = None;
+                let new = open.id(calls).await?;
+                if new != id && was == Binding::Bound {
+                    // Nobody can have unbound a device that the cloud did not know.
+                    open.bind(account, user, calls).await?;
+                }
+                calls.is_bound(&new).await?
+            }
+            answer => answer?,
+        };
+        let binding = match (is_bound, was) {
+            (true, _) => Binding::Bound,
+            (false, unbound @ Binding::Unbound { .. }) => unbound,
+            (false, _) => Binding::Unbound { by_user: true },
+        };
+        open.set(account, user, binding)?;
+        let changes = match open.diff(account, user, calls).await {
+            Ok(changes) => changes,
+            Err(error) => {
+                tracing::debug!(account, %error, "what changed among the devices is asked for next time");
+                Vec::new()
+            }
+        };
+        Ok(Checked { binding, changes })
+    }
+
+    /// What changed among the user's devices since the last diff.
+    ///
+    /// # Errors
+    /// No file, no cloud, no `[device]`.
+    pub async fn diff(&self, account: &str, user: &str, calls: &dyn Devices) -> Result<Vec<DeviceEntry>> {
+        self.open().await?.diff(account, user, calls).await
+    }
+
+    fn known(&self, account: &str, user: &str) -> Result<Binding> {
+        let Some(config) = &self.config else { return Ok(Binding::Off) };
+        let stored = self.load()?.filter(|stored| stored.is_of(config)).unwrap_or_default();
+        let entry = stored.accounts.get(account).filter(|entry| entry.user == user);
+        Ok(entry.map_or(Binding::Unknown, |entry| entry.binding))
+    }
+
+    fn load(&self) -> Result<Option<Stored>> {
+        Stored::load(&self.path).map_err(at(&self.path))
+    }
+
+    /// The file, locked and read, with an address for the configured device.
+    async fn open(&self) -> Result<Open> {
+        let config = self.config.clone().ok_or(Error::Off)?;
+        let (path, sysfs) = (self.path.clone(), self.sysfs.clone());
+        let opening = tokio::task::spawn_blocking(move || Open::new(path, config, &sysfs));
+        opening.await.map_err(|error| at(&self.path)(error.into()))?
+    }
+}
+
+/// The file while it is locked.
+struct Open {
+    path: PathBuf,
+    config: config::Device,
+    stored: Stored,
+    on_disk: Stored,
+    _lock: Lock,
+}
+
+impl Open {
+    fn new(path: PathBuf, config: config::Device, sysfs: &Path) -> Result<Self> {
+        file::make_folder_of(&path).map_err(at(&path))?;
+        let lock = path.with_extension("lock");
+        let lock = Lock::wait(&lock).map_err(at(&lock))?;
+        let on_disk = match Stored::load(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                // Registering and binding again make it whole; the old one is kept for whoever asks why.
+                let aside = path.with_extension("json.damaged");
+                tracing::warn!(%error, "{} is set aside as {}", path.display(), aside.display());
+                std::fs::rename(&path, &aside).map_err(at(&path))?;
+                Stored::default()
+            }
+            stored => stored.map_err(at(&path))?.unwrap_or_default(),
+        };
+        let mut stored = on_disk.clone();
+        if !stored.is_of(&config) {
+            let kept = stored.address.clone().zip(stored.address_of.clone());
+            let (address, of) = match (&config.serial, kept) {
+                (Some(serial), _) => (address::of_serial(serial), file::SERIAL.to_owned()),
+                (None, Some(kept)) => kept,
+                (None, None) => address::of_network_card(sysfs).ok_or(Error::NoAddress)?,
+            };
+            stored = Stored::new(address, of, config.kind.clone());
+        }
+        let mut open = Self { path, config, stored, on_disk, _lock: lock };
+        open.save()?;
+        Ok(open)
+    }
+
+    fn save(&mut self) -> Result<()> {
+        if self.stored != self.on_disk {
+            self.stored.save(&self.path).map_err(at(&self.path))?;
+            self.on_disk = self.stored.clone();
+        }
+        Ok(())
+    }
+
+    /// The device's id, registered if need be.
+    async fn id(&mut self, calls: &dyn Devices) -> Result<String> {
+        if let Some(id) = &self.stored.id {
+            return Ok(id.clone());
+        }
+        let address = self.stored.address.clone().ok_or(Error::NoAddress)?;
+        let id = calls.register(&self.config.kind, &address).await?;
+        self.stored.id = Some(id.clone());
+        self.save()?;
+        Ok(id)
+    }
+
+    /// The account's entry; a new one when another user is logged in now.
+    fn account(&mut self, account: &str, user: &str) -> &mut Account {
+        let entry = self.stored.accounts.entry(account.to_owned()).or_insert_with(|| Account::new(user));
+        if entry.user != user {
+            *entry = Account::new(user);
+        }
+        entry
+    }
+
+    fn set(&mut self, account: &str, user: &str, binding: Binding) -> Result<Binding> {
+        self.account(account, user).binding = binding;
+        self.save()?;
+        Ok(binding)
+    }
+
+    async fn bind(&mut self, account: &str, user: &str, calls: &dyn Devices) -> Result<Binding> {
+        let id = self.id(calls).await?;
+        let bound = match calls.bind(&id).await {
+            Err(error) if error.number() == Some(NOT_REGISTERED) => {
+                self.stored.id = None;
+                let id = self.id(calls).await?;
+                calls.bind(&id).await
+            }
+            // The user who has it may be this one: an answer that was lost, a file that was.
+            Err(error) if error.number() == Some(TAKEN) => match calls.is_bound(&id).await {
+                Ok(true) => Ok(()),
+                _ => Err(error),
+            },
+            bound => bound,
+        };
+        bound?;
+        self.set(account, user, Binding::Bound)
+    }
+
+    async fn diff(&mut self, account: &str, user: &str, calls: &dyn Devices) -> Result<Vec<DeviceEntry>> {
+        let mut cursor = self.account(account, user).cursor.clone().unwrap_or_default();
+        let mut changes = Vec::new();
+        for _ in 0..PAGES {
+            let DeviceChanges { cursor: next, more, devices } = calls.diff(&cursor).await?;
+            changes.extend(devices);
+            let moved = next != cursor && !next.is_empty();
+            if moved {
+                cursor = next;
+            }
+            if !more || !moved {
+                break;
+            }
+        }
+        if !cursor.is_empty() {
+            self.account(account, user).cursor = Some(cursor);
+            self.save()?;
+        }
+        Ok(changes)
+    }
+}
+
+fn at(path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
+    let path = path.to_owned();
+    move |source| Error::File { path: path.clone(), source }
+}
+
+#[cfg(test)]
+mod tests;

@@ -182,12 +182,7 @@ pub struct Agent {
 
 impl Default for Upload {
     fn default() -> Self {
-        Self {
-            parallel: 4,
-            rate: None,
-            hours: Vec::new(),
-            on_conflict: OnConflict::default(),
-        }
+        Self { parallel: 4, rate: None, hours: Vec::new(), on_conflict: OnConflict::default() }
     }
 }
 
@@ -262,10 +257,7 @@ impl Config {
 }
 
 fn text_of(file: &Path) -> Result<String, ConfigError> {
-    let unreadable = |source| ConfigError::Unreadable {
-        file: file.to_owned(),
-        source,
-    };
+    let unreadable = |source| ConfigError::Unreadable { file: file.to_owned(), source };
     let bytes = std::fs::read(file).map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|error| {
         let good = error.utf8_error().valid_up_to();
@@ -274,10 +266,7 @@ fn text_of(file: &Path) -> Result<String, ConfigError> {
             &String::from_utf8_lossy(before),
             "this is not UTF-8 text; save the file as UTF-8",
         );
-        ConfigError::Mistakes {
-            file: file.to_owned(),
-            mistakes: vec![mistake],
-        }
+        ConfigError::Mistakes { file: file.to_owned(), mistakes: vec![mistake] }
     })
 }
 
@@ -285,11 +274,7 @@ fn text_of(file: &Path) -> Result<String, ConfigError> {
 fn host_name() -> String {
     let uname = rustix::system::uname();
     let name = uname.nodename().to_string_lossy().replace('/', "-");
-    if values::name(&name).is_ok() && !name.is_empty() {
-        name
-    } else {
-        "nas".to_owned()
-    }
+    if values::name(&name).is_ok() && !name.is_empty() { name } else { "nas".to_owned() }
 }
 
 #[cfg(test)]
@@ -298,17 +283,8 @@ mod tests {
 
     #[test]
     fn hours_that_span_midnight_hold_on_both_sides() {
-        let night = Hours {
-            from: 1320,
-            to: 360,
-        };
-        for (minute, inside) in [
-            (0, true),
-            (359, true),
-            (360, false),
-            (1319, false),
-            (1320, true),
-        ] {
+        let night = Hours { from: 1320, to: 360 };
+        for (minute, inside) in [(0, true), (359, true), (360, false), (1319, false), (1320, true)] {
             assert_eq!(night.contains(minute), inside, "{minute}");
         }
         let all_day = Hours { from: 0, to: 1440 };

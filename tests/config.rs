@@ -94,26 +94,14 @@ fn what_check_prints_can_be_read_back_and_has_no_secret() {
             .replace("\"…\"", "\"very secret\"")
     );
     let config = read(&text);
-    assert_eq!(
-        config.upload.hours,
-        [Hours {
-            from: 1320,
-            to: 390
-        }]
-    );
+    assert_eq!(config.upload.hours, [Hours { from: 1320, to: 390 }]);
     let shown = config.show();
     assert!(!shown.contains("very secret"), "{shown}");
     assert!(!format!("{config:?}").contains("very secret"));
     let again = read(
         &shown
-            .replace(
-                "# client_secret is set and not shown",
-                "client_secret = \"very secret\"",
-            )
-            .replace(
-                "# share_secret is set and not shown",
-                "share_secret = \"very secret\"",
-            ),
+            .replace("# client_secret is set and not shown", "client_secret = \"very secret\"")
+            .replace("# share_secret is set and not shown", "share_secret = \"very secret\""),
     );
     assert_eq!(again.accounts, config.accounts);
     assert_eq!(again.folders, config.folders);
@@ -131,14 +119,9 @@ fn an_empty_file_is_a_configuration_with_nothing_to_do() {
 
 #[test]
 fn accounts_and_folders_keep_the_order_of_the_file() {
-    let account =
-        |name: &str| format!("[account.{name}]\nclient_id = \"i\"\nclient_secret = \"s\"\n");
+    let account = |name: &str| format!("[account.{name}]\nclient_id = \"i\"\nclient_secret = \"s\"\n");
     let config = read(&[account("zoe"), account("adam"), account("mia")].concat());
-    let names: Vec<_> = config
-        .accounts
-        .iter()
-        .map(|account| &account.name)
-        .collect();
+    let names: Vec<_> = config.accounts.iter().map(|account| &account.name).collect();
     assert_eq!(names, ["zoe", "adam", "mia"]);
 }
 
@@ -235,4 +218,141 @@ c.toml:41:10: agent.settle: "10" has no unit (ms, s, m, h, d); write settle = "1
 c.toml:42:10: agent.rescan: "0s" is not between 1s and 30d; write rescan = "1h"
 c.toml:43:7: agent.log: "inof" is not known here (did you mean "info"?); write log = "info""#;
     assert_eq!(mistakes(text), expected);
+}
+
+#[test]
+fn lines_that_are_not_toml_are_told_and_what_they_may_have_said_is_not_missed() {
+    assert_eq!(
+        mistakes(
+            "[account.home]\nclient_id = AppKey\nclient_secret = \"s\"\n\n[[folder]]\npath = /volume1\naccount = \"other\"\nlabel = \"a/b\"\n[agent\nlog = \"info\"\nlog = \"warn\"\n"
+        ),
+        "c.toml:2:13: a text has to stand in quotes; write client_id = \"AppKey\"\n\
+         c.toml:6:8: a text has to stand in quotes; write path = \"/volume1\"\n\
+         c.toml:8:9: folder.label: it cannot contain /; write label = \"photo\"\n\
+         c.toml:9:7: this is not TOML: unclosed table, expected `]`"
+    );
+}
+
+#[test]
+fn tables_of_the_wrong_kind_say_which_kind() {
+    for (text, told) in [
+        (
+            "[folder]\npath = \"/a\"\n",
+            "c.toml:1:1: folder: a list of tables is needed, not a table; write [[folder]]",
+        ),
+        (
+            "[account]\nclient_id = \"x\"\n",
+            "c.toml:2:13: account.client_id: this stands directly below [account]; give the account a name and write [account.home]",
+        ),
+        ("agent = 1\n", "c.toml:1:9: agent: a table is needed, not a number; write [agent]"),
+        (
+            "account = \"home\"\nfolder = [\"/a\"]\n",
+            "c.toml:1:11: account: a table is needed, not a text; write [account.home]\n\
+             c.toml:2:11: folder: a table is needed, not a text; write [[folder]]",
+        ),
+        (
+            "[account.\"a/b\"]\nclient_id = \"i\"\nclient_secret = \"s\"\n",
+            "c.toml:1:1: account.a/b: an account's name is made of at most 64 letters, digits, - _ and . (not first); write [account.home]",
+        ),
+    ] {
+        assert_eq!(mistakes(text), told);
+    }
+}
+
+#[test]
+fn a_file_that_is_not_text_is_said_so_with_the_place() {
+    assert_eq!(
+        File::with(b"[agent]\nlog = \"\xff\"\n").mistakes(),
+        "c.toml:2:8: this is not UTF-8 text; save the file as UTF-8"
+    );
+}
+
+#[test]
+fn folders_that_are_the_same_or_have_one_label_are_refused() {
+    let second = |lines: &str| mistakes(&format!("{BASE}\n[[folder]]\naccount = \"home\"\n{lines}"));
+    assert_eq!(
+        second("path = \"/volume1//photo/\"\nlabel = \"x\"\n"),
+        "c.toml:11:8: folder.path: the folder in line 5 is the same, /volume1/photo, for the same account; leave one of the two out"
+    );
+    assert_eq!(
+        second("path = \"/usb/photo\"\n"),
+        "c.toml:11:8: folder.path: the folder in line 5 has the label \"photo\" too; write label = \"…\" with another name"
+    );
+    assert_eq!(
+        second("path = \"/usb\"\nlabel = \"photo\"\n"),
+        "c.toml:12:9: folder.label: the folder in line 5 has the label \"photo\" too; write label = \"…\" with another name"
+    );
+}
+
+#[test]
+fn folders_that_could_meet_in_the_cloud_are_refused() {
+    let second = |lines: &str| format!("{BASE}\n[[folder]]\naccount = \"home\"\npath = \"/usb\"\n{lines}");
+    assert_eq!(
+        mistakes(&second("remote = \"{path}\"\n")),
+        "c.toml:12:10: folder.remote: files of /usb and of /volume1/photo (line 5) could get the same name in the cloud; \
+         write remote = \"{label}/…\" in both, or begin them with different words"
+    );
+    let device = "[device]\ntype = \"1\"\nname = \"nas\"\n";
+    assert_eq!(
+        mistakes(&format!("{}{device}", second("remote = \"nas/{year}/{path}\"\n"))),
+        "c.toml:12:10: folder.remote: files of /usb and of /volume1/photo (line 5) could get the same name in the cloud; \
+         write remote = \"{label}/…\" in both, or begin them with different words"
+    );
+    read(&format!("{}{device}", second("remote = \"nas2/{year}/{path}\"\n")));
+    // Another account is another drive.
+    read(&format!(
+        "{}[account.away]\nclient_id = \"i\"\nclient_secret = \"s\"\n",
+        second("remote = \"{device}/photo/{path}\"\n")
+            .replace("account = \"home\"\npath = \"/usb\"", "account = \"away\"\npath = \"/usb\"")
+    ));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_no_mistake_of_the_file() {
+    assert!(!read(BASE).folders[0].path.exists());
+}
+
+#[test]
+fn a_secret_may_lie_in_a_file_of_its_own() {
+    let account = |name: &str| {
+        File::with(format!("[account.home]\nclient_id = \"i\"\nclient_secret_file = \"{name}\"\n"))
+    };
+    let file = account("secret");
+    let told = |file: &File| file.mistakes();
+    let write = "write client_secret_file = \"PATH\" of a file with the secret alone";
+    assert_eq!(
+        told(&file),
+        format!("c.toml:3:22: account.home.client_secret_file: secret does not exist; {write}")
+    );
+    for (content, wrong) in [
+        ("\n", "is empty"),
+        ("a\nb\n", "has more than one line"),
+        (&*"x".repeat(5000), "is too large to be a secret"),
+    ] {
+        fs::write(file.folder.path().join("secret"), content).unwrap();
+        assert_eq!(
+            told(&file),
+            format!("c.toml:3:22: account.home.client_secret_file: secret {wrong}; {write}")
+        );
+    }
+    fs::write(file.folder.path().join("secret"), "hush\r\n").unwrap();
+    assert_eq!(file.read().unwrap().accounts[0].client_secret.secret(), "hush");
+}
+
+#[test]
+fn the_longest_socket_path_is_107_bytes() {
+    let agent = |length: usize| format!("[agent]\nsocket = \"/{}\"\n", "x".repeat(length - 1));
+    assert_eq!(read(&agent(107)).agent.socket.as_os_str().len(), 107);
+    assert_eq!(
+        mistakes(&agent(108)),
+        "c.toml:2:10: agent.socket: the path of a socket can have 107 bytes, this one has 108; \
+         write socket = \"/run/xpand/xpand.sock\""
+    );
+}
+
+#[test]
+fn the_socket_is_found_even_in_a_file_with_mistakes() {
+    let file = File::with("[upload]\nrate = 2MiB\n[agent]\nsocket = \"/run/mine.sock\"\nsetle = 1\n");
+    assert_eq!(Config::socket_in(file.path()), PathBuf::from("/run/mine.sock"));
+    assert_eq!(Config::socket_in("/none"), Agent::default().socket);
 }

@@ -99,11 +99,10 @@ async fn round(
     let open = match drive {
         Some(drive) => Arc::clone(drive),
         None => {
-            let opened = shared
-                .accounts
-                .tokens(&account.config)
-                .map_err(|error| error.to_string())
-                .and_then(|tokens| cloud::open(&account.config, tokens).map_err(|error| error.to_string()));
+            let opened =
+                shared.accounts.tokens(&account.config).map_err(|error| error.to_string()).and_then(
+                    |tokens| cloud::open(&account.config, tokens).map_err(|error| error.to_string()),
+                );
             match opened {
                 Ok(opened) => Arc::clone(drive.insert(opened)),
                 Err(words) => return Found::Failed(words),
@@ -142,7 +141,8 @@ async fn round(
                 return Found::Waiting(AccountState::Unbound, words);
             }
             Ok(_) => {
-                let words = format!("this device is not bound; bind it with: xpand device bind --account {name}");
+                let words =
+                    format!("this device is not bound; bind it with: xpand device bind --account {name}");
                 return Found::Waiting(AccountState::Unbound, words);
             }
             Err(crate::device::Error::Cloud(error)) if is_passing(error.kind) => {

@@ -106,9 +106,8 @@ impl Backend for Desk {
             };
             let stored = lock(&self.core.gate).pause(until);
             self.ring(true);
-            stored.map_err(|error| {
-                Failure::internal(format!("paused, but a restart will forget it: {error}"))
-            })
+            stored
+                .map_err(|error| Failure::internal(format!("paused, but a restart will forget it: {error}")))
         })
     }
 

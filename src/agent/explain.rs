@@ -65,7 +65,8 @@ fn standing(mut line: Explain, folder: &FolderCell, entry: Option<Entry>, now: F
         Known::Waiting => {
             line.state = Standing::Waiting;
             let account = &folder.config.account;
-            let words = line.reason.take().unwrap_or_else(|| format!("it waits for its turn to go to {account}"));
+            let words =
+                line.reason.take().unwrap_or_else(|| format!("it waits for its turn to go to {account}"));
             return says(line, &words, Some("xpand status says what the agent is doing"));
         }
         Known::Failed => {

@@ -55,7 +55,8 @@ fn listed(
     for at in first..hub.folders.len() {
         let folder = &hub.folders[at];
         loop {
-            let page = hub.core.keeper.with(|queue| queue.page(folder.id, after.as_deref())).ok_or_else(broken)?;
+            let page =
+                hub.core.keeper.with(|queue| queue.page(folder.id, after.as_deref())).ok_or_else(broken)?;
             let Some(last) = page.last().map(|entry| entry.below.to_vec()) else { break };
             looked_at += page.len();
             for entry in page.iter().filter(|entry| !entry.gone) {

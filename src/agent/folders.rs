@@ -45,8 +45,10 @@ pub async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>) {
         if running.is_none() {
             let places = choose(&hub, &mut wanted, &mut due_ms, now_ms);
             if !places.is_empty() {
-                let (hub, watcher, cancelled) = (Arc::clone(&hub), Arc::clone(&watcher), Arc::clone(&cancelled));
-                running = Some(tokio::task::spawn_blocking(move || look(&hub, &watcher, &places, &cancelled)));
+                let (hub, watcher, cancelled) =
+                    (Arc::clone(&hub), Arc::clone(&watcher), Arc::clone(&cancelled));
+                running =
+                    Some(tokio::task::spawn_blocking(move || look(&hub, &watcher, &places, &cancelled)));
             }
         }
         let settled = lock(&hub.settler).due();
@@ -177,7 +179,8 @@ fn conclude(hub: &Hub, watcher: &Watcher, at: usize, report: &Report) -> i64 {
     let path = folder.config.path.display();
     let (state, reason, wait) = match (&report.missing, report.suspicious) {
         (Some(Missing::NotThere), _) => {
-            let words = format!("{path} is not there; nothing is forgotten, it goes on when the folder is back");
+            let words =
+                format!("{path} is not there; nothing is forgotten, it goes on when the folder is back");
             (FolderState::Missing, Some(words), MISSING.min(rescan))
         }
         (Some(Missing::Denied), _) => {

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use jiff::tz::TimeZone;
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use crate::config::Hours;
 use crate::durable;
@@ -105,7 +105,9 @@ fn in_hours(hours: &[Hours], now_ms: i64, zone: &TimeZone) -> Open {
     let change = (1..=25 * 60).map(|minute| start + minute * 60_000).find(|&at| inside(minute_of(at)) != now);
     match (now, change) {
         (true, change) => Open::Yes(change),
-        (false, Some(at)) => Open::No(format!("outside upload.hours; goes on at {}", clock_time(at)), Some(at)),
+        (false, Some(at)) => {
+            Open::No(format!("outside upload.hours; goes on at {}", clock_time(at)), Some(at))
+        }
         (false, None) => Open::No("outside upload.hours".into(), Some(now_ms + 3_600_000)),
     }
 }

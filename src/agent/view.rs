@@ -146,6 +146,7 @@ fn overall(
     if let Some(folder) = bad {
         return (State::Failed, folder.reason.clone());
     }
-    let failed = (counts.failed > 0).then(|| format!("{} files failed: xpand queue --state failed", counts.failed));
+    let failed =
+        (counts.failed > 0).then(|| format!("{} files failed: xpand queue --state failed", counts.failed));
     (State::Idle, failed)
 }

@@ -76,10 +76,7 @@ pub fn fingerprint(file: &File) -> io::Result<(Fingerprint, bool)> {
 
 /// Whether this error only says that nothing is there (any more), or a link is.
 pub(super) fn is_absence(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO
-    )
+    matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NXIO)
 }
 
 /// Opens the folder itself; here links are followed.
@@ -108,10 +105,7 @@ pub(super) fn open_directory(root: &OwnedFd, below: &[u8]) -> Result<OwnedFd, Er
     if below.is_empty() {
         return fs::openat(root, c".", flags, Mode::empty());
     }
-    if below
-        .split(|&byte| byte == b'/')
-        .any(|name| matches!(name, b"" | b"." | b".."))
-    {
+    if below.split(|&byte| byte == b'/').any(|name| matches!(name, b"" | b"." | b"..")) {
         return Err(Errno::NOENT);
     }
     match fs::openat2(root, below, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
@@ -136,10 +130,7 @@ fn step_by_step(root: &OwnedFd, below: &[u8], flags: OFlags) -> Result<OwnedFd, 
 /// The directory that `below` is in (`None`: the root itself) and its last name.
 fn parent_of<'a>(root: &OwnedFd, below: &'a [u8]) -> Result<(Option<OwnedFd>, &'a [u8]), Errno> {
     let (parent, name) = match below.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) => (
-            Some(open_directory(root, &below[..slash])?),
-            &below[slash + 1..],
-        ),
+        Some(slash) => (Some(open_directory(root, &below[..slash])?), &below[slash + 1..]),
         None => (None, below),
     };
     match name {
@@ -149,10 +140,7 @@ fn parent_of<'a>(root: &OwnedFd, below: &'a [u8]) -> Result<(Option<OwnedFd>, &'
 }
 
 /// Looks at `name` in `parent`, at a link itself if it is one.
-pub(super) fn look_at(
-    parent: impl AsFd,
-    name: impl rustix::path::Arg + Copy,
-) -> Result<Look, Errno> {
+pub(super) fn look_at(parent: impl AsFd, name: impl rustix::path::Arg + Copy) -> Result<Look, Errno> {
     look(parent, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
@@ -187,11 +175,7 @@ fn look(at: impl AsFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> R
 
 /// Linux before 4.11 has no `statx`. (`NO_AUTOMOUNT` came later than `fstatat`, too.)
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion)] // the fields' types differ by target
-fn look_in_the_old_way(
-    at: impl AsFd,
-    name: impl rustix::path::Arg,
-    flags: AtFlags,
-) -> Result<Look, Errno> {
+fn look_in_the_old_way(at: impl AsFd, name: impl rustix::path::Arg, flags: AtFlags) -> Result<Look, Errno> {
     let found = fs::statat(at, name, flags)?;
     Ok(Look {
         kind: FileType::from_raw_mode(found.st_mode),
@@ -200,10 +184,7 @@ fn look_in_the_old_way(
             mtime_ns: nanoseconds(found.st_mtime as i64, found.st_mtime_nsec as i64),
             ctime_ns: nanoseconds(found.st_ctime as i64, found.st_ctime_nsec as i64),
         },
-        device: (
-            fs::major(found.st_dev.into()),
-            fs::minor(found.st_dev.into()),
-        ),
+        device: (fs::major(found.st_dev.into()), fs::minor(found.st_dev.into())),
         inode: found.st_ino as u64,
         links: found.st_nlink as u32,
     })
@@ -238,20 +219,12 @@ mod tests {
         let path = folder.path().join("a/b/photo.jpg");
         // After January 2038, to the nanosecond.
         let later = UNIX_EPOCH + Duration::new(4_102_444_800, 123_456_789);
-        File::options()
-            .write(true)
-            .open(&path)
-            .unwrap()
-            .set_modified(later)
-            .unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(later).unwrap();
         let print = stat_one(folder.path(), b"a/b/photo.jpg").unwrap().unwrap();
         let meta = std::fs::metadata(&path).unwrap();
         assert_eq!(print.size, 5);
         assert_eq!(print.mtime_ns, 4_102_444_800_123_456_789);
-        assert_eq!(
-            print.ctime_ns,
-            meta.ctime() * 1_000_000_000 + meta.ctime_nsec()
-        );
+        assert_eq!(print.ctime_ns, meta.ctime() * 1_000_000_000 + meta.ctime_nsec());
         let mut file = open_one(folder.path(), b"a/b/photo.jpg").unwrap();
         assert_eq!(fingerprint(&file).unwrap(), (print, true));
         let mut text = String::new();
@@ -278,18 +251,11 @@ mod tests {
         ] {
             let below = below.as_bytes();
             assert_eq!(stat_one(folder.path(), below).unwrap(), None);
-            assert_eq!(
-                open_one(folder.path(), below).unwrap_err().kind(),
-                io::ErrorKind::NotFound
-            );
+            assert_eq!(open_one(folder.path(), below).unwrap_err().kind(), io::ErrorKind::NotFound);
         }
         let beside = tempfile::tempdir().unwrap();
         symlink(folder.path(), beside.path().join("root")).unwrap();
-        assert!(
-            stat_one(&beside.path().join("root"), b"top.jpg")
-                .unwrap()
-                .is_some()
-        );
+        assert!(stat_one(&beside.path().join("root"), b"top.jpg").unwrap().is_some());
     }
 
     #[test]

@@ -44,11 +44,7 @@ pub fn exif_info(file: &File) -> Option<ExifInfo> {
 /// The day the picture was taken, by its EXIF: original, else digitised, else changed.
 #[must_use]
 pub fn taken(info: &ExifInfo) -> Option<Date> {
-    let dates = [
-        &info.date_time_original,
-        &info.date_time_digitized,
-        &info.date_time,
-    ];
+    let dates = [&info.date_time_original, &info.date_time_digitized, &info.date_time];
     let text = dates.into_iter().flatten().next()?;
     let number = |from: usize, to: usize| text.get(from..to)?.parse::<u16>().ok();
     let (month, day) = (number(5, 7)?, number(8, 10)?);
@@ -85,14 +81,9 @@ fn read(file: &File) -> Option<ExifInfo> {
         _ => return None,
     };
     let size = imagesize::reader_size(window()).ok();
-    let size =
-        size.and_then(|size| Some((size.width.try_into().ok()?, size.height.try_into().ok()?)));
+    let size = size.and_then(|size| Some((size.width.try_into().ok()?, size.height.try_into().ok()?)));
     // A HEIC turns itself, and its EXIF says so once more: what belongs to that word is the size before.
-    let size = if is_heif {
-        fields.size.filter(|&told| same_area(told, size)).or(size)
-    } else {
-        size
-    };
+    let size = if is_heif { fields.size.filter(|&told| same_area(told, size)).or(size) } else { size };
     finish(fields, size)
 }
 
@@ -101,9 +92,7 @@ fn same_area(told: (u32, u32), found: Option<(u32, u32)>) -> bool {
 }
 
 fn finish(fields: Fields, size: Option<(u32, u32)>) -> Option<ExifInfo> {
-    let (width, height) = size
-        .or(fields.size)
-        .filter(|&(width, height)| width > 0 && height > 0)?;
+    let (width, height) = size.or(fields.size).filter(|&(width, height)| width > 0 && height > 0)?;
     let orientation = fields.orientation.filter(|number| (1..=8).contains(number));
     Some(ExifInfo {
         height,
@@ -112,21 +101,15 @@ fn finish(fields: Fields, size: Option<(u32, u32)>) -> Option<ExifInfo> {
         model: fields.model.and_then(text),
         date_time_digitized: fields.digitized.and_then(date),
         date_time: fields.changed.and_then(date),
-        orientation: orientation
-            .and_then(|number| number.try_into().ok())
-            .unwrap_or(1),
+        orientation: orientation.and_then(|number| number.try_into().ok()).unwrap_or(1),
         recovery: 0,
     })
 }
 
 /// JPEG and HEIF, as the library reads them.
 fn container(file: &File) -> Option<Fields> {
-    let read = Reader::new()
-        .continue_on_error(true)
-        .read_from_container(&mut Window::new(file));
-    let exif = read
-        .or_else(|error| error.distill_partial_result(|_| {}))
-        .ok()?;
+    let read = Reader::new().continue_on_error(true).read_from_container(&mut Window::new(file));
+    let exif = read.or_else(|error| error.distill_partial_result(|_| {})).ok()?;
     Some(fields(&exif))
 }
 
@@ -137,9 +120,7 @@ fn block(mut bytes: Vec<u8>) -> Option<Fields> {
         bytes.drain(..6);
     }
     let read = Reader::new().continue_on_error(true).read_raw(bytes);
-    let exif = read
-        .or_else(|error| error.distill_partial_result(|_| {}))
-        .ok()?;
+    let exif = read.or_else(|error| error.distill_partial_result(|_| {})).ok()?;
     Some(fields(&exif))
 }
 
@@ -189,39 +170,26 @@ fn webp(window: &mut Window<'_>) -> io::Result<Option<Vec<u8>>> {
 fn date(bytes: Vec<u8>) -> Option<String> {
     let mut bytes: [u8; 19] = bytes.get(..19)?.try_into().ok()?;
     for (at, mark) in [(4, b':'), (7, b':'), (10, b' '), (13, b':'), (16, b':')] {
-        let usual = bytes[at] == mark
-            || mark == b':' && matches!(bytes[at], b'-' | b'/' | b'.')
-            || bytes[at] == b'T';
+        let usual =
+            bytes[at] == mark || mark == b':' && matches!(bytes[at], b'-' | b'/' | b'.') || bytes[at] == b'T';
         bytes[at] = if usual { mark } else { return None };
     }
     let text = str::from_utf8(&bytes).ok()?;
     let number = |from: usize, to: usize| -> Option<u16> {
         let digits = text.get(from..to)?;
-        digits
-            .bytes()
-            .all(|byte| byte.is_ascii_digit())
-            .then(|| digits.parse().ok())?
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
     };
-    let is_date = number(0, 4)? > 0
-        && (1..=12).contains(&number(5, 7)?)
-        && (1..=31).contains(&number(8, 10)?);
+    let is_date =
+        number(0, 4)? > 0 && (1..=12).contains(&number(5, 7)?) && (1..=31).contains(&number(8, 10)?);
     let is_time = number(11, 13)? < 24 && number(14, 16)? < 60 && number(17, 19)? <= 60;
     (is_date && is_time).then(|| text.to_owned())
 }
 
 /// One line for a person; nothing when it is blank.
 fn text(bytes: Vec<u8>) -> Option<String> {
-    let end = bytes
-        .iter()
-        .position(|&byte| byte == 0)
-        .unwrap_or(bytes.len());
+    let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     let text = String::from_utf8_lossy(&bytes[..end]);
-    let text: String = text
-        .trim()
-        .chars()
-        .filter(|char| !char.is_control())
-        .take(TEXT)
-        .collect();
+    let text: String = text.trim().chars().filter(|char| !char.is_control()).take(TEXT).collect();
     (!text.is_empty()).then_some(text)
 }
 
@@ -237,13 +205,7 @@ pub(super) struct Window<'a> {
 
 impl<'a> Window<'a> {
     pub(super) fn new(file: &'a File) -> Self {
-        Self {
-            file,
-            at: 0,
-            budget: BUDGET,
-            bytes: Vec::new(),
-            start: 0,
-        }
+        Self { file, at: 0, budget: BUDGET, bytes: Vec::new(), start: 0 }
     }
 
     /// The next four bytes.
@@ -264,22 +226,15 @@ impl<'a> Window<'a> {
     }
 
     fn pay(&mut self, bytes: u64) -> io::Result<()> {
-        self.budget = self
-            .budget
-            .checked_sub(bytes)
-            .ok_or(io::ErrorKind::QuotaExceeded)?;
+        self.budget = self.budget.checked_sub(bytes).ok_or(io::ErrorKind::QuotaExceeded)?;
         Ok(())
     }
 }
 
 impl BufRead for Window<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        let within = |window: &Self| {
-            window
-                .at
-                .checked_sub(window.start)
-                .filter(|&at| at < window.bytes.len() as u64)
-        };
+        let within =
+            |window: &Self| window.at.checked_sub(window.start).filter(|&at| at < window.bytes.len() as u64);
         if within(self).is_none() {
             self.pay(WINDOW as u64)?;
             self.bytes.resize(WINDOW, 0);
@@ -288,8 +243,7 @@ impl BufRead for Window<'_> {
             self.start = self.at;
             read?;
         }
-        let from =
-            usize::try_from(within(self).unwrap_or(self.bytes.len() as u64)).unwrap_or(WINDOW);
+        let from = usize::try_from(within(self).unwrap_or(self.bytes.len() as u64)).unwrap_or(WINDOW);
         Ok(&self.bytes[from..])
     }
 

@@ -17,25 +17,13 @@ fn file_of(bytes: &[u8]) -> File {
 /// A TIFF structure with a model, three dates, an orientation and the sizes of a picture, entries last.
 fn tiff(is_little: bool, orientation: u16, gap: usize) -> Vec<u8> {
     let short = |value: u16| {
-        if is_little {
-            value.to_le_bytes()
-        } else {
-            value.to_be_bytes()
-        }
+        if is_little { value.to_le_bytes() } else { value.to_be_bytes() }
     };
     let long = |value: u32| {
-        if is_little {
-            value.to_le_bytes()
-        } else {
-            value.to_be_bytes()
-        }
+        if is_little { value.to_le_bytes() } else { value.to_be_bytes() }
     };
     let date = b"2018:09:06 15:58:58\0";
-    let mut bytes = if is_little {
-        b"II*\0".to_vec()
-    } else {
-        b"MM\0*".to_vec()
-    };
+    let mut bytes = if is_little { b"II*\0".to_vec() } else { b"MM\0*".to_vec() };
     let texts = 8 + gap as u32;
     let exif = texts + 40;
     let first = exif + 2 + 12 * 4 + 4;
@@ -119,19 +107,11 @@ fn a_jpeg_gives_what_the_document_shows() {
 #[test]
 fn a_picture_without_exif_has_none() {
     assert_eq!(exif_info(&file_of(&jpeg(None, 10, 10))), None);
-    assert_eq!(
-        exif_info(&file_of(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR")),
-        None
-    );
+    assert_eq!(exif_info(&file_of(b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR")), None);
     assert_eq!(exif_info(&file_of(b"no picture at all")), None);
     assert_eq!(exif_info(&file_of(b"")), None);
     // A TIFF's own layout is no EXIF.
-    assert_eq!(
-        exif_info(&file_of(
-            b"II*\0\x08\0\0\0\x01\0\0\x01\x03\0\x01\0\0\0\x10\0\0\0\0\0\0\0"
-        )),
-        None
-    );
+    assert_eq!(exif_info(&file_of(b"II*\0\x08\0\0\0\x01\0\0\x01\x03\0\x01\0\0\0\x10\0\0\0\0\0\0\0")), None);
 }
 
 #[test]
@@ -153,9 +133,8 @@ fn a_tiff_is_read_even_with_its_entries_far_behind() {
 #[test]
 fn png_and_webp_are_read_wherever_their_exif_stands() {
     let exif = tiff(true, 6, 0);
-    let chunk = |kind: &[u8], body: &[u8]| {
-        [&(body.len() as u32).to_be_bytes()[..], kind, body, &[0; 4]].concat()
-    };
+    let chunk =
+        |kind: &[u8], body: &[u8]| [&(body.len() as u32).to_be_bytes()[..], kind, body, &[0; 4]].concat();
     let png = [
         b"\x89PNG\r\n\x1a\n".to_vec(),
         chunk(b"IHDR", b"\0\0\x07\xe0\0\0\x05\xe8\x08\x02\0\0\0"),
@@ -163,40 +142,23 @@ fn png_and_webp_are_read_wherever_their_exif_stands() {
         chunk(b"eXIf", &exif),
         chunk(b"IEND", b""),
     ];
-    assert_eq!(
-        exif_info(&file_of(&png.concat())).unwrap(),
-        expected(2016, 1512)
-    );
-    let chunk =
-        |kind: &[u8], body: &[u8]| [kind, &(body.len() as u32).to_le_bytes()[..], body].concat();
+    assert_eq!(exif_info(&file_of(&png.concat())).unwrap(), expected(2016, 1512));
+    let chunk = |kind: &[u8], body: &[u8]| [kind, &(body.len() as u32).to_le_bytes()[..], body].concat();
     let body = [
         b"WEBP".to_vec(),
         chunk(b"VP8X", b"\x08\0\0\0\xdf\x07\0\xe7\x05\0"),
         chunk(b"VP8 ", &vec![7; 10_000_000]),
         chunk(b"EXIF", &[b"Exif\0\0", &exif[..]].concat()),
     ];
-    let webp = [
-        b"RIFF".to_vec(),
-        (body.concat().len() as u32).to_le_bytes().to_vec(),
-        body.concat(),
-    ];
-    assert_eq!(
-        exif_info(&file_of(&webp.concat())).unwrap(),
-        expected(2016, 1512)
-    );
+    let webp = [b"RIFF".to_vec(), (body.concat().len() as u32).to_le_bytes().to_vec(), body.concat()];
+    assert_eq!(exif_info(&file_of(&webp.concat())).unwrap(), expected(2016, 1512));
 }
 
 #[test]
 fn dates_are_dates_and_names_are_one_line() {
     let read = |text: &[u8]| date(text.to_vec());
-    assert_eq!(
-        read(b"2018:09:06 15:58:58\0").as_deref(),
-        Some("2018:09:06 15:58:58")
-    );
-    assert_eq!(
-        read(b"2018-09-06T15:58:58").as_deref(),
-        Some("2018:09:06 15:58:58")
-    );
+    assert_eq!(read(b"2018:09:06 15:58:58\0").as_deref(), Some("2018:09:06 15:58:58"));
+    assert_eq!(read(b"2018-09-06T15:58:58").as_deref(), Some("2018:09:06 15:58:58"));
     for none in [
         &b"    :  :     :  :  "[..],
         b"0000:00:00 00:00:00",
@@ -207,10 +169,7 @@ fn dates_are_dates_and_names_are_one_line() {
     ] {
         assert_eq!(read(none), None);
     }
-    assert_eq!(
-        text(b" NIKON\r\n D5\0rest".to_vec()).as_deref(),
-        Some("NIKON D5")
-    );
+    assert_eq!(text(b" NIKON\r\n D5\0rest".to_vec()).as_deref(), Some("NIKON D5"));
     assert_eq!(text(b"  \0".to_vec()), None);
     assert_eq!(text([b'x'; 1000].to_vec()).unwrap().len(), TEXT);
 }
@@ -222,15 +181,9 @@ fn a_picture_that_never_ends_is_left_soon() {
     file.set_len(1 << 40).unwrap();
     assert_eq!(exif_info(&file), None);
     let mut window = Window::new(&file);
-    assert_eq!(
-        window.read_to_end(&mut Vec::new()).unwrap_err().kind(),
-        io::ErrorKind::QuotaExceeded
-    );
+    assert_eq!(window.read_to_end(&mut Vec::new()).unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
     while window.rewind().is_ok() {}
-    assert_eq!(
-        window.rewind().unwrap_err().kind(),
-        io::ErrorKind::QuotaExceeded
-    );
+    assert_eq!(window.rewind().unwrap_err().kind(), io::ErrorKind::QuotaExceeded);
 }
 
 proptest! {
@@ -267,10 +220,6 @@ fn real_pictures_are_read() {
     }
     for entry in std::fs::read_dir(&fixtures).unwrap() {
         let path = entry.unwrap().path();
-        println!(
-            "{}: {:?}",
-            path.display(),
-            exif_info(&File::open(&path).unwrap())
-        );
+        println!("{}: {:?}", path.display(), exif_info(&File::open(&path).unwrap()));
     }
 }

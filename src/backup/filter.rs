@@ -68,16 +68,8 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Excluded {
-                pattern,
-                built_in,
-                at,
-            } => {
-                let list = if *built_in {
-                    "the built-in list"
-                } else {
-                    "the folder's exclude"
-                };
+            Self::Excluded { pattern, built_in, at } => {
+                let list = if *built_in { "the built-in list" } else { "the folder's exclude" };
                 write!(f, "{} matches \"{pattern}\" of {list}", at.escape_ascii())
             }
             Self::Kind(Media::Photo) => {
@@ -86,9 +78,9 @@ impl fmt::Display for Reason {
             Self::Kind(Media::Video) => {
                 f.write_str("it is a video, and the folder's media leaves videos out")
             }
-            Self::Kind(Media::Other) => f.write_str(
-                "it is neither photo nor video, and the folder's media leaves others out",
-            ),
+            Self::Kind(Media::Other) => {
+                f.write_str("it is neither photo nor video, and the folder's media leaves others out")
+            }
             Self::Small(size) => write!(f, "its {size} bytes are less than min_size"),
             Self::Large(size) => write!(f, "its {size} bytes are more than max_size"),
         }
@@ -101,10 +93,8 @@ impl Filter {
     /// # Errors
     /// An `exclude` that is no glob.
     pub fn new(folder: &Folder) -> Result<Self, NotAPattern> {
-        let (paths, names): (Vec<_>, Vec<_>) = folder
-            .exclude
-            .iter()
-            .partition(|pattern| pattern.trim_end_matches('/').contains('/'));
+        let (paths, names): (Vec<_>, Vec<_>) =
+            folder.exclude.iter().partition(|pattern| pattern.trim_end_matches('/').contains('/'));
         let wants = |media| folder.media.contains(&media);
         Ok(Self {
             photos: wants(Media::Photo),
@@ -149,11 +139,7 @@ impl Filter {
             let at = &below[..end];
             if let Some((pattern, built_in)) = self.excluded(at, end < below.len()) {
                 let (pattern, at) = (pattern.to_owned(), at.to_vec());
-                return Some(Reason::Excluded {
-                    pattern,
-                    built_in,
-                    at,
-                });
+                return Some(Reason::Excluded { pattern, built_in, at });
             }
         }
         let kind = media::by_name(last(below))?;
@@ -168,10 +154,7 @@ impl Filter {
         {
             return Some((pattern, true));
         }
-        let own = self
-            .names
-            .find(name, is_directory)
-            .or_else(|| self.paths.find(below, is_directory));
+        let own = self.names.find(name, is_directory).or_else(|| self.paths.find(below, is_directory));
         own.map(|pattern| (pattern, false))
     }
 
@@ -194,9 +177,7 @@ impl Globs {
                 reason: error.kind().to_string(),
             };
             let bare = pattern.trim_end_matches('/');
-            let glob = GlobBuilder::new(bare.trim_start_matches('/'))
-                .literal_separator(true)
-                .build();
+            let glob = GlobBuilder::new(bare.trim_start_matches('/')).literal_separator(true).build();
             set.add(glob.map_err(error)?);
             kept.push((pattern.clone(), bare.len() < pattern.len()));
         }
@@ -204,10 +185,7 @@ impl Globs {
             pattern: error.glob().unwrap_or_default().to_owned(),
             reason: error.kind().to_string(),
         })?;
-        Ok(Self {
-            set,
-            patterns: kept,
-        })
+        Ok(Self { set, patterns: kept })
     }
 
     fn find(&self, path: &[u8], is_directory: bool) -> Option<&str> {
@@ -219,19 +197,14 @@ impl Globs {
             return None;
         }
         let found = self.set.matches_candidate(&candidate);
-        let mut found = found
-            .into_iter()
-            .filter_map(|number| self.patterns.get(number));
+        let mut found = found.into_iter().filter_map(|number| self.patterns.get(number));
         let (pattern, _) = found.find(|(_, directories)| is_directory || !directories)?;
         Some(pattern)
     }
 }
 
 fn last(below: &[u8]) -> &[u8] {
-    below
-        .rsplit(|&byte| byte == b'/')
-        .next()
-        .unwrap_or_default()
+    below.rsplit(|&byte| byte == b'/').next().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -305,11 +278,6 @@ pub(super) mod tests {
     #[test]
     fn a_pattern_that_is_none_is_refused_with_its_text() {
         let error = Filter::new(&folder(Path::new("/"), &["ok", "a["])).unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .starts_with("exclude \"a[\" is not a pattern: "),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("exclude \"a[\" is not a pattern: "), "{error}");
     }
 }

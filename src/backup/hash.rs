@@ -115,12 +115,7 @@ pub fn hash(
         done += read.len() as u64;
         progress.store(done, Ordering::Relaxed);
         if expected.size > KEEP_BYTES && done - dropped >= DROP_BYTES {
-            let _ = fadvise(
-                file,
-                dropped,
-                NonZeroU64::new(done - dropped),
-                Advice::DontNeed,
-            );
+            let _ = fadvise(file, dropped, NonZeroU64::new(done - dropped), Advice::DontNeed);
             dropped = done;
         }
     }
@@ -129,12 +124,7 @@ pub fn hash(
     }
     check(file, expected)?;
     let (content, head, slices) = streams.finish();
-    Ok(Hashes {
-        content,
-        head,
-        slices: slices.into(),
-        sniffed,
-    })
+    Ok(Hashes { content, head, slices: slices.into(), sniffed })
 }
 
 /// Lets the kernel use the memory that holds the file's content for something else.
@@ -166,11 +156,7 @@ struct Streams {
 impl Streams {
     fn new(slice_size: u64) -> Self {
         Self {
-            slice_size: if slice_size == 0 {
-                u64::MAX
-            } else {
-                slice_size
-            },
+            slice_size: if slice_size == 0 { u64::MAX } else { slice_size },
             whole: Running::new(),
             done: 0,
             head: None,
@@ -184,8 +170,7 @@ impl Streams {
             // A slice ends only when there is a byte after it: n slices' bytes are n slices.
             if self.done > 0 && self.done.is_multiple_of(self.slice_size) {
                 let ended = self.slice.replace(Running::new());
-                self.slices
-                    .push(ended.unwrap_or_else(|| self.whole.clone()).finish());
+                self.slices.push(ended.unwrap_or_else(|| self.whole.clone()).finish());
             }
             if self.done == HEAD_BYTES {
                 self.head = Some(self.whole.clone().finish());
@@ -207,8 +192,7 @@ impl Streams {
 
     fn finish(mut self) -> (Md5, Md5, Vec<Md5>) {
         let content = self.whole.finish();
-        self.slices
-            .push(self.slice.map_or(content, Running::finish));
+        self.slices.push(self.slice.map_or(content, Running::finish));
         (content, self.head.unwrap_or(content), self.slices)
     }
 }
@@ -233,14 +217,8 @@ mod tests {
 
     fn hash_of(file: &File, print: &Fingerprint, slice_size: u64) -> Result<Hashes, HashError> {
         let progress = AtomicU64::new(9);
-        let hashes = hash(
-            file,
-            print,
-            slice_size,
-            &mut vec![0; 100_000],
-            &progress,
-            &AtomicBool::new(false),
-        )?;
+        let hashes =
+            hash(file, print, slice_size, &mut vec![0; 100_000], &progress, &AtomicBool::new(false))?;
         assert_eq!(progress.into_inner(), print.size);
         Ok(hashes)
     }
@@ -259,10 +237,7 @@ mod tests {
                 if slices.is_empty() {
                     slices.push(Md5::of(""));
                 }
-                assert_eq!(
-                    &*hashes.slices, slices,
-                    "{length} in slices of {slice_size}"
-                );
+                assert_eq!(&*hashes.slices, slices, "{length} in slices of {slice_size}");
             }
         }
     }
@@ -271,30 +246,15 @@ mod tests {
     fn exactly_n_slices_are_n_slices() {
         let content = bytes(4 * 65_536);
         let (file, print) = file_of(&content);
-        assert_eq!(
-            hash_of(file.as_file(), &print, 65_536)
-                .unwrap()
-                .slices
-                .len(),
-            4
-        );
-        assert_eq!(
-            hash_of(file.as_file(), &print, 4 * 65_536)
-                .unwrap()
-                .slices
-                .len(),
-            1
-        );
+        assert_eq!(hash_of(file.as_file(), &print, 65_536).unwrap().slices.len(), 4);
+        assert_eq!(hash_of(file.as_file(), &print, 4 * 65_536).unwrap().slices.len(), 1);
         assert_eq!(hash_of(file.as_file(), &print, 0).unwrap().slices.len(), 1);
     }
 
     #[test]
     fn the_content_tells_what_the_file_is() {
         let (file, print) = file_of(b"\xff\xd8\xff\xe0 a picture");
-        assert_eq!(
-            hash_of(file.as_file(), &print, 4).unwrap().sniffed,
-            Some(Media::Photo)
-        );
+        assert_eq!(hash_of(file.as_file(), &print, 4).unwrap().sniffed, Some(Media::Photo));
     }
 
     #[test]
@@ -312,14 +272,8 @@ mod tests {
     #[test]
     fn a_cancelled_pass_ends_at_once() {
         let (file, print) = file_of(&bytes(1000));
-        let result = hash(
-            file.as_file(),
-            &print,
-            4,
-            &mut [0; 10],
-            &AtomicU64::new(0),
-            &AtomicBool::new(true),
-        );
+        let result =
+            hash(file.as_file(), &print, 4, &mut [0; 10], &AtomicU64::new(0), &AtomicBool::new(true));
         assert!(matches!(result, Err(HashError::Cancelled)));
     }
 

@@ -98,9 +98,7 @@ pub(super) const RSYNC: &str = ".NAME.XXXXXX (rsync)";
 
 /// The pattern that `name`, one component of a path, matches.
 pub(super) fn find(name: &[u8]) -> Option<&'static str> {
-    let found = PATTERNS
-        .iter()
-        .find(|pattern| matches(pattern.as_bytes(), name));
+    let found = PATTERNS.iter().find(|pattern| matches(pattern.as_bytes(), name));
     found.copied().or_else(|| is_rsync(name).then_some(RSYNC))
 }
 
@@ -114,8 +112,7 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 fn starts(name: &[u8], with: &[u8]) -> bool {
-    name.get(..with.len())
-        .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    name.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
 }
 
 fn ends(name: &[u8], with: &[u8]) -> bool {

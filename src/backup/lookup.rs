@@ -115,7 +115,8 @@ impl Known {
         let mut at = folder;
         while at != "/" {
             let above = parent(at);
-            let unlisted = self.listed.get(above).is_some_and(|list| !list.is_empty() && !list.contains_key(at));
+            let unlisted =
+                self.listed.get(above).is_some_and(|list| !list.is_empty() && !list.contains_key(at));
             if unlisted || self.absent.contains(at) {
                 return true;
             }

@@ -21,11 +21,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new() -> Self {
-        Self {
-            state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476],
-            length: 0,
-            partial: [0; BLOCK],
-        }
+        Self { state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476], length: 0, partial: [0; BLOCK] }
     }
 
     fn held(&self) -> usize {
@@ -162,12 +158,8 @@ fn compress_both(one: &mut [u32; 4], two: &mut [u32; 4], block: &[u8; BLOCK]) {
     macro_rules! step {
         ($round:ident, $i:expr, $m:expr, $s:expr, $a:ident $b:ident $c:ident $d:ident, $e:ident $f:ident $g:ident $h:ident) => {
             let shared = m[$m].wrapping_add(K[$i]);
-            $a = $round($a.wrapping_add(shared), $b, $c, $d)
-                .rotate_left($s)
-                .wrapping_add($b);
-            $e = $round($e.wrapping_add(shared), $f, $g, $h)
-                .rotate_left($s)
-                .wrapping_add($f);
+            $a = $round($a.wrapping_add(shared), $b, $c, $d).rotate_left($s).wrapping_add($b);
+            $e = $round($e.wrapping_add(shared), $f, $g, $h).rotate_left($s).wrapping_add($f);
         };
     }
     macro_rules! four {

@@ -16,30 +16,27 @@ pub const SNIFF_BYTES: usize = 1024;
 
 const PHOTO: &[&str] = &[
     // For everybody.
-    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "heic",
-    "heif", "heics", "heifs", "hif", "avif", "avifs", "avci", "jxl", "jp2", "jpx", "j2k", "mpo",
-    "insp", "livp", // Raw, by maker.
-    "dng", "raw", "cr2", "cr3", "crw", "nef", "nrw", "arw", "srf", "sr2", "arq", "raf", "orf",
-    "ori", "rw2", "rwl", "pef", "ptx", "srw", "x3f", "3fr", "fff", "iiq", "mef", "mos", "mrw",
-    "kdc", "dcr", "k25", "erf", "gpr",
+    "jpg", "jpeg", "jpe", "jfif", "png", "apng", "gif", "bmp", "dib", "webp", "tif", "tiff", "heic", "heif",
+    "heics", "heifs", "hif", "avif", "avifs", "avci", "jxl", "jp2", "jpx", "j2k", "mpo", "insp",
+    "livp", // Raw, by maker.
+    "dng", "raw", "cr2", "cr3", "crw", "nef", "nrw", "arw", "srf", "sr2", "arq", "raf", "orf", "ori", "rw2",
+    "rwl", "pef", "ptx", "srw", "x3f", "3fr", "fff", "iiq", "mef", "mos", "mrw", "kdc", "dcr", "k25", "erf",
+    "gpr",
 ];
 
 const VIDEO: &[&str] = &[
-    "mp4", "m4v", "mp4v", "mov", "qt", "avi", "divx", "mkv", "mk3d", "webm", "mts", "m2ts", "m2t",
-    "mpg", "mpeg", "mpe", "m1v", "m2v", "mpv", "vob", "evo", "tp", "trp", "3gp", "3gpp", "3g2",
-    "3gp2", "wmv", "asf", "flv", "f4v", "rm", "rmvb", "ogv", "ogm", "dv", "dif", "mxf", "amv",
-    "wtv", "dvr-ms", "mjpg", "mjpeg", "h264", "h265", "264", "265", "hevc", "avc", "insv", "360",
-    "tod", "braw", "r3d", "crm",
+    "mp4", "m4v", "mp4v", "mov", "qt", "avi", "divx", "mkv", "mk3d", "webm", "mts", "m2ts", "m2t", "mpg",
+    "mpeg", "mpe", "m1v", "m2v", "mpv", "vob", "evo", "tp", "trp", "3gp", "3gpp", "3g2", "3gp2", "wmv",
+    "asf", "flv", "f4v", "rm", "rmvb", "ogv", "ogm", "dv", "dif", "mxf", "amv", "wtv", "dvr-ms", "mjpg",
+    "mjpeg", "h264", "h265", "264", "265", "hevc", "avc", "insv", "360", "tod", "braw", "r3d", "crm",
 ];
 
 /// Endings that stand for a film and for something else: TypeScript, tracker music.
 const UNCLEAR: &[&str] = &["ts", "mod"];
 
 /// Sound in the containers of films: no first bytes make a film of them.
-const SOUND: &[&str] = &[
-    "m4a", "m4b", "m4p", "m4r", "f4a", "f4b", "3ga", "aac", "mka", "wma", "weba", "oga", "ogg",
-    "opus",
-];
+const SOUND: &[&str] =
+    &["m4a", "m4b", "m4p", "m4r", "f4a", "f4b", "3ga", "aac", "mka", "wma", "weba", "oga", "ogg", "opus"];
 
 /// What the file name says; `None` when only the content can tell (no ending, or an unclear one).
 ///
@@ -85,9 +82,7 @@ fn ending(name: &[u8]) -> Option<&[u8]> {
 }
 
 fn is_sound(ending: &[u8]) -> bool {
-    SOUND
-        .iter()
-        .any(|known| ending.eq_ignore_ascii_case(known.as_bytes()))
+    SOUND.iter().any(|known| ending.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// What the first bytes of a file say with certainty; `None` when they do not.
@@ -144,21 +139,19 @@ pub fn sniff(head: &[u8]) -> Option<Media> {
 
 /// ISO base media: the major brand, else the first compatible brand that is known.
 fn by_brand(size: &[u8], head: &[u8]) -> Option<Media> {
-    let size = size
-        .iter()
-        .fold(0, |sum, &byte| sum << 8 | usize::from(byte));
+    let size = size.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte));
     let body = head.get(8..size.min(head.len()))?;
     body.chunks_exact(4)
         .enumerate()
         .filter(|(at, _)| *at != 1) // the second word is the version
         .find_map(|(_, brand)| match brand {
-            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs"
-            | b"mif1" | b"mif2" | b"msf1" | b"miaf" | b"avif" | b"avis" | b"avio" | b"avci"
-            | b"avcs" | b"jpeg" | b"crx " => Some(Some(Media::Photo)),
-            b"isom" | b"iso2" | b"iso3" | b"iso4" | b"iso5" | b"iso6" | b"iso7" | b"iso8"
-            | b"iso9" | b"mp41" | b"mp42" | b"mp71" | b"mp4v" | b"avc1" | b"hvc1" | b"av01"
-            | b"qt  " | b"M4V " | b"M4VH" | b"M4VP" | b"f4v " | b"F4V " | b"MSNV" | b"XAVC"
-            | b"mmp4" | b"dash" | b"dvh1" | b"CAEP" | b"niko" | b"pana" => Some(Some(Media::Video)),
+            b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" | b"mif1"
+            | b"mif2" | b"msf1" | b"miaf" | b"avif" | b"avis" | b"avio" | b"avci" | b"avcs" | b"jpeg"
+            | b"crx " => Some(Some(Media::Photo)),
+            b"isom" | b"iso2" | b"iso3" | b"iso4" | b"iso5" | b"iso6" | b"iso7" | b"iso8" | b"iso9"
+            | b"mp41" | b"mp42" | b"mp71" | b"mp4v" | b"avc1" | b"hvc1" | b"av01" | b"qt  " | b"M4V "
+            | b"M4VH" | b"M4VP" | b"f4v " | b"F4V " | b"MSNV" | b"XAVC" | b"mmp4" | b"dash" | b"dvh1"
+            | b"CAEP" | b"niko" | b"pana" => Some(Some(Media::Video)),
             [b'3', b'g', ..] => Some(Some(Media::Video)),
             b"M4A " | b"M4B " | b"M4P " | b"F4A " | b"F4B " => Some(None),
             _ => None,
@@ -170,10 +163,7 @@ fn by_brand(size: &[u8], head: &[u8]) -> Option<Media> {
 fn is_bmp(head: &[u8]) -> bool {
     head.starts_with(b"BM")
         && head.get(6..10) == Some(&[0; 4])
-        && matches!(
-            head.get(14..18),
-            Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0])
-        )
+        && matches!(head.get(14..18), Some([12 | 40 | 52 | 56 | 64 | 108 | 124, 0, 0, 0]))
 }
 
 /// MPEG-TS has 0x47 every 188 bytes; on Blu-ray and AVCHD four bytes of time stand before each packet.
@@ -220,11 +210,7 @@ mod tests {
 
     fn stream(first: usize, packet: usize) -> Vec<u8> {
         let mut bytes = vec![0; 1024];
-        bytes
-            .iter_mut()
-            .skip(first)
-            .step_by(packet)
-            .for_each(|byte| *byte = 0x47);
+        bytes.iter_mut().skip(first).step_by(packet).for_each(|byte| *byte = 0x47);
         bytes
     }
 

@@ -130,11 +130,7 @@ impl Settler {
                     quiet.push((Arc::unwrap_or_clone(file), print));
                 }
                 // A settle of 0 must not keep us here.
-                Some(print) => self.keep(
-                    file,
-                    print,
-                    now_ms.saturating_add(i64::from(self.settle_ms == 0)),
-                ),
+                Some(print) => self.keep(file, print, now_ms.saturating_add(i64::from(self.settle_ms == 0))),
             }
         }
         quiet
@@ -222,11 +218,7 @@ mod tests {
     }
 
     fn print(size: u64, touched_ms: i64) -> Fingerprint {
-        Fingerprint {
-            size,
-            mtime_ns: 0,
-            ctime_ns: touched_ms * 1_000_000,
-        }
+        Fingerprint { size, mtime_ns: 0, ctime_ns: touched_ms * 1_000_000 }
     }
 
     fn settler() -> Settler {
@@ -236,10 +228,7 @@ mod tests {
     #[test]
     fn an_old_file_is_quiet_at_once() {
         let mut settler = settler();
-        assert_eq!(
-            settler.see(&file("a"), print(1, NOW - SETTLE - 1), NOW),
-            Sight::Quiet
-        );
+        assert_eq!(settler.see(&file("a"), print(1, NOW - SETTLE - 1), NOW), Sight::Quiet);
         assert_eq!(settler.due(), None);
         assert_eq!(settler.settling(FolderId(1)), Settling::default());
     }
@@ -249,28 +238,12 @@ mod tests {
         let mut settler = settler();
         let now_looks = print(7, NOW - 10);
         assert_eq!(settler.see(&file("a"), now_looks, NOW), Sight::Settling);
-        assert_eq!(
-            settler.settling(FolderId(1)),
-            Settling { files: 1, bytes: 7 }
-        );
+        assert_eq!(settler.settling(FolderId(1)), Settling { files: 1, bytes: 7 });
         assert_eq!(settler.due(), Some(NOW + SETTLE));
-        assert_eq!(
-            settler.see(&file("a"), now_looks, NOW + 5000),
-            Sight::Settling
-        );
-        assert!(
-            settler
-                .tick(NOW + SETTLE - 1, |_| panic!("too early"))
-                .is_empty()
-        );
-        assert_eq!(
-            settler.tick(NOW + SETTLE, |_| Some(now_looks)),
-            [(file("a"), now_looks)]
-        );
-        assert_eq!(
-            (settler.due(), settler.settling(FolderId(1))),
-            (None, Settling::default())
-        );
+        assert_eq!(settler.see(&file("a"), now_looks, NOW + 5000), Sight::Settling);
+        assert!(settler.tick(NOW + SETTLE - 1, |_| panic!("too early")).is_empty());
+        assert_eq!(settler.tick(NOW + SETTLE, |_| Some(now_looks)), [(file("a"), now_looks)]);
+        assert_eq!((settler.due(), settler.settling(FolderId(1))), (None, Settling::default()));
     }
 
     #[test]
@@ -281,17 +254,9 @@ mod tests {
         assert_eq!(settler.due(), Some(NOW + 4000 + SETTLE));
         let later = NOW + 4000 + SETTLE;
         assert!(settler.tick(later, |_| Some(print(3, later))).is_empty());
-        assert_eq!(
-            settler.settling(FolderId(1)),
-            Settling { files: 1, bytes: 3 }
-        );
+        assert_eq!(settler.settling(FolderId(1)), Settling { files: 1, bytes: 3 });
         assert_eq!(settler.due(), Some(later + SETTLE));
-        assert_eq!(
-            settler
-                .tick(later + SETTLE, |_| Some(print(3, later)))
-                .len(),
-            1
-        );
+        assert_eq!(settler.tick(later + SETTLE, |_| Some(print(3, later))).len(), 1);
     }
 
     #[test]
@@ -302,10 +267,7 @@ mod tests {
         assert_eq!(settler.due(), None);
         settler.see(&file("b"), print(1, NOW), NOW);
         settler.forget_folder(FolderId(1));
-        assert_eq!(
-            (settler.due(), settler.settling(FolderId(1))),
-            (None, Settling::default())
-        );
+        assert_eq!((settler.due(), settler.settling(FolderId(1))), (None, Settling::default()));
     }
 
     #[test]
@@ -333,10 +295,7 @@ mod tests {
         settler.most = 2;
         assert_eq!(settler.see(&file("a"), print(1, NOW), NOW), Sight::Settling);
         assert_eq!(settler.see(&file("b"), print(1, NOW), NOW), Sight::Settling);
-        assert_eq!(
-            settler.see(&file("c"), print(1, NOW), NOW),
-            Sight::Overflowed
-        );
+        assert_eq!(settler.see(&file("c"), print(1, NOW), NOW), Sight::Overflowed);
         assert_eq!(settler.see(&file("a"), print(2, NOW), NOW), Sight::Settling);
         assert!(settler.take_overflowed());
         assert!(!settler.take_overflowed());

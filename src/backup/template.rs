@@ -35,9 +35,7 @@ enum Part {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotATemplate {
     /// `{word}` with an unknown word, or a brace that stands alone.
-    #[error(
-        "{{{0}}} is not known: write {{device}}, {{label}}, {{year}}, {{month}}, {{day}} or {{path}}"
-    )]
+    #[error("{{{0}}} is not known: write {{device}}, {{label}}, {{year}}, {{month}}, {{day}} or {{path}}")]
     Unknown(String),
     /// `{path}` is missing, not at the end, or only a part of the last name.
     #[error("it must end with a whole name of {{path}}, as in \"{{device}}/{{label}}/{{path}}\"")]
@@ -73,8 +71,7 @@ impl FromStr for Template {
                 continue;
             }
             let end = rest.find('}').filter(|&end| end > 0);
-            let end =
-                end.ok_or_else(|| NotATemplate::Unknown(rest.trim_matches(['{', '}']).to_owned()))?;
+            let end = end.ok_or_else(|| NotATemplate::Unknown(rest.trim_matches(['{', '}']).to_owned()))?;
             parts.push(match &rest[1..end] {
                 "device" => Part::Device,
                 "label" => Part::Label,
@@ -123,14 +120,11 @@ impl Template {
                 Part::Text(text) => name.push_str(text),
                 Part::Device => name.push_str(device),
                 Part::Label => name.push_str(label),
-                Part::Year => {
-                    name.push_str(&date.map_or(NO_DATE.into(), |(year, ..)| format!("{year:04}")))
+                Part::Year => name.push_str(&date.map_or(NO_DATE.into(), |(year, ..)| format!("{year:04}"))),
+                Part::Month => {
+                    name.push_str(&date.map_or(NO_DATE.into(), |(_, month, _)| format!("{month:02}")))
                 }
-                Part::Month => name
-                    .push_str(&date.map_or(NO_DATE.into(), |(_, month, _)| format!("{month:02}"))),
-                Part::Day => {
-                    name.push_str(&date.map_or(NO_DATE.into(), |(.., day)| format!("{day:02}")))
-                }
+                Part::Day => name.push_str(&date.map_or(NO_DATE.into(), |(.., day)| format!("{day:02}"))),
             }
         }
         path
@@ -156,24 +150,16 @@ impl Template {
     /// Whether the date of a picture is wanted.
     #[must_use]
     pub fn has_date(&self) -> bool {
-        self.parts
-            .iter()
-            .any(|part| matches!(part, Part::Year | Part::Month | Part::Day))
+        self.parts.iter().any(|part| matches!(part, Part::Year | Part::Month | Part::Day))
     }
 
     /// Whether a file of a folder with this template and `label` could get the remote name of a file of
     /// another folder (of the same account) with `other` and `other_label`.
     #[must_use]
     pub fn may_meet(&self, label: &str, other: &Self, other_label: &str, device: &str) -> bool {
-        let (one, two) = (
-            self.prefix("", device, label, None),
-            other.prefix("", device, other_label, None),
-        );
-        let same =
-            |(one, two): (&str, &str)| one == two || one.contains(NO_DATE) || two.contains(NO_DATE);
-        one.split_terminator('/')
-            .zip(two.split_terminator('/'))
-            .all(same)
+        let (one, two) = (self.prefix("", device, label, None), other.prefix("", device, other_label, None));
+        let same = |(one, two): (&str, &str)| one == two || one.contains(NO_DATE) || two.contains(NO_DATE);
+        one.split_terminator('/').zip(two.split_terminator('/')).all(same)
     }
 }
 
@@ -203,10 +189,7 @@ mod tests {
             "/apps/x/Photos undated/undated-undated/p.jpg"
         );
         assert!(dated.has_date() && !default.has_date());
-        assert_eq!(
-            template("{path}").remote_path("x", "d", "l", b"p.jpg", None),
-            "/apps/x/p.jpg"
-        );
+        assert_eq!(template("{path}").remote_path("x", "d", "l", b"p.jpg", None), "/apps/x/p.jpg");
     }
 
     #[test]
@@ -214,10 +197,7 @@ mod tests {
         let dated = template("{label}/{year}/{path}");
         for date in [None, Some((2018, 9, 6))] {
             let remote = dated.remote_path("x", "d", "l", b"a/b:\xff", date);
-            assert_eq!(
-                dated.below("x", "d", "l", &remote).as_deref(),
-                Some(&b"a/b:\xff"[..])
-            );
+            assert_eq!(dated.below("x", "d", "l", &remote).as_deref(), Some(&b"a/b:\xff"[..]));
         }
         assert_eq!(dated.below("x", "d", "l", "/apps/x/other/2018/p.jpg"), None);
         assert_eq!(dated.below("x", "d", "l", "/apps/x/l/2018/a:b"), None);
@@ -226,33 +206,17 @@ mod tests {
 
     #[test]
     fn a_template_that_would_lose_files_is_refused_with_words() {
-        assert_eq!(
-            "{device}/{label}".parse::<Template>(),
-            Err(NotATemplate::Path)
-        );
+        assert_eq!("{device}/{label}".parse::<Template>(), Err(NotATemplate::Path));
         assert_eq!("{path}/x".parse::<Template>(), Err(NotATemplate::Path));
         assert_eq!("x-{path}".parse::<Template>(), Err(NotATemplate::Path));
         assert_eq!("{path}/{path}".parse::<Template>(), Err(NotATemplate::Path));
         assert_eq!("/x/{path}".parse::<Template>(), Err(NotATemplate::Names));
         assert_eq!("x//{path}".parse::<Template>(), Err(NotATemplate::Names));
         assert_eq!("../{path}".parse::<Template>(), Err(NotATemplate::Names));
-        assert_eq!(
-            "{hour}/{path}".parse::<Template>(),
-            Err(NotATemplate::Unknown("hour".into()))
-        );
-        assert!(matches!(
-            "a}/{path}".parse::<Template>(),
-            Err(NotATemplate::Unknown(_))
-        ));
-        assert!(matches!(
-            "{a/{path}".parse::<Template>(),
-            Err(NotATemplate::Unknown(_))
-        ));
-        assert!(
-            NotATemplate::Path
-                .to_string()
-                .contains("{device}/{label}/{path}")
-        );
+        assert_eq!("{hour}/{path}".parse::<Template>(), Err(NotATemplate::Unknown("hour".into())));
+        assert!(matches!("a}/{path}".parse::<Template>(), Err(NotATemplate::Unknown(_))));
+        assert!(matches!("{a/{path}".parse::<Template>(), Err(NotATemplate::Unknown(_))));
+        assert!(NotATemplate::Path.to_string().contains("{device}/{label}/{path}"));
     }
 
     #[test]
@@ -260,12 +224,7 @@ mod tests {
         let default = template("{device}/{label}/{path}");
         assert!(!default.may_meet("a", &default, "b", "nas"));
         assert!(template("{path}").may_meet("a", &default, "b", "nas"));
-        assert!(template("x/{label}/{path}").may_meet(
-            "y",
-            &template("{label}/{path}"),
-            "x",
-            "nas"
-        ));
+        assert!(template("x/{label}/{path}").may_meet("y", &template("{label}/{path}"), "x", "nas"));
         assert!(template("{year}/{path}").may_meet("y", &template("2024/{path}"), "x", "nas"));
         assert!(!template("{year}/{label}/{path}").may_meet(
             "y",

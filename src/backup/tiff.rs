@@ -30,10 +30,7 @@ const TEXT: u64 = 256;
 
 /// What the file says; `None` when it says nothing beyond the picture's layout.
 pub(super) fn fields(window: Window<'_>) -> io::Result<Option<Fields>> {
-    let mut tiff = Tiff {
-        window,
-        is_little: false,
-    };
+    let mut tiff = Tiff { window, is_little: false };
     tiff.is_little = tiff.window.four()?[0] == b'I';
     let first = tiff.long()?;
     let mut fields = Fields::default();
@@ -104,18 +101,8 @@ impl Tiff<'_> {
             let at = u64::from(offset) + 2 + 12 * u64::from(number);
             self.window.seek(SeekFrom::Start(at))?;
             let (tag, kind, count) = (self.short()?, self.short()?, self.long()?);
-            let number = if kind == 3 && count <= 2 {
-                self.short()?.into()
-            } else {
-                self.long()?
-            };
-            let entry = Entry {
-                tag,
-                kind,
-                count,
-                number,
-                here: at + 8,
-            };
+            let number = if kind == 3 && count <= 2 { self.short()?.into() } else { self.long()? };
+            let entry = Entry { tag, kind, count, number, here: at + 8 };
             match tag {
                 WIDTH | PIXELS_X => width = entry.number,
                 HEIGHT | PIXELS_Y => height = entry.number,
@@ -127,18 +114,10 @@ impl Tiff<'_> {
     }
 
     fn text(&mut self, entry: &Entry) -> io::Result<Vec<u8>> {
-        let at = if entry.count <= 4 {
-            entry.here
-        } else {
-            entry.number.into()
-        };
+        let at = if entry.count <= 4 { entry.here } else { entry.number.into() };
         self.window.seek(SeekFrom::Start(at))?;
         let mut text = Vec::new();
-        let length = if entry.kind == 2 {
-            TEXT.min(entry.count.into())
-        } else {
-            0
-        };
+        let length = if entry.kind == 2 { TEXT.min(entry.count.into()) } else { 0 };
         (&mut self.window).take(length).read_to_end(&mut text)?;
         Ok(text)
     }
@@ -148,28 +127,18 @@ impl Tiff<'_> {
             return Ok(vec![entry.number]);
         }
         self.window.seek(SeekFrom::Start(entry.number.into()))?;
-        let count = usize::try_from(entry.count)
-            .unwrap_or(PICTURES)
-            .min(PICTURES);
+        let count = usize::try_from(entry.count).unwrap_or(PICTURES).min(PICTURES);
         (0..count).map(|_| self.long()).collect()
     }
 
     fn short(&mut self) -> io::Result<u16> {
         let mut bytes = [0; 2];
         self.window.read_exact(&mut bytes)?;
-        Ok(if self.is_little {
-            u16::from_le_bytes(bytes)
-        } else {
-            u16::from_be_bytes(bytes)
-        })
+        Ok(if self.is_little { u16::from_le_bytes(bytes) } else { u16::from_be_bytes(bytes) })
     }
 
     fn long(&mut self) -> io::Result<u32> {
         let bytes = self.window.four()?;
-        Ok(if self.is_little {
-            u32::from_le_bytes(bytes)
-        } else {
-            u32::from_be_bytes(bytes)
-        })
+        Ok(if self.is_little { u32::from_le_bytes(bytes) } else { u32::from_be_bytes(bytes) })
     }
 }

@@ -31,8 +31,8 @@ use super::keeper::Keeper;
 use super::lookup::{self, Lookup};
 use super::progress::{Meters, Progress};
 use super::queue::{Claim, Outcome};
-use super::verdict::{Call, Pause, Verdict, back_off, spread, verdict};
 use super::template::{Date, Template};
+use super::verdict::{Call, Pause, Verdict, back_off, spread, verdict};
 use super::{disk, exif, media};
 use crate::clock::Clock;
 use crate::cloud::{Begin, Drive, Error, Slice, Stored, Upload, User};
@@ -316,7 +316,9 @@ impl Uploader {
         let opened = tokio::task::spawn_blocking(move || disk::open_one(&root, &below)).await;
         let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(local) => Arc::new(local),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(Stop::Outcome(Outcome::Gone)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Stop::Outcome(Outcome::Gone));
+            }
             Err(error) => return Err(self.later(job, &format!("cannot read the file: {error}"))),
         };
         let session = upload.id.clone();

@@ -61,7 +61,9 @@ pub enum Pause {
 pub fn verdict(error: &Error, call: Call) -> Verdict {
     match (error.kind, call) {
         // After a lost answer the file may be there: asking is cheaper than sending again.
-        (Kind::Offline | Kind::Broken | Kind::Busy { after: None } | Kind::Exists, Call::Finish) => Verdict::Look,
+        (Kind::Offline | Kind::Broken | Kind::Busy { after: None } | Kind::Exists, Call::Finish) => {
+            Verdict::Look
+        }
         (Kind::Offline, _) => Verdict::Soon(Some(Pause::Offline)),
         (Kind::Busy { after: Some(after) }, _) => Verdict::Pause(Pause::Limit { after }),
         (Kind::Busy { after: None } | Kind::Broken, _) => Verdict::Soon(None),

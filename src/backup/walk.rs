@@ -116,9 +116,7 @@ impl Walk {
         Self {
             filter,
             root: None,
-            start: Some(Start {
-                root: disk::open_root(root),
-            }),
+            start: Some(Start { root: disk::open_root(root) }),
             levels: Vec::new(),
             path: start.to_vec(),
             buffer: Box::new_uninit_slice(LISTING_BYTES),
@@ -134,12 +132,7 @@ impl Walk {
         };
         let root = self.root.insert(root);
         let excluded = |(end, _): (usize, &u8)| self.filter.excluded(&below[..end], true).is_some();
-        if below
-            .iter()
-            .enumerate()
-            .filter(|(_, byte)| **byte == b'/')
-            .any(excluded)
-        {
+        if below.iter().enumerate().filter(|(_, byte)| **byte == b'/').any(excluded) {
             return None;
         }
         match disk::open_directory(root, &below) {
@@ -156,9 +149,7 @@ impl Walk {
         let media = self.filter.selects(below)?;
         let slash = below.iter().rposition(|&byte| byte == b'/');
         let parent = disk::open_directory(self.root.as_ref()?, &below[..slash.unwrap_or(0)]);
-        match parent
-            .and_then(|parent| disk::look_at(parent, &below[slash.map_or(0, |slash| slash + 1)..]))
-        {
+        match parent.and_then(|parent| disk::look_at(parent, &below[slash.map_or(0, |slash| slash + 1)..])) {
             Ok(look) => (look.kind == FileType::RegularFile).then(|| found(below, look, media)),
             Err(errno) => (!disk::is_absence(errno)).then(|| trouble(below, errno)),
         }
@@ -171,9 +162,7 @@ impl Walk {
             Err(errno) => return Some(trouble(below, errno)),
         };
         let identity = (look.device, look.inode);
-        if self.levels.len() >= MAX_DEPTH
-            || self.levels.iter().any(|level| level.identity == identity)
-        {
+        if self.levels.len() >= MAX_DEPTH || self.levels.iter().any(|level| level.identity == identity) {
             return Some(trouble(below, Errno::LOOP));
         }
         if let Some(far) = self.levels.len().checked_sub(MAX_OPEN) {
@@ -191,9 +180,7 @@ impl Walk {
             names: Vec::new(),
             entries: None,
         });
-        Some(Step::Dir {
-            below: below.into(),
-        })
+        Some(Step::Dir { below: below.into() })
     }
 
     /// Reads the names of the last level.
@@ -215,17 +202,12 @@ impl Walk {
                         let Some(kind) = choose(&self.filter, &self.path, entry.file_type()) else {
                             continue;
                         };
-                        let (Ok(start), Ok(length)) =
-                            (level.names.len().try_into(), name.len().try_into())
+                        let (Ok(start), Ok(length)) = (level.names.len().try_into(), name.len().try_into())
                         else {
                             failed = Some(Errno::OVERFLOW);
                             break;
                         };
-                        entries.push(Entry {
-                            start,
-                            length,
-                            kind,
-                        });
+                        entries.push(Entry { start, length, kind });
                         level.names.extend_from_slice(name);
                     }
                     Err(errno) => {
@@ -240,10 +222,7 @@ impl Walk {
         entries.sort_unstable_by(|one, two| two.name(names).cmp(one.name(names)));
         level.entries = Some(entries);
         let errno = failed.filter(|&errno| !disk::is_absence(errno))?;
-        Some(trouble(
-            self.path.strip_suffix(b"/").unwrap_or_default(),
-            errno,
-        ))
+        Some(trouble(self.path.strip_suffix(b"/").unwrap_or_default(), errno))
     }
 
     /// Looks at the next name of the last level; `None` when there is nothing to say about it.
@@ -279,9 +258,8 @@ impl Walk {
                 }
                 Err(errno) => Err(errno),
             },
-            Kind::File(media) => disk::look_at(open, name).map(|look| {
-                (look.kind == FileType::RegularFile).then(|| found(&self.path, look, media))
-            }),
+            Kind::File(media) => disk::look_at(open, name)
+                .map(|look| (look.kind == FileType::RegularFile).then(|| found(&self.path, look, media))),
             Kind::Unknown => match disk::look_at(open, name) {
                 Ok(look) => {
                     let kind = choose(&self.filter, &self.path, look.kind)?;
@@ -335,28 +313,18 @@ impl Entry {
 fn choose(filter: &Filter, below: &[u8], kind: FileType) -> Option<Kind> {
     match kind {
         FileType::RegularFile => filter.selects(below).map(Kind::File),
-        FileType::Directory => filter
-            .excluded(below, true)
-            .is_none()
-            .then_some(Kind::Directory),
+        FileType::Directory => filter.excluded(below, true).is_none().then_some(Kind::Directory),
         FileType::Unknown => Some(Kind::Unknown),
         _ => None,
     }
 }
 
 fn found(below: &[u8], look: Look, media: Option<Media>) -> Step {
-    Step::Found(Found {
-        below: below.into(),
-        print: look.print,
-        media,
-    })
+    Step::Found(Found { below: below.into(), print: look.print, media })
 }
 
 fn trouble(below: &[u8], errno: Errno) -> Step {
-    Step::Trouble {
-        below: below.into(),
-        error: errno.into(),
-    }
+    Step::Trouble { below: below.into(), error: errno.into() }
 }
 
 #[cfg(test)]

@@ -50,18 +50,7 @@ fn directories_come_at_their_own_place_and_junk_does_not_come() {
     ]);
     symlink("a.jpg", root.path().join("link.jpg")).unwrap();
     symlink("a", root.path().join("linked")).unwrap();
-    let all = [
-        "/",
-        "Z.JPG",
-        "a/",
-        "a/z.jpg",
-        "a b/",
-        "a b/x.mp4",
-        "a-b.jpg",
-        "a.jpg",
-        "b/",
-        "without",
-    ];
+    let all = ["/", "Z.JPG", "a/", "a/z.jpg", "a b/", "a b/x.mp4", "a-b.jpg", "a.jpg", "b/", "without"];
     assert_eq!(walk(root.path(), ""), all);
 }
 
@@ -77,10 +66,7 @@ fn what_is_found_has_the_fingerprint_of_the_file() {
         .collect();
     assert_eq!(files.len(), 2);
     for found in &files {
-        assert_eq!(
-            disk::stat_one(root.path(), &found.below).unwrap(),
-            Some(found.print)
-        );
+        assert_eq!(disk::stat_one(root.path(), &found.below).unwrap(), Some(found.print));
     }
     assert_eq!(files[0].media, Some(Media::Photo));
     assert_eq!(files[1].media, None);
@@ -90,24 +76,13 @@ fn what_is_found_has_the_fingerprint_of_the_file() {
 fn a_walk_may_start_anywhere_but_not_within_what_is_excluded() {
     let root = make(&["a/b/c.jpg", "a/d.jpg", "e.jpg", "cache/x/y.jpg", "n.txt"]);
     symlink("a", root.path().join("linked")).unwrap();
-    assert_eq!(
-        walk(root.path(), "a"),
-        ["a/", "a/b/", "a/b/c.jpg", "a/d.jpg"]
-    );
+    assert_eq!(walk(root.path(), "a"), ["a/", "a/b/", "a/b/c.jpg", "a/d.jpg"]);
     assert_eq!(walk(root.path(), "a/b"), ["a/b/", "a/b/c.jpg"]);
     assert_eq!(walk(root.path(), "a/d.jpg"), ["a/d.jpg"]);
     assert_eq!(walk(root.path(), "e.jpg"), ["e.jpg"]);
-    for nothing in [
-        "n.txt",
-        "gone",
-        "gone/deeper",
-        "cache",
-        "cache/x",
-        "cache/x/y.jpg",
-        "linked",
-        "linked/b",
-        "a/../a",
-    ] {
+    for nothing in
+        ["n.txt", "gone", "gone/deeper", "cache", "cache/x", "cache/x/y.jpg", "linked", "linked/b", "a/../a"]
+    {
         assert!(walk(root.path(), nothing).is_empty(), "{nothing}");
     }
 }
@@ -126,10 +101,7 @@ fn an_unreadable_directory_does_not_stop_the_rest() {
         println!("skipped: this user may read everything");
         return;
     }
-    assert_eq!(
-        walk(root.path(), ""),
-        ["/", "a! PermissionDenied", "b/", "b/x.jpg", "c.jpg"]
-    );
+    assert_eq!(walk(root.path(), ""), ["/", "a! PermissionDenied", "b/", "b/x.jpg", "c.jpg"]);
 }
 
 #[test]
@@ -171,13 +143,7 @@ fn a_deep_tree_needs_few_open_files_and_is_walked_whole() {
     let (mut found, mut most) = (0, 0);
     while let Some(step) = steps.next() {
         found += usize::from(matches!(step, Step::Found(_)));
-        most = most.max(
-            steps
-                .levels
-                .iter()
-                .filter(|level| level.open.is_some())
-                .count(),
-        );
+        most = most.max(steps.levels.iter().filter(|level| level.open.is_some()).count());
     }
     assert_eq!(found, 400);
     assert!(most <= MAX_OPEN + 1, "{most}");

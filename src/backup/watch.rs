@@ -41,9 +41,7 @@ const EVENTS: WatchFlags = WatchFlags::CREATE
     .union(WatchFlags::DELETE)
     .union(WatchFlags::ATTRIB);
 
-const HOW: WatchFlags = WatchFlags::ONLYDIR
-    .union(WatchFlags::DONT_FOLLOW)
-    .union(WatchFlags::EXCL_UNLINK);
+const HOW: WatchFlags = WatchFlags::ONLYDIR.union(WatchFlags::DONT_FOLLOW).union(WatchFlags::EXCL_UNLINK);
 
 /// What changed since the last [`Watcher::drain`].
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
@@ -95,10 +93,7 @@ impl Watcher {
                 // Nothing but a descriptor that becomes readable: tokio's safe way to wait for one.
                 pipe::Receiver::from_owned_fd_unchecked(fd).map_err(|error| error.to_string())
             });
-        Self {
-            kernel,
-            state: Mutex::default(),
-        }
+        Self { kernel, state: Mutex::default() }
     }
 
     /// A scan of a whole folder begins: what made it polled is tried again.
@@ -106,9 +101,7 @@ impl Watcher {
         let reason = match &self.kernel {
             Err(reason) => Some(reason.clone()),
             Ok(_) => network_disk(root).map(|kind| {
-                format!(
-                    "{kind} does not tell what other machines write: new files are found by scans"
-                )
+                format!("{kind} does not tell what other machines write: new files are found by scans")
             }),
         };
         let mut state = self.lock();
@@ -124,10 +117,7 @@ impl Watcher {
         let Ok(kernel) = &self.kernel else {
             return;
         };
-        let place = FilePath {
-            folder,
-            below: below.into(),
-        };
+        let place = FilePath { folder, below: below.into() };
         let mut events = EVENTS | HOW;
         if below.is_empty() {
             events |= WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF;
@@ -181,11 +171,8 @@ impl Watcher {
                 return pending().await;
             }
             // Having found nothing makes it wait for what comes from here on.
-            let found = kernel.try_io(|| {
-                self.collect()
-                    .then_some(())
-                    .ok_or(io::ErrorKind::WouldBlock.into())
-            });
+            let found =
+                kernel.try_io(|| self.collect().then_some(()).ok_or(io::ErrorKind::WouldBlock.into()));
             if found.is_ok() {
                 return;
             }
@@ -238,9 +225,7 @@ impl Watcher {
         for place in places {
             let Some(name) = name else {
                 // Of the directory itself only its end matters, and only the folder's.
-                if events
-                    .intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT)
-                {
+                if events.intersects(ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF | ReadFlags::UNMOUNT) {
                     state.note(place, true);
                 }
                 continue;
@@ -250,10 +235,7 @@ impl Watcher {
                 below.push(b'/');
             }
             below.extend_from_slice(name);
-            let place = FilePath {
-                folder: place.folder,
-                below: below.into(),
-            };
+            let place = FilePath { folder: place.folder, below: below.into() };
             if !events.contains(ReadFlags::ISDIR) {
                 state.note(place, false);
                 continue;
@@ -306,11 +288,7 @@ impl State {
     }
 
     fn note(&mut self, place: FilePath, is_directory: bool) {
-        let paths = if is_directory {
-            &mut self.dirs
-        } else {
-            &mut self.files
-        };
+        let paths = if is_directory { &mut self.dirs } else { &mut self.files };
         paths.insert(place);
         if self.files.len() + self.dirs.len() > MOST_PATHS {
             self.files.clear();
@@ -326,12 +304,9 @@ fn is_within(place: &FilePath, directory: &FilePath) -> bool {
 }
 
 fn at_limit(setting: &str, of_what: &str) -> String {
-    let limit =
-        std::fs::read_to_string(format!("/proc/sys/fs/inotify/{setting}")).unwrap_or_default();
+    let limit = std::fs::read_to_string(format!("/proc/sys/fs/inotify/{setting}")).unwrap_or_default();
     let limit = limit.trim();
-    format!(
-        "the kernel's limit of {of_what} is reached: raise the sysctl fs.inotify.{setting} (now {limit})"
-    )
+    format!("the kernel's limit of {of_what} is reached: raise the sysctl fs.inotify.{setting} (now {limit})")
 }
 
 /// What kind of disk this is, if it is one that others write without the kernel knowing.

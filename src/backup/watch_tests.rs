@@ -32,17 +32,10 @@ async fn a_written_a_moved_and_a_deleted_file_are_told_once_each() {
     let (root, watcher) = folder();
     fs::write(root.path().join("a/b/new.jpg"), "new").unwrap();
     fs::write(root.path().join("a/b/new.jpg"), "newer").unwrap();
-    fs::rename(
-        root.path().join("a/b/new.jpg"),
-        root.path().join("moved.jpg"),
-    )
-    .unwrap();
+    fs::rename(root.path().join("a/b/new.jpg"), root.path().join("moved.jpg")).unwrap();
     watcher.changed().await;
     let changes = watcher.drain();
-    assert_eq!(
-        paths(&changes.files),
-        [r#"1:"a/b/new.jpg""#, r#"1:"moved.jpg""#]
-    );
+    assert_eq!(paths(&changes.files), [r#"1:"a/b/new.jpg""#, r#"1:"moved.jpg""#]);
     assert!(changes.dirs.is_empty() && !changes.overflow);
     assert_eq!(watcher.drain(), Changes::default());
     fs::remove_file(root.path().join("moved.jpg")).unwrap();
@@ -111,10 +104,7 @@ async fn a_folder_within_a_folder_is_told_of_in_both() {
     let two = FolderId(2);
     watcher.add_dir(two, &root.path().join("a"), b"");
     fs::write(root.path().join("a/x.jpg"), "x").unwrap();
-    assert_eq!(
-        paths(&watcher.drain().files),
-        [r#"1:"a/x.jpg""#, r#"2:"x.jpg""#]
-    );
+    assert_eq!(paths(&watcher.drain().files), [r#"1:"a/x.jpg""#, r#"2:"x.jpg""#]);
     watcher.forget(ONE);
     fs::write(root.path().join("a/x.jpg"), "x").unwrap();
     assert_eq!(paths(&watcher.drain().files), [r#"2:"x.jpg""#]);
@@ -136,27 +126,15 @@ async fn too_many_changes_mean_that_everything_is_to_be_scanned() {
         watcher.lock().note(path, number % 2 == 0);
     }
     watcher.changed().await;
-    assert_eq!(
-        watcher.drain(),
-        Changes {
-            overflow: true,
-            ..Changes::default()
-        }
-    );
+    assert_eq!(watcher.drain(), Changes { overflow: true, ..Changes::default() });
 }
 
 #[tokio::test]
 async fn without_the_kernels_help_folders_are_polled_and_say_why() {
     let root = tempfile::tempdir().unwrap();
     let reason = at_limit("max_user_watches", "watched directories");
-    assert!(
-        reason.contains("sysctl fs.inotify.max_user_watches (now "),
-        "{reason}"
-    );
-    let watcher = Watcher {
-        kernel: Err(reason.clone()),
-        state: Mutex::default(),
-    };
+    assert!(reason.contains("sysctl fs.inotify.max_user_watches (now "), "{reason}");
+    let watcher = Watcher { kernel: Err(reason.clone()), state: Mutex::default() };
     watcher.start(ONE, root.path());
     watcher.add_dir(ONE, root.path(), b"");
     assert_eq!((watcher.polling(ONE), watcher.watched()), (Some(reason), 0));

@@ -27,11 +27,7 @@ fn pair(before: &FoundFolder<'_>, this: &FoundFolder<'_>, device: &str, mistakes
         return;
     }
     if one.label == two.label {
-        let key = if this.section.has("label") {
-            "label"
-        } else {
-            "path"
-        };
+        let key = if this.section.has("label") { "label" } else { "path" };
         this.section.note(
             key,
             format!(
@@ -47,11 +43,7 @@ fn pair(before: &FoundFolder<'_>, this: &FoundFolder<'_>, device: &str, mistakes
     let above_one = Above::of(&one.remote, device, &one.label);
     let above_two = Above::of(&two.remote, device, &two.label);
     if above_one.can_meet(&above_two) {
-        let key = if this.section.has("remote") {
-            "remote"
-        } else {
-            "path"
-        };
+        let key = if this.section.has("remote") { "remote" } else { "path" };
         this.section.note(
             key,
             format!(

@@ -26,10 +26,7 @@ pub(super) struct Place {
 pub(super) fn config(source: &str, place: &Place) -> Result<Config, ConfigError> {
     let (root, syntax) = DeTable::parse_recoverable(source);
     let mistakes = Mistakes::new(source, &syntax);
-    let reader = Reader {
-        mistakes: &mistakes,
-        place,
-    };
+    let reader = Reader { mistakes: &mistakes, place };
     let config = reader.root(&root);
     mistakes.into_result(&place.file)?;
     Ok(config)
@@ -58,9 +55,7 @@ impl<'t> Reader<'t> {
     fn root(&self, root: &'t Spanned<DeTable<'t>>) -> Config {
         let table = root.get_ref();
         let top = Section::new("", "", root.span(), table, self.mistakes);
-        let device = self
-            .table(&top, table, "device", "[device]")
-            .and_then(|section| self.device(&section));
+        let device = self.table(&top, table, "device", "[device]").and_then(|section| self.device(&section));
         let accounts = self.accounts(table);
         let known = self.account_names(table);
         let folders = self.folders(table, &known);
@@ -72,9 +67,7 @@ impl<'t> Reader<'t> {
             Some(section) => agent(&section),
             None => Agent::default(),
         };
-        let host = device
-            .as_ref()
-            .map_or(&self.place.host, |device| &device.name);
+        let host = device.as_ref().map_or(&self.place.host, |device| &device.name);
         checks::folders(&folders, host, self.mistakes);
         Config {
             file: self.place.file.clone(),
@@ -97,42 +90,24 @@ impl<'t> Reader<'t> {
         let value = root.get(key)?;
         let Some(table) = value.get_ref().as_table() else {
             let found = describe(value.get_ref());
-            top.note(
-                key,
-                format!("a table is needed, not {found}; write {header}"),
-            );
+            top.note(key, format!("a table is needed, not {found}; write {header}"));
             return None;
         };
-        Some(Section::new(
-            header,
-            key,
-            value.span(),
-            table,
-            self.mistakes,
-        ))
+        Some(Section::new(header, key, value.span(), table, self.mistakes))
     }
 
     fn device(&self, section: &Section<'t>) -> Option<Device> {
-        let kind = section.text(
-            "type",
-            "\"2020073115900228875\"",
-            |text| Ok(text.to_owned()),
-        );
+        let kind = section.text("type", "\"2020073115900228875\"", |text| Ok(text.to_owned()));
         if !section.has("type") {
             section.note_missing(
                 "type",
                 "type = \"…\" as the cloud's vendor gave it out, or leave [device] out: backup works without it",
             );
         }
-        let name = section.text("name", "\"Living room NAS\"", |text| {
-            values::name(text).map(|()| text.to_owned())
-        });
+        let name =
+            section.text("name", "\"Living room NAS\"", |text| values::name(text).map(|()| text.to_owned()));
         let serial = section.text("serial", "\"SN0001\"", |text| Ok(text.to_owned()));
-        Some(Device {
-            kind: kind?,
-            name: name.unwrap_or_else(|| self.place.host.clone()),
-            serial,
-        })
+        Some(Device { kind: kind?, name: name.unwrap_or_else(|| self.place.host.clone()), serial })
     }
 
     fn account_tables(&self, root: &'t DeTable<'t>) -> Vec<(&'t str, &'t Spanned<DeValue<'t>>)> {
@@ -149,9 +124,7 @@ impl<'t> Reader<'t> {
         };
         let mut all: Vec<_> = table.iter().collect();
         all.sort_by_key(|(key, _)| key.span().start);
-        all.into_iter()
-            .map(|(key, value)| (key.get_ref().as_ref(), value))
-            .collect()
+        all.into_iter().map(|(key, value)| (key.get_ref().as_ref(), value)).collect()
     }
 
     /// All accounts that are written down, whether or not they are right.
@@ -159,9 +132,7 @@ impl<'t> Reader<'t> {
         let value = root.get("account").map(Spanned::get_ref);
         value
             .and_then(DeValue::as_table)
-            .map_or_else(Vec::new, |table| {
-                table.keys().map(|key| key.get_ref().as_ref()).collect()
-            })
+            .map_or_else(Vec::new, |table| table.keys().map(|key| key.get_ref().as_ref()).collect())
     }
 
     fn accounts(&self, root: &'t DeTable<'t>) -> Vec<Account> {
@@ -180,13 +151,8 @@ impl<'t> Reader<'t> {
             if let Err(wrong) = values::account_name(name) {
                 self.mistakes.note(at, format!("account.{name}: {wrong}"));
             }
-            let section = Section::new(
-                "[account.NAME]",
-                format!("account.{name}"),
-                value.span(),
-                table,
-                self.mistakes,
-            );
+            let section =
+                Section::new("[account.NAME]", format!("account.{name}"), value.span(), table, self.mistakes);
             all.extend(self.account(name, &section));
         }
         all
@@ -198,20 +164,14 @@ impl<'t> Reader<'t> {
         if !section.has("client_id") {
             section.note_missing("client_id", "client_id = \"AppKey\"");
         }
-        let client_secret = self.secret(
-            section,
-            ("client_secret", "client_secret_file"),
-            "\"SecretKey\"",
-        );
+        let client_secret = self.secret(section, ("client_secret", "client_secret_file"), "\"SecretKey\"");
         if !section.has("client_secret") && !section.has("client_secret_file") {
             section.note_missing(
                 "client_secret",
                 "client_secret = \"SecretKey\" or client_secret_file = \"PATH\"",
             );
         }
-        let app = section.text("app", "\"xpand\"", |text| {
-            values::name(text).map(|()| text.to_owned())
-        });
+        let app = section.text("app", "\"xpand\"", |text| values::name(text).map(|()| text.to_owned()));
         let endpoint = section.text("endpoint", "\"https://HOST\"", values::endpoint);
         let ca_file = section.text("ca_file", "\"/etc/xpand/ca.pem\"", values::absolute);
         let share_type = section.get("share_type", "2001", |value| number(value, 0..=u64::MAX));
@@ -247,19 +207,14 @@ impl<'t> Reader<'t> {
         example: &str,
     ) -> Option<Secret> {
         if section.has(key) && section.has(file_key) {
-            section.note(
-                file_key,
-                format!("{key} is there too; leave one of the two out"),
-            );
+            section.note(file_key, format!("{key} is there too; leave one of the two out"));
             return None;
         }
         if section.has(file_key) {
             return section
-                .text(
-                    file_key,
-                    "\"PATH\" of a file with the secret alone",
-                    |path| values::secret_file(Path::new(path), self.place),
-                )
+                .text(file_key, "\"PATH\" of a file with the secret alone", |path| {
+                    values::secret_file(Path::new(path), self.place)
+                })
                 .map(Secret::new);
         }
         section.text(key, example, |text| Ok(Secret::new(text)))
@@ -310,23 +265,15 @@ fn folder(section: &Section<'_>, known: &[&str], mistakes: &Mistakes<'_>) -> Opt
     }
     let media = section.list("media", "[\"photo\", \"video\"]", values::media);
     if media.as_ref().is_some_and(Vec::is_empty) {
-        section.note(
-            "media",
-            "nothing would be backed up; write media = [\"photo\", \"video\"]",
-        );
+        section.note("media", "nothing would be backed up; write media = [\"photo\", \"video\"]");
     }
     let label = if section.has("label") {
-        section.text("label", "\"photo\"", |text| {
-            values::name(text).map(|()| text.to_owned())
-        })
+        section.text("label", "\"photo\"", |text| values::name(text).map(|()| text.to_owned()))
     } else {
         path.as_ref().and_then(|path| {
             let label = values::label_of(path);
             if label.is_none() {
-                section.note(
-                    "path",
-                    "its last part cannot serve as a label; write label = \"photo\"",
-                );
+                section.note("path", "its last part cannot serve as a label; write label = \"photo\"");
             }
             label
         })
@@ -340,11 +287,7 @@ fn folder(section: &Section<'_>, known: &[&str], mistakes: &Mistakes<'_>) -> Opt
     let max_size = section.text("max_size", "\"20GiB\"", units::size);
     let (min_size, max_size) = (min_size.unwrap_or(1), max_size.unwrap_or(20 << 30));
     if min_size > max_size {
-        let key = if section.has("min_size") {
-            "min_size"
-        } else {
-            "max_size"
-        };
+        let key = if section.has("min_size") { "min_size" } else { "max_size" };
         section.note(
             key,
             format!(
@@ -371,22 +314,15 @@ fn upload(section: &Section<'_>) -> Upload {
     let default = Upload::default();
     let parallel = section.get("parallel", "4", |value| number(value, 1..=32));
     Upload {
-        parallel: parallel
-            .and_then(|number| usize::try_from(number).ok())
-            .unwrap_or(default.parallel),
+        parallel: parallel.and_then(|number| usize::try_from(number).ok()).unwrap_or(default.parallel),
         rate: section.text("rate", "\"2MiB/s\"", units::rate),
-        hours: section
-            .list("hours", "[\"01:00-06:00\"]", units::hours)
-            .unwrap_or_default(),
+        hours: section.list("hours", "[\"01:00-06:00\"]", units::hours).unwrap_or_default(),
         on_conflict: section
             .text("on_conflict", "\"keep-both\"", |text| match text {
                 "keep-both" => Ok(OnConflict::KeepBoth),
                 "overwrite" => Ok(OnConflict::Overwrite),
                 "version" => Ok(OnConflict::Version),
-                other => Err(values::not_one_of(
-                    other,
-                    &["keep-both", "overwrite", "version"],
-                )),
+                other => Err(values::not_one_of(other, &["keep-both", "overwrite", "version"])),
             })
             .unwrap_or(default.on_conflict),
     }
@@ -410,16 +346,12 @@ fn agent(section: &Section<'_>) -> Agent {
         state_dir: section
             .text("state_dir", "\"/var/lib/xpand\"", values::absolute)
             .unwrap_or(default.state_dir),
-        socket: section
-            .text("socket", "\"/run/xpand/xpand.sock\"", values::socket)
-            .unwrap_or(default.socket),
+        socket: section.text("socket", "\"/run/xpand/xpand.sock\"", values::socket).unwrap_or(default.socket),
         settle: span("settle", "\"10s\"", Duration::ZERO, DAY).unwrap_or(default.settle),
         rescan: span("rescan", "\"1h\"", SECOND, DAY * 30).unwrap_or(default.rescan),
         check_bind: span("check_bind", "\"1h\"", SECOND, DAY * 30).unwrap_or(default.check_bind),
         log: section
-            .get("log", "\"info\"", |value| {
-                values::log(text(value)?).map(str::to_owned)
-            })
+            .get("log", "\"info\"", |value| values::log(text(value)?).map(str::to_owned))
             .unwrap_or(default.log),
     }
 }

@@ -40,17 +40,7 @@ pub(super) const KEYS: [(&str, &[&str]); 6] = [
         ],
     ),
     ("[upload]", &["parallel", "rate", "hours", "on_conflict"]),
-    (
-        "[agent]",
-        &[
-            "state_dir",
-            "socket",
-            "settle",
-            "rescan",
-            "check_bind",
-            "log",
-        ],
-    ),
+    ("[agent]", &["state_dir", "socket", "settle", "rescan", "check_bind", "log"]),
 ];
 
 /// A table with the place it has in the file.
@@ -74,17 +64,12 @@ impl<'t> Section<'t> {
         table: &'t DeTable<'t>,
         mistakes: &'t Mistakes<'t>,
     ) -> Self {
-        let this = Self {
-            kind,
-            name: name.into(),
-            span,
-            table,
-            mistakes,
-        };
+        let this = Self { kind, name: name.into(), span, table, mistakes };
         let known = keys(kind);
         for key in table.keys() {
             if !known.contains(&key.get_ref().as_ref()) {
-                mistakes.note(key.span().start, this.unknown(key.get_ref(), known));
+                // Below a header that is not TOML, settings seem to belong to another table.
+                mistakes.note_missing(key.span().start, this.unknown(key.get_ref(), known));
             }
         }
         this
@@ -105,28 +90,18 @@ impl<'t> Section<'t> {
                     "{name} is not a setting; there are [device], [account.NAME], [[folder]], [upload] and [agent]"
                 )
             }
-            _ => format!(
-                "{name} is not a setting; {} knows {}",
-                self.kind,
-                known.join(", ")
-            ),
+            _ => format!("{name} is not a setting; {} knows {}", self.kind, known.join(", ")),
         }
     }
 
     /// The full name of a setting: `account.home.app`.
     pub(super) fn full(&self, key: &str) -> String {
-        if self.name.is_empty() {
-            key.to_owned()
-        } else {
-            format!("{}.{key}", self.name)
-        }
+        if self.name.is_empty() { key.to_owned() } else { format!("{}.{key}", self.name) }
     }
 
     /// Where the setting's value stands; the table itself when it is not there.
     pub(super) fn at(&self, key: &str) -> usize {
-        self.table
-            .get(key)
-            .map_or(self.span.start, |value| value.span().start)
+        self.table.get(key).map_or(self.span.start, |value| value.span().start)
     }
 
     /// Whether the setting is written down.
@@ -137,15 +112,13 @@ impl<'t> Section<'t> {
     /// Notes what is wrong with a setting, and what to write.
     pub(super) fn note(&self, key: &str, message: impl AsRef<str>) {
         let name = self.full(key);
-        self.mistakes
-            .note(self.at(key), format!("{name}: {}", message.as_ref()));
+        self.mistakes.note(self.at(key), format!("{name}: {}", message.as_ref()));
     }
 
     /// Notes that a setting is missing.
     pub(super) fn note_missing(&self, key: &str, write: &str) {
         let name = self.full(key);
-        self.mistakes
-            .note_missing(self.span.start, format!("{name} is missing; write {write}"));
+        self.mistakes.note_missing(self.span.start, format!("{name} is missing; write {write}"));
     }
 
     /// A setting read by `read`, which says what is wrong; `example` is what to write behind `key = `.
@@ -182,10 +155,7 @@ impl<'t> Section<'t> {
         read: impl Fn(&str) -> Result<T, String>,
     ) -> Option<Vec<T>> {
         let array = self.get(key, example, |value| {
-            value
-                .as_array()
-                .map(|_| ())
-                .ok_or_else(|| format!("a list is needed, not {}", describe(value)))
+            value.as_array().map(|_| ()).ok_or_else(|| format!("a list is needed, not {}", describe(value)))
         });
         array?;
         let items = self.table.get(key)?.get_ref().as_array()?;
@@ -193,10 +163,9 @@ impl<'t> Section<'t> {
         for item in items.iter() {
             match text(item.get_ref()).and_then(&read) {
                 Ok(value) => all.push(value),
-                Err(wrong) => self.mistakes.note(
-                    item.span().start,
-                    format!("{}: {wrong}; write {key} = {example}", self.full(key)),
-                ),
+                Err(wrong) => self
+                    .mistakes
+                    .note(item.span().start, format!("{}: {wrong}; write {key} = {example}", self.full(key))),
             }
         }
         Some(all)
@@ -205,9 +174,7 @@ impl<'t> Section<'t> {
 
 /// The settings of a kind of table.
 fn keys(kind: &str) -> &'static [&'static str] {
-    KEYS.iter()
-        .find(|(name, _)| *name == kind)
-        .map_or(&[], |(_, keys)| keys)
+    KEYS.iter().find(|(name, _)| *name == kind).map_or(&[], |(_, keys)| keys)
 }
 
 /// The value as a text that is not empty.
@@ -215,39 +182,23 @@ pub(super) fn text<'v>(value: &'v DeValue<'_>) -> Result<&'v str, String> {
     match value.as_str() {
         Some("") => Err("it is empty".to_owned()),
         Some(text) => Ok(text),
-        None => Err(format!(
-            "a text in quotes is needed, not {}",
-            describe(value)
-        )),
+        None => Err(format!("a text in quotes is needed, not {}", describe(value))),
     }
 }
 
 /// The value as a whole number in a range.
-pub(super) fn number(
-    value: &DeValue<'_>,
-    range: std::ops::RangeInclusive<u64>,
-) -> Result<u64, String> {
-    let integer = value
-        .as_integer()
-        .ok_or_else(|| format!("a whole number is needed, not {}", describe(value)))?;
+pub(super) fn number(value: &DeValue<'_>, range: std::ops::RangeInclusive<u64>) -> Result<u64, String> {
+    let integer =
+        value.as_integer().ok_or_else(|| format!("a whole number is needed, not {}", describe(value)))?;
     u64::from_str_radix(integer.as_str(), integer.radix())
         .ok()
         .filter(|number| range.contains(number))
-        .ok_or_else(|| {
-            format!(
-                "{} is not between {} and {}",
-                integer,
-                range.start(),
-                range.end()
-            )
-        })
+        .ok_or_else(|| format!("{} is not between {} and {}", integer, range.start(), range.end()))
 }
 
 /// The value as true or false.
 pub(super) fn flag(value: &DeValue<'_>) -> Result<bool, String> {
-    value
-        .as_bool()
-        .ok_or_else(|| format!("true or false is needed, not {}", describe(value)))
+    value.as_bool().ok_or_else(|| format!("true or false is needed, not {}", describe(value)))
 }
 
 /// What a value is, in words.

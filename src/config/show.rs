@@ -43,11 +43,7 @@ impl Config {
             out.push('\n');
         }
         for account in &self.accounts {
-            let name = match account
-                .name
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
-            {
+            let name = match account.name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
                 true => account.name.clone(),
                 false => quoted(&account.name),
             };
@@ -79,11 +75,7 @@ impl Config {
             let _ = writeln!(out, "exclude = {exclude}");
             let _ = writeln!(out, "default_excludes = {}", folder.default_excludes);
             let _ = writeln!(out, "min_size = \"{}\"", units::show_size(folder.min_size));
-            let _ = writeln!(
-                out,
-                "max_size = \"{}\"\n",
-                units::show_size(folder.max_size)
-            );
+            let _ = writeln!(out, "max_size = \"{}\"\n", units::show_size(folder.max_size));
         }
         let upload = &self.upload;
         let _ = writeln!(out, "[upload]\nparallel = {}", upload.parallel);
@@ -102,17 +94,11 @@ impl Config {
         };
         let _ = writeln!(out, "on_conflict = \"{on_conflict}\"\n");
         let agent = &self.agent;
-        let _ = writeln!(
-            out,
-            "[agent]\nstate_dir = {}",
-            quoted_path(&agent.state_dir)
-        );
+        let _ = writeln!(out, "[agent]\nstate_dir = {}", quoted_path(&agent.state_dir));
         let _ = writeln!(out, "socket = {}", quoted_path(&agent.socket));
-        for (key, value) in [
-            ("settle", agent.settle),
-            ("rescan", agent.rescan),
-            ("check_bind", agent.check_bind),
-        ] {
+        for (key, value) in
+            [("settle", agent.settle), ("rescan", agent.rescan), ("check_bind", agent.check_bind)]
+        {
             let _ = writeln!(out, "{key} = \"{}\"", units::show_duration(value));
         }
         let _ = writeln!(out, "log = {}", quoted(&agent.log));

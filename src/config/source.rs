@@ -53,11 +53,7 @@ impl fmt::Display for ConfigError {
                     if number > 0 {
                         f.write_str("\n")?;
                     }
-                    let Mistake {
-                        line,
-                        column,
-                        message,
-                    } = mistake;
+                    let Mistake { line, column, message } = mistake;
                     write!(f, "{}:{line}:{column}: {message}", file.display())?;
                 }
                 Ok(())
@@ -69,9 +65,7 @@ impl fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unreadable { source, .. } if source.kind() != io::ErrorKind::NotFound => {
-                Some(source)
-            }
+            Self::Unreadable { source, .. } if source.kind() != io::ErrorKind::NotFound => Some(source),
             _ => None,
         }
     }
@@ -90,14 +84,23 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (line, column)
 }
 
+/// What the parser says; the commonest slip, a text without quotes, with the line as it should be.
+fn syntax_words(text: &str, line: usize, message: &str) -> String {
+    let written = text.lines().nth(line.saturating_sub(1)).unwrap_or("");
+    let without_comment = written.split(" #").next().unwrap_or(written);
+    match without_comment.split_once('=') {
+        Some((key, value)) if message.starts_with("string values must be quoted") => {
+            let (key, value) = (key.trim(), value.trim().trim_matches('"'));
+            format!("a text has to stand in quotes; write {key} = {value:?}")
+        }
+        _ => format!("this is not TOML: {message}"),
+    }
+}
+
 /// A mistake right behind `text`.
 pub(super) fn at_end_of(text: &str, message: &str) -> Mistake {
     let (line, column) = position(text, text.len());
-    Mistake {
-        line,
-        column,
-        message: message.to_owned(),
-    }
+    Mistake { line, column, message: message.to_owned() }
 }
 
 /// Collects mistakes while a text is read.
@@ -111,16 +114,12 @@ pub(super) struct Mistakes<'t> {
 impl<'t> Mistakes<'t> {
     /// None yet but those of the syntax, one a line.
     pub(super) fn new(text: &'t str, syntax: &[toml::de::Error]) -> Self {
-        let mut this = Self {
-            text,
-            found: RefCell::default(),
-            broken: Vec::new(),
-        };
+        let mut this = Self { text, found: RefCell::default(), broken: Vec::new() };
         for error in syntax {
             let offset = error.span().unwrap_or(0..0).start;
             let (line, _) = position(text, offset);
             if !this.broken.contains(&line) {
-                this.note(offset, format!("this is not TOML: {}", error.message()));
+                this.note(offset, syntax_words(text, line, error.message()));
                 this.broken.push(line);
             }
         }
@@ -131,11 +130,7 @@ impl<'t> Mistakes<'t> {
     pub(super) fn note(&self, offset: usize, message: impl Into<String>) {
         let (line, column) = position(self.text, offset);
         if !self.broken.contains(&line) {
-            self.found.borrow_mut().push(Mistake {
-                line,
-                column,
-                message: message.into(),
-            });
+            self.found.borrow_mut().push(Mistake { line, column, message: message.into() });
         }
     }
 
@@ -164,10 +159,7 @@ impl<'t> Mistakes<'t> {
         if mistakes.is_empty() {
             return Ok(());
         }
-        Err(ConfigError::Mistakes {
-            file: file.to_owned(),
-            mistakes,
-        })
+        Err(ConfigError::Mistakes { file: file.to_owned(), mistakes })
     }
 }
 

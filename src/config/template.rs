@@ -27,10 +27,7 @@ pub(super) fn check(template: &str) -> Result<(), String> {
     let mut paths = 0;
     while let Some(brace) = rest.find(['{', '}']) {
         let tail = rest.get(brace..).unwrap_or("");
-        let Some((name, after)) = tail
-            .strip_prefix('{')
-            .and_then(|inside| inside.split_once('}'))
-        else {
+        let Some((name, after)) = tail.strip_prefix('{').and_then(|inside| inside.split_once('}')) else {
             return Err("a { or } has no partner".to_owned());
         };
         if !PLACEHOLDERS.contains(&name) {
@@ -74,19 +71,15 @@ impl Above {
 
     /// Whether a file below the one can get the name of a file below the other.
     pub(super) fn can_meet(&self, other: &Self) -> bool {
-        self.0
-            .iter()
-            .zip(&other.0)
-            .all(|(one, two)| overlap(&symbols(one), &symbols(two)))
+        self.0.iter().zip(&other.0).all(|(one, two)| overlap(&symbols(one), &symbols(two)))
     }
 }
 
 fn pieces(part: &str, device: &str, label: &str) -> Vec<Piece> {
     let mut all = Vec::new();
     let mut rest = part;
-    while let Some((text, (name, after))) = rest
-        .split_once('{')
-        .and_then(|(text, tail)| Some((text, tail.split_once('}')?)))
+    while let Some((text, (name, after))) =
+        rest.split_once('{').and_then(|(text, tail)| Some((text, tail.split_once('}')?)))
     {
         all.push(Piece::Text(text.to_owned()));
         all.push(match name {
@@ -140,12 +133,7 @@ mod tests {
 
     #[test]
     fn the_default_and_dates_are_fine() {
-        for good in [
-            DEFAULT,
-            "{path}",
-            "{label}/{year}/{month}-{day}/{path}",
-            "相册 {device}/{path}",
-        ] {
+        for good in [DEFAULT, "{path}", "{label}/{year}/{month}-{day}/{path}", "相册 {device}/{path}"] {
             assert_eq!(check(good), Ok(()), "{good}");
         }
     }
@@ -158,14 +146,8 @@ mod tests {
             ("{path}/x", "{path} has to come last"),
             ("{label", "a { or } has no partner"),
             ("label}/{path}", "a { or } has no partner"),
-            (
-                "{label}-{path}",
-                "{path} has to be a part of its own, with / before it",
-            ),
-            (
-                "{name}/{path}",
-                "{name} is not known; there are {device} {label} {path} {year} {month} {day}",
-            ),
+            ("{label}-{path}", "{path} has to be a part of its own, with / before it"),
+            ("{name}/{path}", "{name} is not known; there are {device} {label} {path} {year} {month} {day}"),
             ("/x/{path}", "it has an empty part (a / too many)"),
             ("x//{path}", "it has an empty part (a / too many)"),
             ("/{path}", "it has an empty part (a / too many)"),

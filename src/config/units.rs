@@ -5,13 +5,8 @@ use std::time::Duration;
 
 use super::Hours;
 
-const DURATIONS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1000),
-    ("ms", 1),
-];
+const DURATIONS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 const SIZES: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
@@ -27,9 +22,7 @@ const SIZES: [(&str, u64); 9] = [
 
 /// Digits, perhaps with a decimal point, and the unit behind them.
 fn split(text: &str) -> (&str, &str) {
-    let end = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -45,13 +38,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     let mut sum: u64 = 0;
     while !rest.is_empty() {
         let (digits, tail) = split(rest);
-        let end = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
+        let end = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(end);
-        let number: u64 = digits
-            .parse()
-            .map_err(|_| format!("{text:?} is not a duration"))?;
+        let number: u64 = digits.parse().map_err(|_| format!("{text:?} is not a duration"))?;
         let unit = unit.trim();
         let Some((_, millis)) = DURATIONS.iter().find(|(name, _)| *name == unit) else {
             return Err(if unit.is_empty() {
@@ -100,9 +89,7 @@ pub fn size(text: &str) -> Result<u64, String> {
         return Err(format!("{text:?} has no unit (B, KiB, MiB, GiB, TiB)"));
     }
     let Some((_, factor)) = SIZES.iter().find(|(name, _)| *name == unit) else {
-        return Err(format!(
-            "{unit:?} is not a unit of size (B, KiB, MiB, GiB, TiB)"
-        ));
+        return Err(format!("{unit:?} is not a unit of size (B, KiB, MiB, GiB, TiB)"));
     };
     let mut bytes = whole.checked_mul(*factor);
     if !fraction.is_empty() || digits.ends_with('.') {
@@ -123,10 +110,7 @@ pub fn show_size(bytes: u64) -> String {
     SIZES
         .iter()
         .find(|(_, factor)| bytes >= *factor && bytes.is_multiple_of(*factor))
-        .map_or_else(
-            || format!("{bytes}B"),
-            |(unit, factor)| format!("{}{unit}", bytes / factor),
-        )
+        .map_or_else(|| format!("{bytes}B"), |(unit, factor)| format!("{}{unit}", bytes / factor))
 }
 
 /// `2MiB/s`. Bytes a second, at least 1.
@@ -158,10 +142,7 @@ pub fn hours(text: &str) -> Result<Hours, String> {
         let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
         (minute < 60 && (hour < 24 || (hour == 24 && minute == 0))).then_some(hour * 60 + minute)
     };
-    let (from, to) = (
-        minute(from).ok_or_else(wrong)?,
-        minute(to).ok_or_else(wrong)?,
-    );
+    let (from, to) = (minute(from).ok_or_else(wrong)?, minute(to).ok_or_else(wrong)?);
     if from == 1440 || from == to {
         return Err(format!("{text:?} is an empty span of the day"));
     }
@@ -200,10 +181,7 @@ mod tests {
             ("s", "\"s\" is not a duration"),
             ("1.5h", "\"1.5h\" is not a duration"),
             ("-5s", "\"-5s\" is not a duration"),
-            (
-                "5 weeks",
-                "\"weeks\" is not a unit of time (ms, s, m, h, d)",
-            ),
+            ("5 weeks", "\"weeks\" is not a unit of time (ms, s, m, h, d)"),
             ("99999999999999999d", "\"99999999999999999d\" is too long"),
         ] {
             assert_eq!(duration(junk), Err(words.to_owned()));
@@ -229,10 +207,7 @@ mod tests {
             ("5", "\"5\" has no unit (B, KiB, MiB, GiB, TiB)"),
             ("", "\"\" is not a size"),
             ("1.MiB", "\"1.MiB\" is not a size"),
-            (
-                "2mib",
-                "\"mib\" is not a unit of size (B, KiB, MiB, GiB, TiB)",
-            ),
+            ("2mib", "\"mib\" is not a unit of size (B, KiB, MiB, GiB, TiB)"),
             ("99999999TiB", "\"99999999TiB\" is too large"),
         ] {
             assert_eq!(size(junk), Err(words.to_owned()));
@@ -242,43 +217,19 @@ mod tests {
     #[test]
     fn a_rate_is_a_size_a_second() {
         assert_eq!(rate("2MiB/s"), Ok(2 << 20));
-        assert_eq!(
-            rate("2MiB"),
-            Err("\"2MiB\" is not a size a second".to_owned())
-        );
-        assert_eq!(
-            rate("0B/s"),
-            Err("a rate of 0 would send nothing".to_owned())
-        );
+        assert_eq!(rate("2MiB"), Err("\"2MiB\" is not a size a second".to_owned()));
+        assert_eq!(rate("0B/s"), Err("a rate of 0 would send nothing".to_owned()));
     }
 
     #[test]
     fn hours_may_span_midnight() {
         assert_eq!(hours("01:00-06:00"), Ok(Hours { from: 60, to: 360 }));
-        assert_eq!(
-            hours("22:30-6:05"),
-            Ok(Hours {
-                from: 1350,
-                to: 365
-            })
-        );
+        assert_eq!(hours("22:30-6:05"), Ok(Hours { from: 1350, to: 365 }));
         assert_eq!(hours("00:00-24:00"), Ok(Hours { from: 0, to: 1440 }));
-        assert_eq!(
-            show_hours(Hours {
-                from: 1350,
-                to: 365
-            }),
-            "22:30-06:05"
-        );
+        assert_eq!(show_hours(Hours { from: 1350, to: 365 }), "22:30-06:05");
         for junk in ["1-6", "01:00", "25:00-26:00", "01:60-02:00", "24:01-02:00"] {
-            assert_eq!(
-                hours(junk),
-                Err(format!("{junk:?} is not a span of the day"))
-            );
+            assert_eq!(hours(junk), Err(format!("{junk:?} is not a span of the day")));
         }
-        assert_eq!(
-            hours("01:00-01:00"),
-            Err("\"01:00-01:00\" is an empty span of the day".to_owned())
-        );
+        assert_eq!(hours("01:00-01:00"), Err("\"01:00-01:00\" is an empty span of the day".to_owned()));
     }
 }

@@ -33,9 +33,7 @@ pub(super) fn socket(text: &str) -> Result<PathBuf, String> {
     let path = absolute(text)?;
     let length = path.as_os_str().len();
     if length > SOCKET_PATH_MAX {
-        return Err(format!(
-            "the path of a socket can have {SOCKET_PATH_MAX} bytes, this one has {length}"
-        ));
+        return Err(format!("the path of a socket can have {SOCKET_PATH_MAX} bytes, this one has {length}"));
     }
     Ok(path)
 }
@@ -123,9 +121,7 @@ pub(super) fn endpoint(text: &str) -> Result<Url, String> {
         "https" => {}
         "http" if loopback => {}
         "http" => {
-            return Err(
-                "plain http would send tokens in the clear; it is for 127.0.0.1 only".to_owned(),
-            );
+            return Err("plain http would send tokens in the clear; it is for 127.0.0.1 only".to_owned());
         }
         other => return Err(format!("{other} is not spoken here, only https")),
     }
@@ -195,33 +191,18 @@ mod tests {
 
     #[test]
     fn plain_http_is_for_loopback_only() {
-        for good in [
-            "http://127.0.0.1:8765",
-            "http://localhost:1/",
-            "http://[::1]:8765",
-            "https://gateway.example",
-        ] {
+        for good in
+            ["http://127.0.0.1:8765", "http://localhost:1/", "http://[::1]:8765", "https://gateway.example"]
+        {
             assert!(endpoint(good).is_ok(), "{good}");
         }
         for (bad, words) in [
-            (
-                "http://nas.local",
-                "plain http would send tokens in the clear; it is for 127.0.0.1 only",
-            ),
+            ("http://nas.local", "plain http would send tokens in the clear; it is for 127.0.0.1 only"),
             ("ftp://127.0.0.1", "ftp is not spoken here, only https"),
             ("https://u:p@h", "it cannot contain a user name or password"),
-            (
-                "https://h/x",
-                "only scheme, host and port belong here, nothing behind them",
-            ),
-            (
-                "https://h?x",
-                "only scheme, host and port belong here, nothing behind them",
-            ),
-            (
-                "gateway",
-                "\"gateway\" is not an address: relative URL without a base",
-            ),
+            ("https://h/x", "only scheme, host and port belong here, nothing behind them"),
+            ("https://h?x", "only scheme, host and port belong here, nothing behind them"),
+            ("gateway", "\"gateway\" is not an address: relative URL without a base"),
         ] {
             assert_eq!(endpoint(bad).unwrap_err(), words);
         }
@@ -237,9 +218,6 @@ mod tests {
     #[test]
     fn a_log_level_with_a_slip_is_not_taken_for_a_module() {
         assert_eq!(log("info,xpand=debug"), Ok("info,xpand=debug"));
-        assert_eq!(
-            log("inof").unwrap_err(),
-            "\"inof\" is not known here (did you mean \"info\"?)"
-        );
+        assert_eq!(log("inof").unwrap_err(), "\"inof\" is not known here (did you mean \"info\"?)");
     }
 }

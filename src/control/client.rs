@@ -50,9 +50,7 @@ impl Client {
     /// Asks at this socket; nothing is sent yet.
     #[must_use]
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self {
-            socket: socket.into(),
-        }
+        Self { socket: socket.into() }
     }
 
     /// `GET /v1/status`.
@@ -92,9 +90,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn pause(&self, time: Option<Duration>) -> Result<(), ClientError> {
-        let body = requests::Pause {
-            for_secs: time.map(|time| time.as_secs().max(1)),
-        };
+        let body = requests::Pause { for_secs: time.map(|time| time.as_secs().max(1)) };
         let body = serde_json::to_vec(&body).map_err(ClientError::Strange)?;
         self.post("/v1/pause", body).await
     }
@@ -137,10 +133,7 @@ impl Client {
     /// See [`ClientError`].
     pub async fn events(&self) -> Result<Events, ClientError> {
         let response = self.send(Method::GET, "/v1/events", Vec::new()).await?;
-        Ok(Events {
-            body: response.into_body(),
-            buffer: BytesMut::new(),
-        })
+        Ok(Events { body: response.into_body(), buffer: BytesMut::new() })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
@@ -174,9 +167,9 @@ impl Client {
             let socket = self.socket.clone();
             match error.kind() {
                 io::ErrorKind::PermissionDenied => ClientError::Denied(socket),
-                io::ErrorKind::NotFound
-                | io::ErrorKind::ConnectionRefused
-                | io::ErrorKind::NotADirectory => ClientError::NotRunning(socket),
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::NotADirectory => {
+                    ClientError::NotRunning(socket)
+                }
                 _ => ClientError::Broken(error.into()),
             }
         })?;
@@ -194,21 +187,14 @@ impl Client {
             tokio::spawn(connection);
             sender.send_request(request).await
         };
-        let response = timeout(PATIENCE, exchange)
-            .await
-            .map_err(broken)?
-            .map_err(broken)?;
+        let response = timeout(PATIENCE, exchange).await.map_err(broken)?.map_err(broken)?;
         let status = response.status().as_u16();
         if response.status().is_success() {
             return Ok(response);
         }
         let document: FailureDocument =
             serde_json::from_slice(&whole(response).await?).map_err(ClientError::Strange)?;
-        Err(Failure {
-            status,
-            ..document.error
-        }
-        .into())
+        Err(Failure { status, ..document.error }.into())
     }
 }
 
@@ -238,15 +224,17 @@ impl Events {
             while let Some(end) = self.buffer.windows(2).position(|two| two == b"\n\n") {
                 let event = self.buffer.split_to(end + 2);
                 if let Some(document) = event.strip_prefix(b"data: ") {
-                    return serde_json::from_slice(document)
-                        .map(Some)
-                        .map_err(ClientError::Strange);
+                    return serde_json::from_slice(document).map(Some).map_err(ClientError::Strange);
                 }
             }
             let frame = timeout(PATIENCE, self.body.frame()).await.map_err(broken)?;
             match frame {
                 None => return Ok(None),
-                Some(Err(error)) => return Err(broken(error)),
+                // Killed or stopped in the middle of the stream: gone is gone.
+                Some(Err(error)) => {
+                    tracing::debug!(%error, "the agent's events broke off");
+                    return Ok(None);
+                }
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.buffer.extend_from_slice(&data);

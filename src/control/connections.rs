@@ -36,10 +36,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Activity {
     /// Nothing yet.
     pub(super) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Doing {
-            requests: 0,
-            quiet_since: Instant::now(),
-        })))
+        Self(Arc::new(Mutex::new(Doing { requests: 0, quiet_since: Instant::now() })))
     }
 
     /// A request begins.

@@ -29,10 +29,7 @@ pub(super) struct Events {
 impl Events {
     /// Ready for the first who watches.
     pub(super) fn new() -> Self {
-        Self {
-            latest: Arc::new(watch::Sender::new(Bytes::new())),
-            wanted: Arc::default(),
-        }
+        Self { latest: Arc::new(watch::Sender::new(Bytes::new())), wanted: Arc::default() }
     }
 
     /// How many watch.

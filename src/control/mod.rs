@@ -72,12 +72,7 @@ impl Failure {
     /// A refusal.
     #[must_use]
     pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
-        Self {
-            status,
-            code: code.to_owned(),
-            message: message.into(),
-            hint: None,
-        }
+        Self { status, code: code.to_owned(), message: message.into(), hint: None }
     }
 
     /// 400 `bad_request`: the request makes no sense.

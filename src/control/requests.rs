@@ -37,18 +37,16 @@ fn json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Failure> {
     if body.trim_ascii().is_empty() {
         return Ok(T::default());
     }
-    serde_json::from_slice(body).map_err(|error| {
-        Failure::bad_request(format!("the body is not what is asked for: {error}"))
-    })
+    serde_json::from_slice::<serde_json::Map<_, _>>(body)
+        .and_then(|object| T::deserialize(serde_json::Value::Object(object)))
+        .map_err(|error| Failure::bad_request(format!("the body is not what is asked for: {error}")))
 }
 
 /// The body of `POST /v1/pause`.
 pub(super) fn pause(body: &[u8]) -> Result<Option<Duration>, Failure> {
     match json::<Pause>(body)?.for_secs {
-        Some(0) => Err(
-            Failure::bad_request("for_secs: a pause of 0 seconds is none")
-                .hint("leave for_secs out to pause until resume"),
-        ),
+        Some(0) => Err(Failure::bad_request("for_secs: a pause of 0 seconds is none")
+            .hint("leave for_secs out to pause until resume")),
         other => Ok(other.map(Duration::from_secs)),
     }
 }
@@ -79,18 +77,13 @@ pub(super) fn explain(query: &str) -> Result<PathBuf, Failure> {
 
 /// The query of `GET /v1/queue`. Empty values are as good as none.
 pub(super) fn queue(query: &str) -> Result<QueueQuery, Failure> {
-    let mut asked = QueueQuery {
-        limit: QueueQuery::LIMIT,
-        ..QueueQuery::default()
-    };
+    let mut asked = QueueQuery { limit: QueueQuery::LIMIT, ..QueueQuery::default() };
     for (key, value) in pairs(query)? {
         let text = String::from_utf8_lossy(&value);
         match (key.as_slice(), text.as_ref()) {
             (b"state" | b"limit" | b"after", "") => {}
             (b"state", word) => {
-                let state = FileState::ALL
-                    .into_iter()
-                    .find(|state| state.as_str() == word);
+                let state = FileState::ALL.into_iter().find(|state| state.as_str() == word);
                 asked.state = Some(state.ok_or_else(|| {
                     Failure::bad_request(format!("state: there is no {word:?}"))
                         .hint("one of waiting, active, failed, done")
@@ -121,9 +114,7 @@ fn unknown(key: &[u8]) -> Failure {
 fn absolute(path: OsString) -> Result<PathBuf, Failure> {
     let path = PathBuf::from(path);
     if !path.is_absolute() {
-        return Err(Failure::bad_request(format!(
-            "path: {path:?} is not absolute"
-        )));
+        return Err(Failure::bad_request(format!("path: {path:?} is not absolute")));
     }
     if path.as_os_str().as_bytes().contains(&0) {
         return Err(Failure::bad_request("path: a path has no zero byte"));
@@ -196,17 +187,8 @@ mod tests {
     fn a_pause_has_a_length_or_none() {
         assert_eq!(pause(b""), Ok(None));
         assert_eq!(pause(b"{}"), Ok(None));
-        assert_eq!(
-            pause(br#"{"for_secs":7200}"#),
-            Ok(Some(Duration::from_secs(7200)))
-        );
-        for bad in [
-            "{",
-            "[]",
-            r#"{"for":1}"#,
-            r#"{"for_secs":-1}"#,
-            r#"{"for_secs":0}"#,
-        ] {
+        assert_eq!(pause(br#"{"for_secs":7200}"#), Ok(Some(Duration::from_secs(7200))));
+        for bad in ["{", "[]", r#"{"for":1}"#, r#"{"for_secs":-1}"#, r#"{"for_secs":0}"#] {
             assert_eq!(pause(bad.as_bytes()).unwrap_err().status, 400, "{bad}");
         }
     }
@@ -214,19 +196,10 @@ mod tests {
     #[test]
     fn a_place_is_absolute() {
         assert_eq!(place("", b""), Ok(None));
-        assert_eq!(
-            place("", br#"{"path":"/a"}"#),
-            Ok(Some(PathBuf::from("/a")))
-        );
-        assert_eq!(
-            place("", br#"{"path":"a"}"#).unwrap_err().message,
-            "path: \"a\" is not absolute"
-        );
+        assert_eq!(place("", br#"{"path":"/a"}"#), Ok(Some(PathBuf::from("/a"))));
+        assert_eq!(place("", br#"{"path":"a"}"#).unwrap_err().message, "path: \"a\" is not absolute");
         assert_eq!(explain("").unwrap_err().message, "path is missing");
-        assert_eq!(
-            explain("path=%2").unwrap_err().message,
-            "the query is not percent-encoded"
-        );
+        assert_eq!(explain("path=%2").unwrap_err().message, "the query is not percent-encoded");
     }
 
     #[test]
@@ -235,13 +208,7 @@ mod tests {
         let all = queue("state=failed&limit=7&after=x%26y").unwrap();
         assert_eq!(all.state, Some(FileState::Failed));
         assert_eq!((all.limit, all.after.as_deref()), (7, Some("x&y")));
-        for bad in [
-            "state=lost",
-            "limit=0",
-            "limit=1001",
-            "limit=x",
-            "colour=red",
-        ] {
+        for bad in ["state=lost", "limit=0", "limit=1001", "limit=x", "colour=red"] {
             assert_eq!(queue(bad).unwrap_err().code, "bad_request", "{bad}");
         }
     }

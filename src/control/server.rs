@@ -45,10 +45,7 @@ pub async fn serve(
 ) {
     let events = Events::new();
     let publisher = events.clone();
-    let desk = Desk {
-        backend: Arc::clone(&backend),
-        events,
-    };
+    let desk = Desk { backend: Arc::clone(&backend), events };
     let router = router(desk);
     let connections = Connections::default();
     let mut tasks = JoinSet::new();
@@ -135,18 +132,11 @@ async fn explain(State(desk): State<Desk>, request: Request) -> Answer {
 
 async fn events(State(desk): State<Desk>, Extension(activity): Extension<Activity>) -> Answer {
     if desk.events.watchers() >= WATCHERS_MAX {
-        return Err(Failure::new(
-            503,
-            "too_many_watchers",
-            format!("{WATCHERS_MAX} clients watch already"),
-        )
-        .hint("close one of them, or ask /v1/status now and then"));
+        return Err(Failure::new(503, "too_many_watchers", format!("{WATCHERS_MAX} clients watch already"))
+            .hint("close one of them, or ask /v1/status now and then"));
     }
     let body = Body::from_stream(desk.events.stream(activity.begin()));
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
+    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, body).into_response())
 }
 
@@ -186,16 +176,10 @@ async fn no_such_method(request: Request) -> Response {
     let (path, method) = (request.uri().path(), request.method());
     let reads = ["/v1/status", "/v1/queue", "/v1/explain", "/v1/events"];
     let allowed = if reads.contains(&path) { "GET" } else { "POST" };
-    let failure = Failure::new(
-        405,
-        "method_not_allowed",
-        format!("{path} is not for {method}"),
-    )
-    .hint(format!("use {allowed}"));
+    let failure = Failure::new(405, "method_not_allowed", format!("{path} is not for {method}"))
+        .hint(format!("use {allowed}"));
     let mut response = failure.into_response();
-    response
-        .headers_mut()
-        .insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
@@ -206,17 +190,11 @@ async fn body(request: Request) -> Result<Vec<u8>, Failure> {
     let whole = Limited::new(request.into_body(), requests::BODY_MAX).collect();
     match timeout(PATIENCE, whole).await {
         Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Failure::new(
-            413,
-            "too_large",
-            format!("a request can have {} bytes", requests::BODY_MAX),
-        )),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Failure::new(413, "too_large", format!("a request can have {} bytes", requests::BODY_MAX)))
+        }
         Ok(Err(_)) => Err(Failure::bad_request("the request's body broke off")),
-        Err(_) => Err(Failure::new(
-            408,
-            "timeout",
-            "the request's body did not come in time",
-        )),
+        Err(_) => Err(Failure::new(408, "timeout", "the request's body did not come in time")),
     }
 }
 

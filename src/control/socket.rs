@@ -47,14 +47,8 @@ pub fn bind(path: &Path) -> Result<UnixListener, SocketError> {
     if path.as_os_str().len() > PATH_MAX {
         return Err(SocketError::TooLong(path.to_owned()));
     }
-    let failed = |source| SocketError::Io {
-        path: path.to_owned(),
-        source,
-    };
-    if let Some(folder) = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-    {
+    let failed = |source| SocketError::Io { path: path.to_owned(), source };
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o755);
         builder.create(folder).map_err(failed)?;
@@ -109,10 +103,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run/xpand.sock");
         let first = bind(&path).unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            0o660
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
         assert_eq!(
             bind(&path).unwrap_err().to_string(),
             format!(

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 
 use super::hub::{FolderCell, Hub, Look, lock};
 use crate::backup::disk;
@@ -27,10 +27,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Runs until the life ends.
 pub async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>) {
-    let bell = Arc::new(Notify::new());
-    let ring = Arc::clone(&bell);
-    let roots = hub.folders.iter().map(|folder| (folder.id, folder.config.path.clone())).collect();
-    let watcher = Arc::new(Watcher::new(roots, move || ring.notify_one()));
+    let watcher = Arc::new(Watcher::new());
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut due_ms: Vec<i64> = vec![i64::MIN; hub.folders.len()];
     let mut wanted = BTreeSet::new();
@@ -70,15 +67,15 @@ pub async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>) {
             Some(look) = looks.recv() => {
                 wanted.insert(look);
             }
-            () = bell.notified() => {
+            () = watcher.changed() => {
                 tokio::time::sleep(GATHER).await;
                 let changes = watcher.drain();
-                for path in changes.paths {
+                for path in changes.files.into_iter().chain(changes.dirs) {
                     if let Some((folder, _)) = hub.folder(path.folder) {
                         wanted.insert(Look { folder, start: path.below });
                     }
                 }
-                if changes.overflowed {
+                if changes.overflow {
                     tracing::info!("the system lost count of the changes; looking at all folders");
                     due_ms.fill(i64::MIN);
                 }
@@ -133,6 +130,9 @@ fn look(hub: &Hub, watcher: &Watcher, places: &[Look], cancelled: &AtomicBool) -
             keeper: &hub.core.keeper,
             cancelled,
         };
+        if place.start.is_empty() {
+            watcher.start(folder.id, &folder.config.path);
+        }
         let mut eyes = Watch { hub, folder, watcher, offered: false };
         match scan.look(&place.start, &mut eyes) {
             Some(report) if !report.cancelled => {
@@ -156,7 +156,7 @@ struct Watch<'a> {
 
 impl Eyes for Watch<'_> {
     fn directory(&mut self, below: &[u8]) {
-        self.watcher.add_dir(self.folder.id, below);
+        self.watcher.add_dir(self.folder.id, &self.folder.config.path, below);
     }
 
     fn sighting(&mut self, path: FilePath, print: Fingerprint) {

@@ -36,7 +36,6 @@ use crate::account::Accounts;
 use crate::backup::body::Throttle;
 use crate::backup::keeper::Keeper;
 use crate::backup::lookup::Lookup;
-use crate::backup::progress::Meters;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::socket::SocketError;

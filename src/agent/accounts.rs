@@ -24,7 +24,7 @@ const LOGIN: Duration = Duration::from_secs(3600);
 const NOTICE: Duration = Duration::from_millis(1500);
 
 /// What all accounts share.
-pub struct Shared {
+pub(super) struct Shared {
     /// The accounts' files.
     pub accounts: Accounts,
     /// The device's file.
@@ -46,7 +46,7 @@ enum Found {
 }
 
 /// Runs until the life ends.
-pub async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
+pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
     let account = &hub.accounts[at];
     let mut drive: Option<Arc<dyn Drive>> = None;
     let mut failures = 0_u32;
@@ -274,7 +274,7 @@ fn refresh_device(hub: &Hub, shared: &Shared) {
 }
 
 /// Rings an account's bell when its file, or the device's, has been changed by anybody.
-pub async fn notice(hub: Arc<Hub>, shared: Arc<Shared>) {
+pub(super) async fn notice(hub: Arc<Hub>, shared: Arc<Shared>) {
     let stamps = || -> (Vec<_>, _) {
         let files = hub.accounts.iter().map(|account| shared.accounts.stamp(&account.config.name));
         (files.collect(), shared.device.stamp())

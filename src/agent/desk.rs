@@ -13,7 +13,7 @@ use crate::control::{Backend, BoxFuture, Explain, Failure, QueuePage, QueueQuery
 use crate::status::Status;
 
 /// What the socket's server asks. It outlives a reload; the hub behind it changes.
-pub struct Desk {
+pub(super) struct Desk {
     /// What survives a reload.
     pub core: Arc<Core>,
     /// The life of now; none while the agent starts.
@@ -25,7 +25,7 @@ pub struct Desk {
 }
 
 /// A reload, and who wants to know what became of it.
-pub type Reload = oneshot::Sender<std::result::Result<(), String>>;
+pub(super) type Reload = oneshot::Sender<std::result::Result<(), String>>;
 
 impl Desk {
     fn hub(&self) -> Result<Arc<Hub>> {

@@ -20,7 +20,7 @@ const AHEAD: usize = 2;
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Runs until the life ends; then every upload has been told to stop and has left what it has.
-pub async fn run(hub: Arc<Hub>) {
+pub(super) async fn run(hub: Arc<Hub>) {
     let mut uploads = JoinSet::new();
     let room = hub.config.upload.parallel + AHEAD;
     loop {

@@ -14,7 +14,7 @@ use crate::control::{Explain, Failure, Result, Standing};
 ///
 /// # Errors
 /// The state cannot be read.
-pub fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
+pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
     let Some((_, folder, file)) = hub.place(path) else {
         let words = "it is not in a configured folder";
         let hint = "xpand check shows the folders";

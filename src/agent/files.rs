@@ -14,7 +14,7 @@ const LOOKED_AT: usize = 50_000;
 ///
 /// # Errors
 /// The `after` is not one of ours, or the state cannot be read.
-pub fn page(hub: &Hub, query: &QueueQuery) -> Result<QueuePage> {
+pub(super) fn page(hub: &Hub, query: &QueueQuery) -> Result<QueuePage> {
     let limit = usize::try_from(query.limit.clamp(1, QueueQuery::LIMIT_MAX)).unwrap_or(1);
     let after = query.after.as_deref().map(place).transpose()?;
     match query.state {

@@ -26,7 +26,7 @@ const PLACES: usize = 1000;
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// Runs until the life ends.
-pub async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>) {
+pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>) {
     let watcher = Arc::new(Watcher::new());
     let cancelled = Arc::new(AtomicBool::new(false));
     let mut due_ms: Vec<i64> = vec![i64::MIN; hub.folders.len()];

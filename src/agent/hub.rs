@@ -24,7 +24,7 @@ use crate::content::{FilePath, FolderId};
 use crate::status::{self, AccountState, FolderState};
 
 /// What survives a reload of the configuration.
-pub struct Core {
+pub(super) struct Core {
     /// The wall clock.
     pub clock: Clock,
     /// The queue.
@@ -42,7 +42,7 @@ pub struct Core {
 }
 
 /// One life: from a start or a reload of the configuration to the next.
-pub struct Hub {
+pub(super) struct Hub {
     /// See [`Core`].
     pub core: Arc<Core>,
     /// What is configured.
@@ -68,7 +68,7 @@ pub struct Hub {
 }
 
 /// A file being worked on.
-pub struct Work {
+pub(super) struct Work {
     /// Bytes.
     pub size: u64,
     /// How far it is.
@@ -77,7 +77,7 @@ pub struct Work {
 
 /// A place to look at.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Look {
+pub(super) struct Look {
     /// Index in [`Hub::folders`].
     pub folder: usize,
     /// Below the folder; empty for all of it.
@@ -85,7 +85,7 @@ pub struct Look {
 }
 
 /// One account.
-pub struct AccountCell {
+pub(super) struct AccountCell {
     /// `[account.NAME]`
     pub config: config::Account,
     /// For the status.
@@ -100,7 +100,7 @@ pub struct AccountCell {
 
 /// An account's pause.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Paused {
+pub(super) struct Paused {
     /// Why, in one word.
     pub pause: Pause,
     /// Why, for a person.
@@ -112,7 +112,7 @@ pub struct Paused {
 }
 
 /// One folder.
-pub struct FolderCell {
+pub(super) struct FolderCell {
     /// `[[folder]]`
     pub config: config::Folder,
     /// In the queue.
@@ -129,7 +129,7 @@ pub struct FolderCell {
 
 /// A folder's state.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct FolderView {
+pub(super) struct FolderView {
     /// In one word.
     pub state: FolderState,
     /// Words for a person.
@@ -141,13 +141,13 @@ pub struct FolderView {
 }
 
 /// Locks a cell. Nobody panics while holding one, and if so the content is still whole.
-pub fn lock<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
     cell.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hub {
     /// A new life for `config`. `None` when the store has failed.
-    pub fn new(
+    pub(super) fn new(
         core: Arc<Core>,
         config: Config,
         looks: mpsc::UnboundedSender<Look>,
@@ -180,23 +180,23 @@ impl Hub {
     }
 
     /// The status may have changed.
-    pub fn changed(&self) {
+    pub(super) fn changed(&self) {
         self.core.changes.send_replace(());
     }
 
     /// Stops the uploads in flight; each keeps what the cloud has confirmed.
-    pub fn stop_uploads(&self) {
+    pub(super) fn stop_uploads(&self) {
         let fresh = self.stop.child_token();
         std::mem::replace(&mut *lock(&self.uploads), fresh).cancel();
     }
 
     /// The folder with this id.
-    pub fn folder(&self, id: FolderId) -> Option<(usize, &FolderCell)> {
+    pub(super) fn folder(&self, id: FolderId) -> Option<(usize, &FolderCell)> {
         self.folders.iter().enumerate().find(|(_, folder)| folder.id == id)
     }
 
     /// Where a path belongs: the innermost configured folder that has it, and the path below it.
-    pub fn place<'a>(&'a self, path: &Path) -> Option<(usize, &'a FolderCell, FilePath)> {
+    pub(super) fn place<'a>(&'a self, path: &Path) -> Option<(usize, &'a FolderCell, FilePath)> {
         let within = |(at, folder): (usize, &'a FolderCell)| {
             let below = path.strip_prefix(&folder.config.path).ok()?;
             Some((at, folder, FilePath::new(folder.id, below)))
@@ -206,7 +206,7 @@ impl Hub {
     }
 
     /// Whether files of this folder can be sent now.
-    pub fn can_send(&self, id: FolderId, now_ms: i64) -> bool {
+    pub(super) fn can_send(&self, id: FolderId, now_ms: i64) -> bool {
         let Some((_, folder)) = self.folder(id) else { return false };
         let readable = matches!(
             lock(&folder.view).state,
@@ -235,12 +235,12 @@ impl AccountCell {
     }
 
     /// Whether files can be sent now.
-    pub fn can_send(&self, now_ms: i64) -> bool {
+    pub(super) fn can_send(&self, now_ms: i64) -> bool {
         lock(&self.uploader).is_some() && lock(&self.pause).as_ref().is_none_or(|p| p.until_ms <= now_ms)
     }
 
     /// Stops sending for a while: longer each time in a row.
-    pub fn pause_for(&self, pause: Pause, why: String, now_ms: i64) {
+    pub(super) fn pause_for(&self, pause: Pause, why: String, now_ms: i64) {
         let mut cell = lock(&self.pause);
         let again = cell.as_ref().filter(|paused| {
             // Uploads that were in flight together fail together: that is one time.

@@ -16,17 +16,17 @@ use crate::status::State;
 const STUCK: Duration = Duration::from_secs(600);
 
 /// The agent answers on its socket and its tasks run.
-pub fn ready() {
+pub(super) fn ready() {
     notify(&[NotifyState::Ready]);
 }
 
 /// The agent is ending.
-pub fn stopping() {
+pub(super) fn stopping() {
     notify(&[NotifyState::Stopping]);
 }
 
 /// Feeds the watchdog and the status line, when systemd wants them. Otherwise it sleeps for ever.
-pub async fn report(hub: Arc<Hub>) {
+pub(super) async fn report(hub: Arc<Hub>) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return hub.stop.cancelled().await;
     };

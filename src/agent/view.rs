@@ -10,7 +10,7 @@ use crate::backup::verdict::Pause;
 use crate::status::{Account, AccountState, Active, Counts, Folder, FolderState, State, Status, Totals};
 
 /// The status of this moment. `since` is kept by the caller, who knows the one before.
-pub fn status(hub: &Hub) -> Status {
+pub(super) fn status(hub: &Hub) -> Status {
     let now_ms = hub.core.clock.now_ms();
     let folders: Vec<Folder> = hub.folders.iter().map(|folder| folder_line(hub, folder)).collect();
     let accounts: Vec<Account> = hub.accounts.iter().map(|account| account_line(account, now_ms)).collect();
@@ -51,7 +51,7 @@ pub fn status(hub: &Hub) -> Status {
 }
 
 /// A time in milliseconds since 1970 as RFC 3339, whole seconds.
-pub fn time(ms: i64) -> String {
+pub(super) fn time(ms: i64) -> String {
     Timestamp::from_second(ms.div_euclid(1000)).unwrap_or(Timestamp::UNIX_EPOCH).to_string()
 }
 

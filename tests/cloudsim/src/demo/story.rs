@@ -1,0 +1,308 @@
+//! The story's first half: a folder, a cloud, a login, a backup that is killed, and its second life.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::agent::Agent;
+use super::evidence::{self, Upload};
+use super::follow::is_quiet;
+use super::home::Home;
+use super::library::{Library, Looks, looks};
+use super::tell::{Tell, number, plain, size};
+use super::{Demo, Step, Stop, names};
+use crate::{Call, CloudSim, Options};
+
+/// What every name in the cloud begins with: device and label of the configuration.
+pub(super) const PREFIX: &str = "/apps/xpand/Living room NAS/photos/";
+/// The line until the kill, bytes a second: slow enough to hit the middle of a film.
+const SLOW: u64 = 5 << 20;
+/// And afterwards.
+const FASTER: u64 = 12 << 20;
+
+/// What the steps share. The cloud ends before its folder goes.
+pub(super) struct Story<'a> {
+    pub(super) tell: &'a mut Tell,
+    pub(super) sim: CloudSim,
+    pub(super) library: Library,
+    pub(super) before: Looks,
+    pub(super) home: Home,
+    interrupted: &'a AtomicBool,
+    /// The most memory an agent held, bytes.
+    pub(super) memory: u64,
+    /// Slices that came twice because they were on the line at the kill.
+    pub(super) repeated: usize,
+}
+
+/// Plays it from the first step to the last.
+pub(super) fn play(demo: &Demo, binary: &Path, tell: &mut Tell, interrupted: &AtomicBool) -> Step {
+    let home = Home::open(demo.keep.as_deref(), binary)
+        .map_err(|error| Stop::Broken(format!("no place for the demo: {error}")))?;
+    let library = a_folder(demo, &home, tell)?;
+    let before = looks(&library.root)?;
+    let sim = a_cloud(&home, &library, tell)?;
+    let mut story = Story { tell, sim, library, before, home, interrupted, memory: 0, repeated: 0 };
+    story.configuration()?;
+    story.login()?;
+    let mut agent = story.start("Start the backup: it registers this box as a device and binds it")?;
+    story.device(&mut agent)?;
+    let killed = story.kill(agent)?;
+    let mut agent = story.resume(killed)?;
+    story.compare()?;
+    story.left_out()?;
+    story.second_run(&mut agent)?;
+    story.new_picture(&mut agent)?;
+    story.end(agent)
+}
+
+/// What was so at the kill.
+struct Killed {
+    /// The file in whose middle it happened.
+    upload: Option<Upload>,
+    /// All slices that the agent had certainly noted, of all files.
+    noted: BTreeSet<(String, u32)>,
+    /// Calls until then.
+    calls: Vec<Call>,
+}
+
+fn a_folder(demo: &Demo, home: &Home, tell: &mut Tell) -> Step<Library> {
+    tell.step("A family's folder");
+    let library = match &demo.photos {
+        Some(photos) => Library::of_user(photos)
+            .map_err(|error| Stop::Broken(format!("{} cannot be read: {error}", photos.display())))?,
+        None => Library::make(&home.root.join("photos"))?,
+    };
+    let wanted = library.wanted().count();
+    if wanted == 0 {
+        return Err(Stop::Broken(format!("{} has no photos or videos", library.root.display())));
+    }
+    let what = if library.made { "made now in" } else { "yours, only read, in" };
+    tell.say(&format!(
+        "{} and videos, {}, {what} {}",
+        number(wanted, "photo"),
+        size(library.bytes()),
+        library.root.display()
+    ));
+    if library.made {
+        tell.say("with odd names, an empty file, and the junk that NAS boxes leave in folders:");
+        let odd = library.files.keys().filter(|below| below.starts_with(b"Odd names/"));
+        let odd: Vec<String> = odd.map(|below| format!("\"{}\"", plain(&below[10..]))).collect();
+        tell.shown(&odd.join("  "));
+        if !library.refused.is_empty() {
+            tell.say(&format!("this disk does not take the names {}", library.refused.join(", ")));
+        }
+    } else {
+        tell.say(&format!("the local cloud keeps a copy below {}", home.root.display()));
+    }
+    Ok(library)
+}
+
+fn a_cloud(home: &Home, library: &Library, tell: &mut Tell) -> Step<CloudSim> {
+    tell.step("A cloud drive on this machine, and xpand's configuration");
+    let options = Options {
+        data: Some(home.root.join("cloud")),
+        bandwidth: Some(SLOW),
+        code_interval: Duration::from_secs(1),
+        ..Options::default()
+    };
+    let sim = CloudSim::start_blocking(options)?;
+    tell.say(&format!("it speaks Baidu Netdisk's documented API at {}, {}/s", sim.url(), size(SLOW)));
+    let text = home.configure(&sim.url(), &library.root)?;
+    tell.command("cat config.toml");
+    tell.shown(&text);
+    Ok(sim)
+}
+
+impl Story<'_> {
+    /// An error when somebody has pressed ^C.
+    pub(super) fn go_on(&self) -> Step {
+        if self.interrupted.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    fn configuration(&mut self) -> Step {
+        self.tell.command(&format!("export XPAND_CONFIG={}", self.home.config().display()));
+        self.tell.command("xpand check");
+        let said = self.home.run(&["check"])?;
+        self.tell.shown(&said.err);
+        self.tell.prove(said.is_good(), "the configuration is good", || said.words());
+        Ok(())
+    }
+
+    fn login(&mut self) -> Step {
+        self.tell.step("Log in with a phone");
+        self.tell.command("xpand account login home");
+        let mut command = self.home.command(&["account", "login", "home"]);
+        if !self.tell.is_live() {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        let mut child = command.spawn()?;
+        let asked = self.wait(Duration::from_secs(30), || !self.sim.pending_codes().is_empty());
+        if matches!(asked, Ok(true)) && self.tell.is_live() {
+            // Time to see the code.
+            let _ = self.wait(Duration::from_secs(2), || false);
+        }
+        let code = self.sim.pending_codes().join(", ");
+        let approved = self.sim.approve(None);
+        let ended = self.wait(Duration::from_secs(30), || !matches!(child.try_wait(), Ok(None)));
+        if !matches!(ended, Ok(true)) {
+            let _ = child.kill();
+        }
+        let status = child.wait()?;
+        let mut text = String::new();
+        if let (Some(mut out), Some(mut err)) = (child.stdout.take(), child.stderr.take()) {
+            out.read_to_string(&mut text)?;
+            err.read_to_string(&mut text)?;
+        }
+        self.tell.shown(&text);
+        ended?;
+        self.tell.say(&format!("(the demo played the phone and approved the code {code})"));
+        let accounts = self.home.ask(&["account", "list"])?;
+        let is_ready = accounts.pointer("/accounts/0/state").is_some_and(|state| state == "ready");
+        self.tell.prove(
+            approved == 1 && status.success() && is_ready,
+            "one code was shown and approved, and home is logged in",
+            || format!("{approved} codes, {status}, {accounts}"),
+        );
+        Ok(())
+    }
+
+    fn start(&mut self, title: &str) -> Step<Agent> {
+        self.tell.step(title);
+        self.launch()
+    }
+
+    /// Starts the agent and waits until it answers.
+    pub(super) fn launch(&mut self) -> Step<Agent> {
+        self.tell.command("xpand run &");
+        let mut agent = Agent::start(&self.home)?;
+        let answers = self.wait(Duration::from_secs(30), || {
+            let gone = !matches!(agent.ended(), Ok(None));
+            gone || self.home.ask(&["status"]).is_ok_and(|status| status.is_object())
+        })?;
+        match agent.ended()? {
+            None if answers => Ok(agent),
+            _ => Err(Stop::Broken(format!("the agent does not start:\n{}", self.home.last_words()))),
+        }
+    }
+
+    fn device(&mut self, agent: &mut Agent) -> Step {
+        let is_bound = |status: &Value| {
+            status["device"]["state"] == "registered"
+                && status.pointer("/accounts/0/state").is_some_and(|state| state == "ready")
+        };
+        self.follow(agent, |status, _| is_bound(status))?;
+        self.tell.command("xpand device show");
+        let said = self.home.run(&["device", "show"])?;
+        self.tell.shown(&said.out);
+        let shown = self.home.ask(&["device", "show"])?;
+        let binding = shown.pointer("/accounts/0/binding/state").and_then(Value::as_str);
+        let calls = self.sim.calls();
+        let (registered, bound) = (evidence::count(&calls, "register"), evidence::count(&calls, "bind"));
+        self.tell.prove(
+            shown["state"] == "registered" && binding == Some("bound") && (registered, bound) == (1, 1),
+            "the cloud was asked once to register the device and once to bind it",
+            || format!("{registered} and {bound} times; {shown}"),
+        );
+        Ok(())
+    }
+
+    /// Lets it send until it is in the middle of a film, and kills it.
+    fn kill(&mut self, mut agent: Agent) -> Step<Killed> {
+        self.tell.step("Backing up - and a power cut in the middle of a film");
+        self.tell.command("xpand status --watch");
+        let wanted = self.library.wanted().count();
+        let large = 2 * (4 << 20);
+        let has_large = self.before.values().any(|(size, _)| *size > large);
+        let mut uploads = Default::default();
+        let status = self.follow(&mut agent, |status, sim| {
+            uploads = evidence::uploads(&sim.calls());
+            let done = uploads.values().filter(|upload: &&Upload| upload.created).count();
+            let some = !has_large && done * 3 >= wanted;
+            some || is_quiet(status) || uploads.values().any(Upload::is_midway)
+        })?;
+        let pid = agent.pid();
+        agent.kill()?;
+        self.tell.progress_ended(&super::follow::lines(&status)[0]);
+        self.tell.command(&format!("kill -9 {pid}"));
+        // What had left the agent may still arrive.
+        let mut calls = self.sim.calls();
+        while self.wait(Duration::from_millis(400), || self.sim.calls().len() != calls.len())? {
+            calls = self.sim.calls();
+        }
+        let all = uploads
+            .values()
+            .flat_map(|upload| upload.noted.iter().map(|&slice| (upload.path.clone(), slice)));
+        let noted = all.collect();
+        let upload = uploads.into_values().filter(Upload::is_midway).max_by_key(|upload| upload.slices);
+        match &upload {
+            None => self.tell.say("no file here has enough slices to be cut in the middle"),
+            Some(upload) => {
+                let now = evidence::uploads(&calls).remove(&upload.path).unwrap_or_default();
+                let (name, has) = (local_name(&upload.path), now.arrived.len());
+                self.tell.prove(
+                    has > 0 && has < upload.slices as usize && !now.created,
+                    &format!(
+                        "killed with {has} of {} slices of \"{name}\" in the cloud  {}",
+                        upload.slices,
+                        upload.drawn(&now.arrived)
+                    ),
+                    || format!("{has} slices, created: {}", now.created),
+                );
+            }
+        }
+        Ok(Killed { upload, noted, calls })
+    }
+
+    /// Its second life, until all is quiet.
+    fn resume(&mut self, killed: Killed) -> Step<Agent> {
+        self.sim.set_bandwidth(self.library.made.then_some(FASTER));
+        let mut agent = self.start("The power is back: it goes on where it was")?;
+        self.tell.command("xpand status --watch");
+        let status = self.follow(&mut agent, |status, _| is_quiet(status))?;
+        self.tell.progress_ended(&super::follow::lines(&status)[0]);
+        let calls = self.sim.calls_since(killed.calls.last().map_or(0, |call| call.n + 1));
+        let sent = evidence::slices(&calls);
+        let earlier = evidence::slices(&killed.calls);
+        self.repeated = sent.keys().filter(|slice| earlier.contains_key(*slice)).count();
+        if let Some(upload) = &killed.upload {
+            let here = |(path, slice): &(String, u32)| (*path == upload.path).then_some(*slice);
+            let now: BTreeSet<u32> = sent.keys().filter_map(here).collect();
+            let name = local_name(&upload.path);
+            self.tell.say(&format!("slices of \"{name}\" sent now: {}", upload.drawn(&now)));
+            let sessions = evidence::sessions(&self.sim.calls(), &upload.path);
+            self.tell.prove(sessions.len() == 1, "it went on in the same upload session", || {
+                format!("{} sessions", sessions.len())
+            });
+        }
+        let again: Vec<String> = killed
+            .noted
+            .iter()
+            .filter(|slice| sent.contains_key(*slice))
+            .map(|(path, slice)| format!("{slice} of {}", local_name(path)))
+            .collect();
+        self.tell.prove(
+            again.is_empty(),
+            &format!(
+                "none of the {} that were confirmed before the kill was sent again",
+                number(killed.noted.len(), "slice")
+            ),
+            || format!("sent again: {}", again.join(", ")),
+        );
+        if self.repeated > 0 {
+            let words = number(self.repeated, "slice");
+            self.tell.say(&format!("({words} on the line at the kill came twice: that is what it costs)"));
+        }
+        Ok(agent)
+    }
+}
+
+/// A file's own name, from its path in the cloud.
+fn local_name(remote: &str) -> String {
+    let below = remote.strip_prefix(PREFIX).and_then(names::unescape).unwrap_or_default();
+    plain(below.rsplit(|&byte| byte == b'/').next().unwrap_or_default())
+}

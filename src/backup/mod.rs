@@ -5,6 +5,7 @@ pub mod disk;
 pub mod exif;
 pub mod filter;
 pub mod hash;
+mod heif;
 mod junk;
 mod md5;
 pub mod media;

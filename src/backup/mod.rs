@@ -31,6 +31,7 @@ pub mod entry;
 pub mod exif;
 pub mod filter;
 pub mod hash;
+mod heif;
 pub mod index;
 pub mod job;
 mod junk;

@@ -17,6 +17,7 @@
 //! | [`store`] | sled made safe: opened after anything, checksummed, really on the disk |
 //! | [`config`] | every setting with its meaning, default and check |
 //! | [`status`] | what a person can see, as plain data |
+//! | [`remote`] | what a file is called in the cloud, and back |
 //! | [`content`] | leaf words: `Md5`, `Fingerprint`, `FilePath`, `Media` |
 //! | [`durable`] | files that survive a power cut, locks, and sled's flush made real |
 //! | [`clock`] | the one reader of the wall clock |
@@ -26,7 +27,7 @@
 //! ```text
 //! main -> cli -> agent -> { backup, device } -> account -> cloud -> content
 //!                           backup -> store -> durable
-//! leaves, named by anybody: config, status, content, durable, clock, control's requests and answers
+//! leaves, named by anybody: config, status, content, remote, durable, clock, control's requests and answers
 //! ```
 //!
 //! Nothing points up or sideways; `tests/architecture.rs` fails when something does.
@@ -56,5 +57,6 @@ pub mod content;
 pub mod control;
 pub mod device;
 pub mod durable;
+pub mod remote;
 pub mod status;
 pub mod store;

@@ -14,9 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use exif::{Exif, In, Reader, Tag, Value};
 
 use super::heif;
-use super::template::Date;
 use super::tiff;
 use crate::content::ExifInfo;
+use crate::remote::template::Date;
 
 /// What the parsers may read of one picture, bytes. EXIF and sizes stand in the first few kilobytes, or
 /// some jumps away.

@@ -132,7 +132,7 @@ fn report(account: &str, path: &std::path::Path, outcome: &Outcome) {
         Outcome::Again { why, .. } => tracing::info!(ACCOUNT = account, FILE = ?path, "again later: {why}"),
         Outcome::Park { why } => tracing::warn!(ACCOUNT = account, FILE = ?path, "failed: {why}"),
         Outcome::Skip(skip) => tracing::info!(ACCOUNT = account, FILE = ?path, "skipped: {}", skip.words()),
-        Outcome::Changed(_) => tracing::debug!(ACCOUNT = account, FILE = ?path, "it changed; again"),
+        Outcome::Changed { .. } => tracing::debug!(ACCOUNT = account, FILE = ?path, "it changed; again"),
         Outcome::Gone | Outcome::Released => {}
     }
 }

@@ -92,8 +92,13 @@ pub enum Outcome {
     },
     /// It cannot be sent at all.
     Skip(Skip),
-    /// The file has changed meanwhile; this is it now.
-    Changed(Fingerprint),
+    /// The file has changed meanwhile.
+    Changed {
+        /// This is it now.
+        print: Fingerprint,
+        /// It has held still by then, milliseconds since 1970; kept in RAM only.
+        due_ms: i64,
+    },
     /// The file has gone.
     Gone,
     /// Nothing was decided: keep what there is, for the next time.

@@ -18,6 +18,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::body::Throttle;
 use super::entry::{Copy, Skip};
 use super::hash::{self, BUFFER_BYTES, HashError};
-use super::job::{Digests, Job, Session, Stage};
+use super::job::{Digests, Job, Stage};
 use super::keeper::Keeper;
 use super::lookup::{self, Lookup};
 use super::progress::{Meters, Progress};
@@ -34,7 +35,7 @@ use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
 use crate::cloud::{Begin, Drive, Stored, Upload, User};
-use crate::content::{Media, OnConflict};
+use crate::content::{Fingerprint, Media, OnConflict};
 use crate::remote::template::{Date, Template};
 use crate::status;
 use calls::{Failure, pause};
@@ -65,8 +66,12 @@ pub struct Uploader {
     pub lookup: Option<Arc<Lookup>>,
     /// Sums.
     pub meters: Arc<Meters>,
+    /// `agent.settle`: how long a file that changed is left alone.
+    pub settle: Duration,
     /// For times to try again.
     pub clock: Clock,
+    /// Cancelled when the account may not send any more.
+    pub stop: CancellationToken,
 }
 
 /// What a configured folder says about its files' uploads.
@@ -120,6 +125,7 @@ impl Uploader {
             biased;
             stopped = self.work(source, &mut job, copy, progress, &cancelled) => stopped,
             () = stop.cancelled() => Err(Stop::Outcome(Outcome::Released)),
+            () = self.stop.cancelled() => Err(Stop::Outcome(Outcome::Released)),
         };
         cancelled.store(true, Ordering::Relaxed);
         let (outcome, pause) = match stopped {
@@ -201,7 +207,7 @@ impl Uploader {
                 job.stage = Stage::Hashed(digests.clone());
                 Ok(digests)
             }
-            Ok(Err(HashError::Changed { now })) => Err(Stop::Outcome(Outcome::Changed(now))),
+            Ok(Err(HashError::Changed { now })) => Err(self.changed(now)),
             Ok(Err(HashError::Gone)) => Err(Stop::Outcome(Outcome::Gone)),
             Ok(Err(HashError::Cancelled)) => Err(Stop::Outcome(Outcome::Released)),
             Ok(Err(HashError::Io(error))) => Err(self.later(job, &format!("cannot read the file: {error}"))),
@@ -286,17 +292,24 @@ impl Uploader {
             }
             Begin::Send { session, missing } => (session, missing),
         };
-        let mut upload = plan(resumed, session, &missing, file);
-        let is_large = file.slices.len() > 1;
-        self.keep(job, file, &upload, is_large, true);
-        match self.send_slices(job, file, source, &mut upload, progress).await? {
+        let upload = plan(resumed, session, &missing, file);
+        let session = upload.id.clone();
+        let Some(digests) = job.digests().cloned() else { return Ok(None) };
+        job.stage = Stage::Sending { digests, upload };
+        if file.slices.len() > 1 {
+            // A small file is sent again sooner than its session is written down.
+            self.keeper.with(|queue| {
+                queue.record(job, true);
+                Ok(())
+            });
+        }
+        match self.send_slices(job, file, source, progress).await? {
             Sent::All => {}
             Sent::Afresh => return Ok(None),
         }
-        self.keep(job, file, &upload, false, false);
         self.check_file(source, job).await?;
         progress.enter(status::Stage::Finishing, file.size);
-        self.finish(job, file, &upload.id).await
+        self.finish(job, file, &session).await
     }
 
     /// Makes the file of its slices, and finds out whether it was made when the answer is lost.
@@ -334,23 +347,10 @@ impl Uploader {
         let print = tokio::task::spawn_blocking(move || disk::stat_one(&root, &below)).await;
         match print {
             Ok(Ok(Some(print))) if print == job.print => Ok(()),
-            Ok(Ok(Some(print))) => Err(Stop::Outcome(Outcome::Changed(print))),
+            Ok(Ok(Some(print))) => Err(self.changed(print)),
             Ok(Ok(None)) => Err(Stop::Outcome(Outcome::Gone)),
             Ok(Err(error)) => Err(self.later(job, &format!("cannot look at the file: {error}"))),
             Err(panic) => Err(self.later(job, &format!("looking at the file failed: {panic}"))),
-        }
-    }
-
-    fn keep(&self, job: &mut Job, file: &Upload, upload: &Session, stored: bool, slices: bool) {
-        if let Some(digests) = job.digests().cloned() {
-            debug_assert_eq!(digests.content, file.content_md5);
-            job.stage = Stage::Sending { digests, upload: upload.clone() };
-        }
-        if stored {
-            self.keeper.with(|queue| {
-                queue.record(job, slices);
-                Ok(())
-            });
         }
     }
 
@@ -363,14 +363,17 @@ impl Uploader {
     }
 
     fn later(&self, job: &Job, why: &str) -> Stop {
-        let wait = back_off(job.tries, spread());
-        let due_ms = self.clock.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let due_ms = self.in_ms(back_off(job.tries, spread()));
         Stop::Outcome(Outcome::Again { due_ms, why: why.to_owned() })
     }
 
-    /// Slices of one file in flight: never more than requests in all.
-    fn slots_in_all(&self) -> usize {
-        self.parallel.max(1)
+    /// The file is another than the one hashed: again once it has held still.
+    fn changed(&self, print: Fingerprint) -> Stop {
+        Stop::Outcome(Outcome::Changed { print, due_ms: self.in_ms(self.settle) })
+    }
+
+    fn in_ms(&self, wait: Duration) -> i64 {
+        self.clock.now_ms().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
     }
 }
 

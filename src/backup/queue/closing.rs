@@ -47,10 +47,10 @@ impl Queue {
                 self.remove_job(&job);
                 self.set(&path, Some(Entry { standing: Standing::Skipped(skip), ..entry }))
             }
-            Outcome::Changed(print) => {
+            Outcome::Changed { print, due_ms } => {
                 self.remove_job(&job);
                 self.set(&path, Some(Entry { print, standing: Standing::Waiting, ..entry }))?;
-                self.shelf(path.folder).push(&path.below);
+                self.shelf(path.folder).push_due(due_ms, &path.below);
                 Ok(())
             }
             Outcome::Gone => {

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -12,7 +12,7 @@ use super::calls::Failure;
 use super::{Source, Step, Stop, TRIES, Uploader};
 use crate::backup::body::slice_body;
 use crate::backup::disk;
-use crate::backup::job::{Bitmap, Job, Session};
+use crate::backup::job::{Bitmap, Job, Session, Stage};
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::queue::Outcome;
 use crate::backup::verdict::{Call, Verdict};
@@ -28,20 +28,21 @@ pub(super) enum Sent {
 }
 
 impl Uploader {
-    /// Sends the slices the cloud lacks, `parallel` at a time.
+    /// Sends the slices the cloud lacks, as many at a time as there may be requests. The session is the
+    /// job's, and learns of each slice as it is confirmed.
     pub(super) async fn send_slices(
         &self,
         job: &mut Job,
         file: &Upload,
         source: &Source,
-        upload: &mut Session,
         progress: &Progress,
     ) -> Step<Sent> {
-        let is_large = file.slices.len() > 1;
+        let Stage::Sending { upload, .. } = &job.stage else { return Ok(Sent::Afresh) };
+        let session = upload.id.clone();
         let length = |number: usize| file.slice_size.min(file.size - number as u64 * file.slice_size);
-        let wanted: Vec<usize> = (0..file.slices.len()).filter(|&number| !upload.have.get(number)).collect();
-        let sent: u64 = (0..file.slices.len()).filter(|&number| upload.have.get(number)).map(length).sum();
-        progress.enter(status::Stage::Sending, sent);
+        let (have, wanted): (Vec<usize>, Vec<usize>) =
+            (0..file.slices.len()).partition(|&number| upload.have.get(number));
+        progress.enter(status::Stage::Sending, have.into_iter().map(length).sum());
         let (root, below) = (source.root.clone(), job.path.below.clone());
         let opened = tokio::task::spawn_blocking(move || disk::open_one(&root, &below)).await;
         let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
@@ -51,40 +52,59 @@ impl Uploader {
             }
             Err(error) => return Err(self.later(job, &format!("cannot read the file: {error}"))),
         };
-        let session = upload.id.clone();
+        // Shared by the slices in flight, and right at every moment: work may be stopped at any.
+        let shared = Mutex::new(&mut *job);
+        let send = async |number| {
+            self.send_slice(file, &session, &local, number, length(number), progress).await?;
+            self.confirm(&shared, number, file.slices.len() > 1).await
+        };
         let mut wanted = wanted.into_iter();
         let mut flying = FuturesUnordered::new();
-        loop {
-            while flying.len() < self.slots_in_all()
+        let failure = loop {
+            while flying.len() < self.parallel.max(1)
                 && let Some(number) = wanted.next()
             {
-                flying.push(self.send_slice(file, &session, &local, number, length(number), progress));
+                flying.push(send(number));
             }
-            let Some((number, sent)) = flying.next().await else { return Ok(Sent::All) };
-            match sent {
-                Ok(()) => upload.have.set(number),
-                Err(failure) => {
-                    drop(flying);
-                    self.keep(job, file, upload, is_large, false);
-                    return match failure.verdict {
-                        Verdict::Afresh => Ok(Sent::Afresh),
-                        Verdict::CheckFile => {
-                            self.check_file(source, job).await?;
-                            Err(self.later(job, &failure.why))
-                        }
-                        _ => Err(self.stop(job, failure)),
-                    };
-                }
+            match flying.next().await {
+                Some(Ok(())) => {}
+                Some(Err(failure)) => break failure,
+                None => return Ok(Sent::All),
             }
-            self.meters.steps.fetch_add(1, Ordering::Relaxed);
-            if is_large {
-                // On the disk before the next slice: a power cut costs the slices in flight, no more.
-                self.keep(job, file, upload, true, false);
-                if self.keeper.commit().await.is_none() {
-                    return Err(Stop::Outcome(Outcome::Released));
-                }
+        };
+        drop(flying);
+        match failure.verdict {
+            Verdict::Afresh => Ok(Sent::Afresh),
+            Verdict::CheckFile => {
+                self.check_file(source, job).await?;
+                // It may have changed without a trace: the next try reads it anew.
+                job.stage = Stage::Found;
+                Err(self.later(job, &failure.why))
+            }
+            _ => Err(self.stop(job, failure)),
+        }
+    }
+
+    /// The cloud has a slice. Of a large file that is on the disk before the next one goes: a power cut
+    /// costs the slices in flight, no more.
+    async fn confirm(&self, job: &Mutex<&mut Job>, number: usize, store: bool) -> Result<(), Failure> {
+        self.meters.steps.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut job = job.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Stage::Sending { upload, .. } = &mut job.stage {
+                upload.have.set(number);
+            }
+            if store {
+                self.keeper.with(|queue| {
+                    queue.record(&job, false);
+                    Ok(())
+                });
             }
         }
+        if store && self.keeper.commit().await.is_none() {
+            return Err(Failure { verdict: Verdict::Later, why: "the state cannot be written".into() });
+        }
+        Ok(())
     }
 
     /// One slice, until the cloud answers with our MD5 of it.
@@ -96,7 +116,7 @@ impl Uploader {
         number: usize,
         length: u64,
         progress: &Progress,
-    ) -> (usize, Result<(), Failure>) {
+    ) -> Result<(), Failure> {
         let offset = number as u64 * file.slice_size;
         let mut lies = 0;
         let attempt = Attempt::new(progress, &self.meters);
@@ -108,16 +128,15 @@ impl Uploader {
                 let body = slice_body(Arc::clone(local), offset, length, count, Arc::clone(&self.throttle));
                 self.drive.send(file, session, Slice { number: partseq, length, body })
             });
-            let sent = sent.await;
-            match sent {
-                Ok(md5) if md5 == file.slices[number] => return (number, Ok(())),
+            match sent.await {
+                Ok(md5) if md5 == file.slices[number] => return Ok(()),
                 Ok(_) if lies < TRIES => lies += 1,
                 Ok(_) => {
                     // Either the file changed after it was hashed, or the line damages what passes.
                     let why = format!("the cloud got other bytes than ours in slice {number}");
-                    return (number, Err(Failure { verdict: Verdict::CheckFile, why }));
+                    return Err(Failure { verdict: Verdict::CheckFile, why });
                 }
-                Err(failure) => return (number, Err(failure)),
+                Err(failure) => return Err(failure),
             }
         }
     }

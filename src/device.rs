@@ -298,8 +298,12 @@ impl Device {
         Ok(entry.map_or(Binding::Unknown, |entry| entry.binding))
     }
 
+    /// A damaged file is none: whoever writes next sets it aside.
     fn load(&self) -> Result<Option<Stored>> {
-        Stored::load(&self.path).map_err(at(&self.path))
+        match Stored::load(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
+            stored => stored.map_err(at(&self.path)),
+        }
     }
 
     /// The file, locked and read, with an address for the configured device.

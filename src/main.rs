@@ -1,3 +1,7 @@
-//! The binary.
+//! The binary: parse, run, exit code. See `cli` for what can be typed, `lib` for the map.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    xpand::cli::main().into()
+}

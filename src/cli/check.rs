@@ -1,0 +1,107 @@
+//! `xpand check`: what is in force, every mistake, and what is allowed but probably not meant.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::json;
+
+use super::{Context, ExitStatus, Failed, Outcome, plain};
+use crate::config::{Config, ConfigError, Folder};
+
+/// Prints the configuration; the warnings go to stderr, or into the JSON.
+pub(super) fn run(context: &Context) -> Outcome {
+    let config = match context.config() {
+        Ok(config) => config,
+        Err(ConfigError::Mistakes { file, mistakes }) if context.json() => {
+            let mistakes: Vec<_> = mistakes
+                .iter()
+                .map(|mistake| {
+                    json!({"line": mistake.line, "column": mistake.column, "message": mistake.message})
+                })
+                .collect();
+            context.print_json(&json!({"ok": false, "file": file, "mistakes": mistakes}))?;
+            return Err(Failed::told(ExitStatus::Usage));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let warnings = warnings(&config);
+    if context.json() {
+        let shown: serde_json::Value = toml::from_str(&config.show()).map_err(|error| Failed::new(&error))?;
+        return context
+            .print_json(&json!({"ok": true, "file": config.file, "config": shown, "warnings": warnings}));
+    }
+    context.print_text(&config.show())?;
+    for warning in &warnings {
+        context.say(&format!("warning: {}", plain(warning)));
+    }
+    context.say(&format!("{} is good", plain(&config.file.to_string_lossy())));
+    Ok(())
+}
+
+/// What is no mistake of the file, but probably not meant.
+fn warnings(config: &Config) -> Vec<String> {
+    let mut all = Vec::new();
+    if config.accounts.is_empty() {
+        all.push("there is no account: write [account.home] with client_id and client_secret".to_owned());
+    } else if config.folders.is_empty() {
+        all.push("there is no folder: write [[folder]] with path and account".to_owned());
+    }
+    all.extend(config.folders.iter().filter_map(not_there));
+    for account in &config.accounts {
+        let used = |folder: &Folder| folder.account == account.name;
+        if !config.folders.is_empty() && !config.folders.iter().any(used) {
+            all.push(format!("no folder uses account {}", account.name));
+        }
+        if let Some(ca_file) = account.ca_file.as_ref().filter(|file| !file.is_file()) {
+            let shown = ca_file.display();
+            all.push(format!("account.{}.ca_file: {shown} is not there", account.name));
+        }
+    }
+    for (at, outer) in config.folders.iter().enumerate() {
+        for (other, inner) in config.folders.iter().enumerate() {
+            let inside = inner.path.starts_with(&outer.path) && inner.path != outer.path;
+            if at != other && inside && inner.account == outer.account {
+                all.push(format!(
+                    "{} lies in {}: its files are backed up twice; exclude it there",
+                    inner.path.display(),
+                    outer.path.display()
+                ));
+            }
+        }
+    }
+    all.extend(readable_secret(config));
+    all
+}
+
+/// A folder that cannot be looked at just now. It may be a disk that comes later.
+fn not_there(folder: &Folder) -> Option<String> {
+    let path = folder.path.display();
+    match fs::read_dir(&folder.path) {
+        Ok(_) => None,
+        Err(error) => Some(match error.kind() {
+            ErrorKind::NotFound => format!("{path} does not exist now; it is waited for"),
+            ErrorKind::NotADirectory => format!("{path} is not a folder"),
+            ErrorKind::PermissionDenied => format!(
+                "{path} cannot be read by this user; if the agent runs as the user xpand: setfacl -R -m u:xpand:rX {path}"
+            ),
+            _ => format!("{path} cannot be read: {error}"),
+        }),
+    }
+}
+
+/// Secrets in a file that everybody can read.
+fn readable_secret(config: &Config) -> Option<String> {
+    let mode = fs::metadata(&config.file).ok()?.permissions().mode();
+    // Only a look at the text tells whether the secret is in this file or in one of its own.
+    let text = fs::read_to_string(&config.file).ok()?;
+    let table: toml::Table = text.parse().ok()?;
+    let accounts = table.get("account")?.as_table()?;
+    let inside = accounts
+        .values()
+        .any(|account| account.get("client_secret").is_some() || account.get("share_secret").is_some());
+    (inside && mode & 0o004 != 0).then(|| {
+        let file = config.file.display();
+        format!("every user of this box can read the secrets in {file}: chmod 640 {file}")
+    })
+}

@@ -1,0 +1,176 @@
+//! Why a command failed: one chain of causes, what to do next, and the exit code.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+
+use super::{ExitStatus, plain};
+use crate::agent;
+use crate::config::ConfigError;
+use crate::control::client::ClientError;
+use crate::control::socket::SocketError;
+
+/// A failed command.
+#[derive(Debug)]
+pub struct Failed {
+    status: ExitStatus,
+    /// Lines for stderr, of which the last one is the sentence.
+    lines: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failed {
+    /// An error with its causes, exit code 1.
+    #[must_use]
+    pub fn new(error: &dyn Error) -> Self {
+        Self::words(chain(error))
+    }
+
+    /// A sentence, exit code 1.
+    #[must_use]
+    pub fn words(sentence: impl Into<String>) -> Self {
+        Self {
+            status: ExitStatus::Failed,
+            lines: vec![format!("xpand: {}", plain(&sentence.into()))],
+            hint: None,
+        }
+    }
+
+    /// With another exit code.
+    #[must_use]
+    pub fn status(mut self, status: ExitStatus) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// With what to do next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// It was told already: only the exit code is left.
+    #[must_use]
+    pub fn told(status: ExitStatus) -> Self {
+        Self { status, lines: Vec::new(), hint: None }
+    }
+
+    /// Tells it on stderr.
+    pub(super) fn tell(self) -> ExitStatus {
+        let mut err = io::stderr().lock();
+        for line in &self.lines {
+            let _ = writeln!(err, "{line}");
+        }
+        if let Some(hint) = &self.hint {
+            let _ = writeln!(err, "  {}", plain(hint));
+        }
+        self.status
+    }
+}
+
+/// `what: why: why that`; a cause that the words before it end with already is not said twice.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text += ": ";
+            text += &words;
+        }
+        cause = error.source();
+    }
+    text
+}
+
+impl From<io::Error> for Failed {
+    /// Nobody reading our output any more is no failure: `xpand queue | head`.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::told(ExitStatus::Done),
+            _ => Self::new(&error),
+        }
+    }
+}
+
+impl From<ConfigError> for Failed {
+    fn from(error: ConfigError) -> Self {
+        let ConfigError::Mistakes { mistakes, .. } = &error else {
+            return Self::new(&error).status(ExitStatus::Usage);
+        };
+        let mut lines: Vec<String> = error.to_string().lines().map(plain).collect();
+        lines.push(match mistakes.len() {
+            1 => "xpand: the configuration has a mistake".to_owned(),
+            number => format!("xpand: the configuration has {number} mistakes"),
+        });
+        Self { status: ExitStatus::Usage, lines, hint: None }
+    }
+}
+
+impl From<SocketError> for Failed {
+    fn from(error: SocketError) -> Self {
+        let status = match error {
+            SocketError::TooLong(_) => ExitStatus::Usage,
+            _ => ExitStatus::Failed,
+        };
+        Self::new(&error).status(status)
+    }
+}
+
+impl From<agent::Error> for Failed {
+    fn from(error: agent::Error) -> Self {
+        match error {
+            agent::Error::Socket(error) => error.into(),
+            agent::Error::Config(_) => Self::new(&error).status(ExitStatus::Usage),
+            _ => Self::new(&error),
+        }
+    }
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Self {
+        match &error {
+            ClientError::NotRunning(_) => Self::new(&error)
+                .status(ExitStatus::NotRunning)
+                .hint("start it: systemctl start xpand, or in the foreground: xpand run"),
+            ClientError::Denied(_) => {
+                Self::new(&error).hint("join its group and log in anew: sudo usermod -aG xpand $USER")
+            }
+            ClientError::Refused(failure) => {
+                let status = match failure.code.as_str() {
+                    "bad_config" => ExitStatus::Usage,
+                    "needs_login" | "needs_bind" => ExitStatus::UserMustAct,
+                    _ => ExitStatus::Failed,
+                };
+                let mut lines: Vec<&str> = failure.message.lines().collect();
+                let last = lines.pop().unwrap_or("the agent refused");
+                let mut failed = Self::words(last).status(status);
+                let before = lines.into_iter().map(plain);
+                failed.lines.splice(0..0, before);
+                failed.hint.clone_from(&failure.hint);
+                failed
+            }
+            _ => Self::new(&error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer: inner")]
+        struct Told(#[source] Inner);
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Untold(#[source] Inner);
+        #[derive(Debug, thiserror::Error)]
+        #[error("inner")]
+        struct Inner;
+        assert_eq!(chain(&Told(Inner)), "outer: inner");
+        assert_eq!(chain(&Untold(Inner)), "outer: inner");
+    }
+}

@@ -1,0 +1,275 @@
+//! What a command and the running agent say to each other: requests and answers as plain data.
+//!
+//! `server.rs` carries them over HTTP/1.1 on a Unix socket, `client.rs` is the other end, and the agent
+//! implements [`Backend`]. The names are fixed: other programs read them.
+
+pub mod client;
+mod connections;
+mod events;
+mod requests;
+pub mod server;
+pub mod socket;
+
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use crate::status::Status;
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// The result of a request.
+pub type Result<T> = std::result::Result<T, Failure>;
+
+/// What the agent answers. Every method may be called many times at once.
+pub trait Backend: Send + Sync + 'static {
+    /// `GET /v1/status`.
+    fn status(&self) -> BoxFuture<'_, Status>;
+    /// Marked whenever the status may have changed, progress included. Many marks at once are fine:
+    /// whoever watches looks at most four times a second.
+    fn changes(&self) -> watch::Receiver<()>;
+    /// `GET /v1/queue`. Pages are stable: following [`QueuePage::next`] shows no file twice.
+    fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>>;
+    /// `GET /v1/explain`. The path is absolute, bytes as the disk has them, links not resolved.
+    fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>>;
+    /// `POST /v1/pause`: no uploads for so long, or until `resume`.
+    fn pause(&self, time: Option<Duration>) -> BoxFuture<'_, Result<()>>;
+    /// `POST /v1/resume`.
+    fn resume(&self) -> BoxFuture<'_, Result<()>>;
+    /// `POST /v1/scan`: look at all folders, or at one place below them, now. Returns when it is begun.
+    fn scan(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>>;
+    /// `POST /v1/retry`: try all failed files again now, or the one.
+    fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>>;
+    /// `POST /v1/reload`: read the configuration again; a bad one is refused with all its mistakes.
+    fn reload(&self) -> BoxFuture<'_, Result<()>>;
+}
+
+/// Why a request was refused: `{"error":{"code","message","hint"}}`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The HTTP status.
+    #[serde(skip, default = "internal")]
+    pub status: u16,
+    /// One word for programs: `not_found`, `bad_request`.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+    /// What to do, when there is something.
+    pub hint: Option<String>,
+}
+
+fn internal() -> u16 {
+    500
+}
+
+impl Failure {
+    /// A refusal.
+    #[must_use]
+    pub fn new(status: u16, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into(), hint: None }
+    }
+
+    /// 400 `bad_request`: the request makes no sense.
+    #[must_use]
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "bad_request", message)
+    }
+
+    /// 404 `not_found`: there is no such thing.
+    #[must_use]
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, "not_found", message)
+    }
+
+    /// 409 `conflict`: not in this state.
+    #[must_use]
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(409, "conflict", message)
+    }
+
+    /// 422 `bad_config`: the configuration has mistakes.
+    #[must_use]
+    pub fn bad_config(message: impl Into<String>) -> Self {
+        Self::new(422, "bad_config", message)
+    }
+
+    /// 500 `internal`: our own fault.
+    #[must_use]
+    pub fn internal(message: impl Into<String>) -> Self {
+        Self::new(internal(), "internal", message)
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// How a [`Failure`] travels.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct FailureDocument {
+    pub(crate) error: Failure,
+}
+
+/// Which files of the queue.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct QueueQuery {
+    /// Only these; without it all but the done ones.
+    pub state: Option<FileState>,
+    /// At most so many in one page, 1 to [`QueueQuery::LIMIT_MAX`].
+    pub limit: u32,
+    /// [`QueuePage::next`] of the page before.
+    pub after: Option<String>,
+}
+
+impl QueueQuery {
+    /// Files in a page when nobody says otherwise.
+    pub const LIMIT: u32 = 100;
+    /// The most files in a page.
+    pub const LIMIT_MAX: u32 = 1000;
+}
+
+/// Where a file stands in the queue.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileState {
+    /// Found, settling, or waiting for its turn.
+    Waiting,
+    /// Being hashed or sent.
+    Active,
+    /// Parked with a reason.
+    Failed,
+    /// Confirmed by the cloud.
+    Done,
+}
+
+impl FileState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Active, Self::Failed, Self::Done];
+
+    /// As written in requests and answers.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Active => "active",
+            Self::Failed => "failed",
+            Self::Done => "done",
+        }
+    }
+}
+
+/// The answer to `GET /v1/queue`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct QueuePage {
+    /// The files.
+    pub files: Vec<FileLine>,
+    /// Give this as `after` for the next page; null at the end. Opaque.
+    pub next: Option<String>,
+}
+
+/// One file of the queue.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct FileLine {
+    /// Absolute path; bytes that are not UTF-8 are shown as U+FFFD.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Where it stands.
+    pub state: FileState,
+    /// Why it waits or failed, words for a person.
+    pub reason: Option<String>,
+    /// Attempts so far that did not end well.
+    pub tries: u32,
+    /// Not before this time, RFC 3339.
+    pub next_try: Option<String>,
+    /// Remote path, once known.
+    pub remote: Option<String>,
+}
+
+/// Where any path of the disk stands, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Confirmed by the cloud, and unchanged since.
+    BackedUp,
+    /// In the queue.
+    Waiting,
+    /// Changed a moment ago: it is left alone until it is quiet.
+    Settling,
+    /// Being hashed or sent.
+    Active,
+    /// Parked with a reason.
+    Failed,
+    /// Cannot be backed up: empty, too large.
+    Skipped,
+    /// An exclude pattern takes it out.
+    Excluded,
+    /// The folder's `media` does not ask for it.
+    NotSelected,
+    /// Not below any configured folder.
+    Outside,
+    /// There is no such file.
+    Missing,
+}
+
+/// The answer to `GET /v1/explain`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Explain {
+    /// The path that was asked for.
+    pub path: String,
+    /// The configured folder it lies in.
+    pub folder: Option<String>,
+    /// The account it goes to.
+    pub account: Option<String>,
+    /// In one word.
+    pub state: Standing,
+    /// Why, words for a person.
+    pub reason: Option<String>,
+    /// Where the copy is or will be.
+    pub remote: Option<String>,
+    /// The copy's id in the cloud.
+    pub id: Option<String>,
+    /// Bytes on the disk now.
+    pub size: Option<u64>,
+    /// Bytes of the copy.
+    pub backed_up_size: Option<u64>,
+    /// When the cloud confirmed the copy, RFC 3339.
+    pub backed_up_at: Option<String>,
+    /// Attempts so far that did not end well.
+    pub tries: u32,
+    /// Not before this time, RFC 3339.
+    pub next_try: Option<String>,
+    /// What to do, when there is something.
+    pub hint: Option<String>,
+}
+
+impl Explain {
+    /// Only the path and the word; the rest is empty.
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>, state: Standing) -> Self {
+        Self {
+            path: path.as_ref().to_string_lossy().into_owned(),
+            folder: None,
+            account: None,
+            state,
+            reason: None,
+            remote: None,
+            id: None,
+            size: None,
+            backed_up_size: None,
+            backed_up_at: None,
+            tries: 0,
+            next_try: None,
+            hint: None,
+        }
+    }
+}

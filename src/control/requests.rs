@@ -1,0 +1,215 @@
+//! From the bytes of a request to what it asks for, and back.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use super::{Failure, FileState, QueueQuery};
+
+/// The most bytes of a request's body.
+pub(super) const BODY_MAX: usize = 64 * 1024;
+
+/// `POST /v1/pause`.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pause {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) for_secs: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Place {
+    #[serde(default)]
+    path: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
+
+/// A JSON body; none at all is `{}`.
+fn json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Failure> {
+    if body.trim_ascii().is_empty() {
+        return Ok(T::default());
+    }
+    serde_json::from_slice::<serde_json::Map<_, _>>(body)
+        .and_then(|object| T::deserialize(serde_json::Value::Object(object)))
+        .map_err(|error| Failure::bad_request(format!("the body is not what is asked for: {error}")))
+}
+
+/// The body of `POST /v1/pause`.
+pub(super) fn pause(body: &[u8]) -> Result<Option<Duration>, Failure> {
+    match json::<Pause>(body)?.for_secs {
+        Some(0) => Err(Failure::bad_request("for_secs: a pause of 0 seconds is none")
+            .hint("leave for_secs out to pause until resume")),
+        other => Ok(other.map(Duration::from_secs)),
+    }
+}
+
+/// The body of a request that takes nothing.
+pub(super) fn nothing(body: &[u8]) -> Result<(), Failure> {
+    json::<Nothing>(body).map(|_| ())
+}
+
+/// `{"path"}` in the body or `?path=` in the address, which also carries names that are not UTF-8.
+pub(super) fn place(query: &str, body: &[u8]) -> Result<Option<PathBuf>, Failure> {
+    let body = json::<Place>(body)?.path.map(OsString::from);
+    let mut place = body;
+    for (key, value) in pairs(query)? {
+        match key.as_slice() {
+            b"path" => place = Some(OsString::from_vec(value)),
+            _ => return Err(unknown(&key)),
+        }
+    }
+    place.map(absolute).transpose()
+}
+
+/// The query of `GET /v1/explain`.
+pub(super) fn explain(query: &str) -> Result<PathBuf, Failure> {
+    place(query, b"")?
+        .ok_or_else(|| Failure::bad_request("path is missing").hint("GET /v1/explain?path=/a/file"))
+}
+
+/// The query of `GET /v1/queue`. Empty values are as good as none.
+pub(super) fn queue(query: &str) -> Result<QueueQuery, Failure> {
+    let mut asked = QueueQuery { limit: QueueQuery::LIMIT, ..QueueQuery::default() };
+    for (key, value) in pairs(query)? {
+        let text = String::from_utf8_lossy(&value);
+        match (key.as_slice(), text.as_ref()) {
+            (b"state" | b"limit" | b"after", "") => {}
+            (b"state", word) => {
+                let state = FileState::ALL.into_iter().find(|state| state.as_str() == word);
+                asked.state = Some(state.ok_or_else(|| {
+                    Failure::bad_request(format!("state: there is no {word:?}"))
+                        .hint("one of waiting, active, failed, done")
+                })?);
+            }
+            (b"limit", digits) => {
+                let limit = digits.parse().ok();
+                let limit = limit.filter(|limit| (1..=QueueQuery::LIMIT_MAX).contains(limit));
+                asked.limit = limit.ok_or_else(|| {
+                    Failure::bad_request(format!(
+                        "limit: {digits:?} is not between 1 and {}",
+                        QueueQuery::LIMIT_MAX
+                    ))
+                })?;
+            }
+            (b"after", after) => asked.after = Some(after.to_owned()),
+            _ => return Err(unknown(&key)),
+        }
+    }
+    Ok(asked)
+}
+
+fn unknown(key: &[u8]) -> Failure {
+    let key = String::from_utf8_lossy(key);
+    Failure::bad_request(format!("{key:?} is not known here"))
+}
+
+fn absolute(path: OsString) -> Result<PathBuf, Failure> {
+    let path = PathBuf::from(path);
+    if !path.is_absolute() {
+        return Err(Failure::bad_request(format!("path: {path:?} is not absolute")));
+    }
+    if path.as_os_str().as_bytes().contains(&0) {
+        return Err(Failure::bad_request("path: a path has no zero byte"));
+    }
+    Ok(path)
+}
+
+type Pair = (Vec<u8>, Vec<u8>);
+
+/// `a=b&c=d`, percent-decoded to bytes.
+fn pairs(query: &str) -> Result<Vec<Pair>, Failure> {
+    let decode = |text: &str| decoded(text.as_bytes());
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Some((decode(key)?, decode(value)?))
+        })
+        .collect::<Option<_>>()
+        .ok_or_else(|| Failure::bad_request("the query is not percent-encoded"))
+}
+
+fn decoded(mut text: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(text.len());
+    while let Some((&byte, rest)) = text.split_first() {
+        text = rest;
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digit = |at: usize| char::from(*text.get(at)?).to_digit(16);
+                let byte = u8::try_from(digit(0)? << 4 | digit(1)?).ok()?;
+                text = text.get(2..)?;
+                byte
+            }
+            other => other,
+        });
+    }
+    Some(bytes)
+}
+
+/// A path for a query.
+pub(super) fn encoded(path: &Path) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::new();
+    for &byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "%{byte:02X}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_name_travels_in_a_query() {
+        let name: Vec<u8> = (1..=255).collect();
+        let path = Path::new("/").join(OsString::from_vec(name));
+        let query = format!("path={}", encoded(&path));
+        assert_eq!(explain(&query), Ok(path));
+    }
+
+    #[test]
+    fn a_pause_has_a_length_or_none() {
+        assert_eq!(pause(b""), Ok(None));
+        assert_eq!(pause(b"{}"), Ok(None));
+        assert_eq!(pause(br#"{"for_secs":7200}"#), Ok(Some(Duration::from_secs(7200))));
+        for bad in ["{", "[]", r#"{"for":1}"#, r#"{"for_secs":-1}"#, r#"{"for_secs":0}"#] {
+            assert_eq!(pause(bad.as_bytes()).unwrap_err().status, 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_place_is_absolute() {
+        assert_eq!(place("", b""), Ok(None));
+        assert_eq!(place("", br#"{"path":"/a"}"#), Ok(Some(PathBuf::from("/a"))));
+        assert_eq!(place("", br#"{"path":"a"}"#).unwrap_err().message, "path: \"a\" is not absolute");
+        assert_eq!(explain("").unwrap_err().message, "path is missing");
+        assert_eq!(explain("path=%2").unwrap_err().message, "the query is not percent-encoded");
+    }
+
+    #[test]
+    fn the_queue_is_asked_in_pages() {
+        assert_eq!(queue("state=&limit=&after=").unwrap().limit, 100);
+        let all = queue("state=failed&limit=7&after=x%26y").unwrap();
+        assert_eq!(all.state, Some(FileState::Failed));
+        assert_eq!((all.limit, all.after.as_deref()), (7, Some("x&y")));
+        for bad in ["state=lost", "limit=0", "limit=1001", "limit=x", "colour=red"] {
+            assert_eq!(queue(bad).unwrap_err().code, "bad_request", "{bad}");
+        }
+    }
+}

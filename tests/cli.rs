@@ -1,0 +1,382 @@
+//! The real binary, as a person or a script calls it: what it says, where, and its exit code.
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use assert_cmd::Command;
+use tokio::sync::watch;
+use xpand::control::{
+    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Result, Standing,
+    server, socket,
+};
+use xpand::status::{State, Status};
+
+/// A folder to be in, and the binary with nothing of our own surroundings.
+struct Shell {
+    folder: tempfile::TempDir,
+}
+
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Shell {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn with_config(text: &str) -> Self {
+        let shell = Self::new();
+        fs::write(shell.path("c.toml"), text).unwrap();
+        shell
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xpand"));
+        command
+            .env_clear()
+            .env("XPAND_CONFIG", self.path("c.toml"))
+            .current_dir(self.folder.path())
+            .timeout(Duration::from_secs(60))
+            .args(args);
+        command
+    }
+
+    /// Runs it; the folder's own path is shown as `DIR`.
+    fn run(&self, args: &[&str]) -> Said {
+        self.said(&mut self.command(args))
+    }
+
+    fn said(&self, command: &mut Command) -> Said {
+        let output = command.output().unwrap();
+        let text = |bytes: &[u8]| {
+            let text = std::str::from_utf8(bytes).unwrap();
+            text.replace(&self.folder.path().display().to_string(), "DIR")
+        };
+        Said { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) }
+    }
+}
+
+/// An agent that answers one thing to everything.
+struct Agent(watch::Sender<()>);
+
+impl Backend for Agent {
+    fn status(&self) -> BoxFuture<'_, Status> {
+        Box::pin(async {
+            Status {
+                version: "9".to_owned(),
+                state: State::Paused,
+                reason: Some("by\u{1b}[31m hand".to_owned()),
+                ..Status::default()
+            }
+        })
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.0.subscribe()
+    }
+
+    fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>> {
+        // Three pages of two.
+        let page: u64 = query.after.map_or(0, |after| after.parse().unwrap());
+        let limit = usize::try_from(query.limit).unwrap();
+        let files = (0..2).take(limit).map(|at| FileLine {
+            path: format!("/p/{}", page * 2 + at),
+            size: 1024,
+            state: query.state.unwrap_or(FileState::Waiting),
+            reason: None,
+            tries: 0,
+            next_try: None,
+            remote: None,
+        });
+        let page = QueuePage { files: files.collect(), next: (page < 2).then(|| (page + 1).to_string()) };
+        Box::pin(async { Ok(page) })
+    }
+
+    fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
+        Box::pin(async move { Ok(Explain::new(path, Standing::Outside)) })
+    }
+
+    fn pause(&self, time: Option<Duration>) -> BoxFuture<'_, Result<()>> {
+        assert!(time.is_none_or(|time| time == Duration::from_secs(7200)));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn resume(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Err(Failure::conflict("it is not paused").hint("nothing to do")) })
+    }
+
+    fn scan(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
+        let words = path.map_or("everywhere".to_owned(), |path| path.display().to_string());
+        Box::pin(async move { Err(Failure::not_found(format!("scan: {words}"))) })
+    }
+
+    fn retry(&self, _: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Err(Failure::bad_config("c.toml:1:1: no\nc.toml:2:1: no\nthe old one stays")) })
+    }
+}
+
+/// Answers at `path` for as long as it lives.
+struct Answering {
+    _runtime: tokio::runtime::Runtime,
+}
+
+fn agent_at(path: &Path) -> Answering {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let listener = {
+        let _inside = runtime.enter();
+        socket::bind(path).unwrap()
+    };
+    let agent = Arc::new(Agent(watch::Sender::new(())));
+    runtime.spawn(server::serve(listener, agent, std::future::pending()));
+    Answering { _runtime: runtime }
+}
+
+const GOOD: &str = "[account.home]\nclient_id = \"i\"\nclient_secret = \"hush hush\"\n";
+
+#[test]
+fn without_an_agent_the_exit_code_is_3_and_the_next_command_is_said() {
+    let shell = Shell::with_config("[agent]\nsocket = \"/nowhere/x.sock\"\n");
+    for args in [
+        &["status"][..],
+        &["status", "--watch"],
+        &["queue"],
+        &["explain", "x"],
+        &["pause"],
+        &["resume"],
+        &["scan"],
+        &["retry"],
+        &["reload"],
+    ] {
+        let said = shell.run(args);
+        assert_eq!(
+            (said.code, said.out.as_str(), said.err.as_str()),
+            (
+                3,
+                "",
+                "xpand: the agent is not running: nobody answers at /nowhere/x.sock\n  \
+                 start it: systemctl start xpand, or in the foreground: xpand run\n"
+            ),
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn the_socket_is_named_by_option_environment_or_file_in_this_order() {
+    let shell = Shell::with_config("[agent]\nsocket = \"/file/x.sock\"\nmistake = 1\n");
+    let asked = |command: &mut Command| shell.said(command).err.lines().next().unwrap().to_owned();
+    let nobody = |at: &str| format!("xpand: the agent is not running: nobody answers at {at}");
+    assert_eq!(asked(&mut shell.command(&["status"])), nobody("/file/x.sock"));
+    let mut command = shell.command(&["status"]);
+    command.env("XPAND_SOCKET", "/env/x.sock");
+    assert_eq!(asked(&mut command), nobody("/env/x.sock"));
+    command.args(["--socket", "/option/x.sock"]);
+    assert_eq!(asked(&mut command), nobody("/option/x.sock"));
+    let mut command = shell.command(&["status", "--config", "/none"]);
+    assert_eq!(asked(&mut command), nobody("/run/xpand/xpand.sock"));
+}
+
+#[test]
+fn mistakes_of_the_configuration_are_told_one_a_line_with_exit_code_2() {
+    let shell = Shell::with_config("[agent]\nsetle = \"5s\"\nrescan = 5\n");
+    for command in ["check", "run"] {
+        let said = shell.run(&[command]);
+        assert_eq!(said.code, 2);
+        assert_eq!(said.out, "");
+        assert_eq!(
+            said.err,
+            "DIR/c.toml:2:1: agent.setle is not a setting; did you mean settle?\n\
+             DIR/c.toml:3:10: agent.rescan: a text in quotes is needed, not a number; write rescan = \"1h\"\n\
+             xpand: the configuration has 2 mistakes\n"
+        );
+    }
+    let said = shell.run(&["check", "--json"]);
+    assert_eq!((said.code, said.err.as_str()), (2, ""));
+    let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(document["ok"], false);
+    assert_eq!(document["mistakes"][1]["column"], 10);
+}
+
+#[test]
+fn a_configuration_that_is_not_there_is_said_so() {
+    let said = Shell::new().run(&["check"]);
+    assert_eq!(said.code, 2);
+    assert_eq!(
+        said.err,
+        "xpand: DIR/c.toml does not exist; write it, or name another one with --config PATH\n"
+    );
+}
+
+#[test]
+fn check_prints_what_is_in_force_and_warns_of_what_is_probably_not_meant() {
+    let shell = Shell::new();
+    let (photo, sub) = (shell.path("photo"), shell.path("photo/sub"));
+    fs::create_dir_all(&sub).unwrap();
+    let config = format!(
+        "{GOOD}ca_file = \"/none.pem\"\n[account.spare]\nclient_id = \"i\"\nclient_secret_file = \"s\"\n\
+         [[folder]]\npath = {photo:?}\naccount = \"home\"\n[[folder]]\npath = {sub:?}\naccount = \"home\"\n\
+         [[folder]]\npath = \"/none/at/all\"\naccount = \"home\"\n"
+    );
+    fs::write(shell.path("s"), "very secret\n").unwrap();
+    fs::write(shell.path("c.toml"), config).unwrap();
+    let said = shell.run(&["check"]);
+    assert_eq!(
+        said.err,
+        "warning: /none/at/all does not exist now; it is waited for\n\
+         warning: account.home.ca_file: /none.pem is not there\n\
+         warning: no folder uses account spare\n\
+         warning: DIR/photo/sub lies in DIR/photo: its files are backed up twice; exclude it there\n\
+         warning: every user of this box can read the secrets in DIR/c.toml: chmod 640 DIR/c.toml\n\
+         DIR/c.toml is good\n"
+    );
+    assert_eq!(said.code, 0);
+    assert!(said.out.starts_with(
+        "[account.home]\nprovider = \"baidu\"\nclient_id = \"i\"\n# client_secret is set and not shown\n"
+    ));
+    assert!(!said.out.contains("hush") && !said.out.contains("secret\n"), "{}", said.out);
+    let said = shell.run(&["check", "--json"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
+    assert_eq!(document["config"]["agent"]["settle"], "10s");
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 5);
+    assert!(!said.out.contains("hush"));
+}
+
+#[test]
+fn run_says_what_to_add_to_a_configuration_with_nothing_to_do() {
+    let said = Shell::with_config("").run(&["run"]);
+    assert_eq!(said.code, 2);
+    assert_eq!(
+        said.err,
+        "xpand: DIR/c.toml has no account\n  \
+         write [account.home] with client_id and client_secret, then [[folder]] with path and account\n"
+    );
+    let said = Shell::with_config(GOOD).run(&["run"]);
+    assert_eq!(said.code, 2);
+    assert_eq!(
+        said.err,
+        "xpand: DIR/c.toml has no folder\n  \
+         write [[folder]] with path = \"/volume1/photo\" and account = \"home\"\n"
+    );
+}
+
+#[test]
+fn data_goes_to_stdout_and_words_to_stderr() {
+    let shell = Shell::new();
+    let socket = shell.path("x.sock");
+    let _agent = agent_at(&socket);
+    let ask = |args: &[&str]| {
+        let mut command = shell.command(args);
+        let said = shell.said(command.env("XPAND_SOCKET", &socket));
+        (said.code, said.out, said.err)
+    };
+    let out = |text: &str| (0, text.to_owned(), String::new());
+    let err = |code, text: &str| (code, String::new(), text.to_owned());
+    assert_eq!(ask(&["status"]), out("Paused\n  by\\u{1b}[31m hand\n"));
+    assert!(ask(&["status", "--json"]).1.contains("\"by\\u001b[31m hand\""));
+    assert_eq!(
+        ask(&["queue", "--limit", "3", "--state", "failed"]),
+        out("failed     1.0 KiB  /p/0\nfailed     1.0 KiB  /p/1\nfailed     1.0 KiB  /p/2\n")
+    );
+    assert_eq!(ask(&["queue", "--json"]).1.lines().count(), 6);
+    assert_eq!(ask(&["explain", "a.jpg"]), out("DIR/a.jpg: not in any folder of the configuration\n"));
+    assert_eq!(ask(&["pause", "--for", "2h"]), err(0, "paused for 2 h\n"));
+    assert_eq!(ask(&["pause"]), err(0, "paused; go on with: xpand resume\n"));
+    assert_eq!(ask(&["pause", "--quiet"]), err(0, ""));
+    assert_eq!(ask(&["retry", "--json"]), out("{}\n"));
+    assert_eq!(ask(&["resume"]), err(1, "xpand: it is not paused\n  nothing to do\n"));
+    assert_eq!(ask(&["scan", "x"]), err(1, "xpand: scan: DIR/x\n"));
+    assert_eq!(ask(&["reload"]), err(2, "c.toml:1:1: no\nc.toml:2:1: no\nxpand: the old one stays\n"));
+}
+
+#[test]
+fn watching_follows_the_agent_until_it_is_gone() {
+    let shell = Shell::new();
+    let socket = shell.path("x.sock");
+    let agent = agent_at(&socket);
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_xpand"))
+        .args(["status", "--watch", "--json", "--socket"])
+        .arg(&socket)
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut out, &mut first).unwrap();
+    let document: Status = serde_json::from_str(&first).unwrap();
+    assert_eq!(document.state, State::Paused);
+    drop(agent);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn nobody_reading_is_no_failure() {
+    let shell = Shell::new();
+    let socket = shell.path("x.sock");
+    let _agent = agent_at(&socket);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_xpand"))
+        .args(["queue", "--socket"])
+        .arg(&socket)
+        .stdout(writer)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+        .wait_with_output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    let shell = Shell::new();
+    for args in [
+        &["frobnicate"][..],
+        &[],
+        &["explain"],
+        &["pause", "--for", "5"],
+        &["queue", "--state", "lost"],
+        &["queue", "--limit", "0"],
+        &["status", "-v", "-q"],
+    ] {
+        let said = shell.run(args);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{args:?}");
+        assert!(!said.err.is_empty());
+    }
+    assert!(shell.run(&["pause", "--for", "5"]).err.contains("\"5\" has no unit (ms, s, m, h, d)"));
+    let said = shell.run(&["--help"]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    assert_eq!(shell.run(&["--version"]).out, concat!("xpand ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn completions_and_manual_pages_come_out_of_the_same_definitions() {
+    let shell = Shell::new();
+    for name in ["bash", "zsh", "fish"] {
+        assert!(shell.run(&["completions", name]).out.contains("explain"), "{name}");
+    }
+    fs::create_dir(shell.path("man")).unwrap();
+    assert_eq!(shell.run(&["man", "man"]).code, 0);
+    let page = fs::read_to_string(shell.path("man/xpand-status.1")).unwrap();
+    assert!(page.contains("watch"));
+    let said = shell.run(&["man", "nowhere"]);
+    assert_eq!((said.code, said.err.as_str()), (1, "xpand: nowhere is not a folder; make it first\n"));
+}

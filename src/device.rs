@@ -390,6 +390,9 @@ impl Open {
     }
 
     async fn bind(&mut self, account: &str, user: &str, calls: &dyn Devices) -> Result<Binding> {
+        // What the file says of another user must not stand for this one, should the call fail.
+        self.account(account, user);
+        self.save()?;
         let id = self.id(calls).await?;
         let bound = match calls.bind(&id).await {
             Err(error) if error.number() == Some(NOT_REGISTERED) => {

@@ -54,6 +54,11 @@ impl Failed {
         Self { status, lines: Vec::new(), hint: None }
     }
 
+    /// Tells it on stderr; the command goes on.
+    pub(super) fn warn(self) {
+        let _ = self.tell();
+    }
+
     /// Tells it on stderr.
     pub(super) fn tell(self) -> ExitStatus {
         let mut err = io::stderr().lock();

@@ -1,6 +1,8 @@
 //! xpand backs up the photos and videos of a NAS or TV box to a cloud drive, by itself.
 
 pub mod account;
+pub mod agent;
+pub mod backup;
 pub mod cli;
 pub mod clock;
 pub mod cloud;
@@ -10,3 +12,4 @@ pub mod control;
 pub mod device;
 pub mod durable;
 pub mod status;
+pub mod store;

@@ -2,13 +2,17 @@
 //! `pause`, `resume`, `scan`, `retry`, `reload`.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use super::terminal::{Look, Tone, bytes, plain, span};
 use super::{Context, ExitStatus, Failed, Outcome, Report, check, log, watch};
+use crate::agent;
+use crate::clock::Clock;
 use crate::config::{Config, units};
 use crate::control::{Explain, FileLine, FileState, QueueQuery, Standing};
 
@@ -94,9 +98,43 @@ pub(super) fn start(context: &Context) -> Outcome {
     run_agent(context, config)
 }
 
-/// THE CALL OF THE AGENT: config, `context.config_file()` and `context.named_socket()` go into its options.
-fn run_agent(_context: &Context, _config: Config) -> Outcome {
-    Err(Failed::words("this build has no agent"))
+/// Runs the agent until SIGTERM, SIGINT or ^C; SIGHUP reads the configuration again.
+fn run_agent(context: &Context, config: Config) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .max_blocking_threads(16)
+        .thread_keep_alive(Duration::from_secs(5))
+        .enable_all()
+        .build()?;
+    let options =
+        agent::Options { config, socket: context.named_socket().map(Path::to_owned), clock: Clock::system() };
+    let outcome = runtime.block_on(async {
+        let signals = agent::Signals { shutdown: CancellationToken::new(), reload: Arc::default() };
+        let listening = tokio::spawn(listen(signals.clone())?);
+        let outcome = agent::run(options, signals).await;
+        listening.abort();
+        Ok::<_, std::io::Error>(outcome)
+    });
+    // A read from a dead disk must not keep the process: everything that counts is on the disk by now.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    outcome?.map_err(Failed::from)
+}
+
+/// Passes the system's signals on.
+fn listen(signals: agent::Signals) -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => signals.shutdown.cancel(),
+                _ = interrupt.recv() => signals.shutdown.cancel(),
+                _ = hangup.recv() => signals.reload.notify_one(),
+            }
+        }
+    })
 }
 
 /// An agent without account or folder would only look as if it did something.

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::{self, Write as _};
 
 use super::{ExitStatus, plain};
+use crate::agent;
 use crate::config::ConfigError;
 use crate::control::client::ClientError;
 use crate::control::socket::SocketError;
@@ -118,6 +119,16 @@ impl From<SocketError> for Failed {
             _ => ExitStatus::Failed,
         };
         Self::new(&error).status(status)
+    }
+}
+
+impl From<agent::Error> for Failed {
+    fn from(error: agent::Error) -> Self {
+        match error {
+            agent::Error::Socket(error) => error.into(),
+            agent::Error::Config(_) => Self::new(&error).status(ExitStatus::Usage),
+            _ => Self::new(&error),
+        }
     }
 }
 

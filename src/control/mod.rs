@@ -122,7 +122,7 @@ pub(crate) struct FailureDocument {
 /// Which files of the queue.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct QueueQuery {
-    /// Only these; without it all but the done ones, active first.
+    /// Only these; without it all but the done ones.
     pub state: Option<FileState>,
     /// At most so many in one page, 1 to [`QueueQuery::LIMIT_MAX`].
     pub limit: u32,

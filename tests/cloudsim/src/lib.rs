@@ -1,1 +1,280 @@
-//! x
+//! # cloudsim: a local cloud that speaks the documents
+//!
+//! A real HTTP server that plays the cloud for xpand's tests and for `cargo demo`. It is written from
+//! the documents alone and shares no code with the agent, so that the two witness each other: where
+//! they disagree, one of them has misread the documents.
+//!
+//! ## The map
+//!
+//! ```text
+//! server.rs    connections; stop and start on the same port
+//! gate.rs      one request: delay, fault, limit, answer, log       faults.rs limits.rs calls.rs throttle.rs
+//! route.rs     the table of calls                                  request.rs answer.rs
+//!   oauth.rs     device code, refresh                              users.rs  accounts, tokens, uinfo, quota
+//!   device.rs    register, bind, unbind, checkbind, diff, list
+//!   upload.rs    precreate                                         sessions.rs  uploadids and slices
+//!   slices.rs    superfile2, single-shot upload                    locate.rs    locateupload
+//!   create.rs    create
+//!   files.rs     list, listall, filemetas
+//! drives.rs    trees of files, on disk and in the journal          entry.rs journal.rs names.rs cloud_md5.rs
+//! state.rs     everything behind one lock, and what survives a restart
+//! control.rs   /_sim/*
+//! ```
+//!
+//! A new family of calls is a new file and new lines in `route.rs`. The README lists what the simulator
+//! decides where the documents are silent.
+
+mod answer;
+mod calls;
+mod cloud_md5;
+mod control;
+mod create;
+mod device;
+mod dice;
+mod drives;
+mod entry;
+mod faults;
+mod files;
+mod gate;
+mod journal;
+mod limits;
+mod locate;
+mod names;
+mod oauth;
+mod options;
+mod request;
+mod route;
+mod server;
+mod sessions;
+mod slices;
+mod state;
+mod throttle;
+mod upload;
+mod users;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use calls::Call;
+pub use cloud_md5::{decode as decode_cloud_md5, encode as encode_cloud_md5, md5_hex};
+pub use entry::{StoredFile, Version};
+pub use faults::{Fault, FaultKind};
+pub use options::{Locate, Options, parse_duration, parse_size};
+pub use users::DEFAULT_ACCOUNT;
+
+use server::Server;
+use state::Cloud;
+
+/// A running simulated cloud. Dropping it stops the server, and removes its data when that was in a
+/// temporary folder.
+pub struct CloudSim {
+    server: Mutex<Option<Server>>,
+    addr: SocketAddr,
+    cloud: Arc<Cloud>,
+    _temporary: Option<tempfile::TempDir>,
+}
+
+impl CloudSim {
+    /// Starts a cloud, on a free port unless the options name one.
+    pub async fn start(options: Options) -> io::Result<CloudSim> {
+        CloudSim::start_blocking(options)
+    }
+
+    /// The same for tests without a runtime: the server has its own threads.
+    pub fn start_blocking(options: Options) -> io::Result<CloudSim> {
+        let (data, temporary): (PathBuf, _) = match &options.data {
+            Some(data) => (data.clone(), None),
+            None => {
+                let folder = tempfile::Builder::new().prefix("cloudsim-").tempdir()?;
+                (folder.path().into(), Some(folder))
+            }
+        };
+        let cloud = Arc::new(Cloud::open(options, &data)?);
+        let server = Server::start(cloud.clone(), cloud.options.listen)?;
+        Ok(CloudSim { addr: server.addr, server: Mutex::new(Some(server)), cloud, _temporary: temporary })
+    }
+
+    /// `http://127.0.0.1:PORT`, without a slash at the end: the agent's `endpoint`.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Where the bytes lie.
+    pub fn data_dir(&self) -> &Path {
+        &self.cloud.data
+    }
+
+    /// Goes offline: every connection breaks, new ones are refused. State stays.
+    pub fn stop(&self) {
+        self.server().take();
+    }
+
+    /// Comes back on the same port with the same state.
+    pub fn restart(&self) -> io::Result<()> {
+        let mut server = self.server();
+        if server.is_none() {
+            *server = Some(Server::start(self.cloud.clone(), self.addr)?);
+        }
+        Ok(())
+    }
+
+    /// Ends the cloud; the same as dropping it.
+    pub async fn shutdown(self) {
+        self.stop();
+    }
+
+    /// Makes tokens valid (`/_sim/token`); the account is made when it is new. `ttl` defaults to 30 days.
+    pub fn add_token(
+        &self,
+        account: &str,
+        access_token: &str,
+        refresh_token: Option<&str>,
+        ttl: Option<Duration>,
+    ) -> io::Result<()> {
+        self.cloud.add_token(account, access_token, refresh_token, ttl)
+    }
+
+    /// The user approves one device code, or all pending ones, as the default account. Returns how many.
+    pub fn approve(&self, user_code: Option<&str>) -> usize {
+        self.approve_as(user_code, DEFAULT_ACCOUNT)
+    }
+
+    /// The same as another account.
+    pub fn approve_as(&self, user_code: Option<&str>, account: &str) -> usize {
+        self.cloud.decide(user_code, account, true)
+    }
+
+    /// The user says no.
+    pub fn decline(&self, user_code: Option<&str>) -> usize {
+        self.cloud.decide(user_code, DEFAULT_ACCOUNT, false)
+    }
+
+    /// User codes that wait for the user.
+    pub fn pending_codes(&self) -> Vec<String> {
+        self.cloud.lock().codes.pending()
+    }
+
+    /// Sets a fault. The error says what is wrong with its pattern.
+    pub fn fault(&self, fault: Fault) -> Result<(), String> {
+        self.cloud.lock().faults.add(fault)
+    }
+
+    /// Forgets all faults.
+    pub fn clear_faults(&self) {
+        self.cloud.lock().faults.clear();
+    }
+
+    /// Ends the life of every access token now. Refresh tokens stay.
+    pub fn expire(&self) -> io::Result<usize> {
+        self.cloud.expire(None)
+    }
+
+    /// The users unbind all their devices in the phone app. Returns how many bindings ended.
+    pub fn unbind(&self) -> io::Result<usize> {
+        self.cloud.unbind(None)
+    }
+
+    /// Forgets every upload session and its slices.
+    pub fn forget_uploads(&self) -> usize {
+        self.cloud.lock().sessions.forget_all()
+    }
+
+    /// Back to an empty cloud.
+    pub fn reset(&self) -> io::Result<()> {
+        self.cloud.reset()
+    }
+
+    /// Changes the membership of every account: 0, 1 or 2.
+    pub fn set_vip(&self, vip: u8) -> io::Result<()> {
+        self.cloud.change_account(None, |account| account.vip = vip)
+    }
+
+    /// Changes the drive size of every account.
+    pub fn set_quota(&self, total: u64) -> io::Result<()> {
+        self.cloud.change_account(None, |account| account.quota = total)
+    }
+
+    /// Changes what locateupload names.
+    pub fn set_locate(&self, locate: Locate) {
+        self.cloud.lock().locate = locate;
+    }
+
+    /// Changes whether a one-slice precreate answers `[]` or `[0]`.
+    pub fn set_empty_block_list(&self, empty: bool) {
+        self.cloud.lock().empty_block_list = empty;
+    }
+
+    /// Changes the waiting time before every call.
+    pub fn set_latency(&self, latency: Duration) {
+        self.cloud.set_latency(latency);
+    }
+
+    /// Changes the bandwidth; `None` is unlimited.
+    pub fn set_bandwidth(&self, bytes_a_second: Option<u64>) {
+        self.cloud.throttle.set(bytes_a_second);
+    }
+
+    /// Moves the cloud's clock on: tokens, device codes and limits age without waiting.
+    pub fn advance(&self, by: Duration) {
+        self.cloud.advance(by);
+    }
+
+    /// Every stored file, by account and path.
+    pub fn files(&self) -> Vec<StoredFile> {
+        self.cloud.lock().drives.files()
+    }
+
+    /// One stored file of the default account.
+    pub fn file(&self, path: &str) -> Option<StoredFile> {
+        self.files().into_iter().find(|file| file.account == DEFAULT_ACCOUNT && file.path == path)
+    }
+
+    /// The bytes of one stored file of the default account, from the disk.
+    pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        let disk = self.cloud.lock().drives.disk(DEFAULT_ACCOUNT, path)?;
+        std::fs::read(disk)
+    }
+
+    /// Puts a file into an account's drive, as if another device had uploaded it.
+    pub fn put_file(&self, account: &str, path: &str, bytes: &[u8]) -> io::Result<()> {
+        create::put_file(&self.cloud, account, path, bytes)
+    }
+
+    /// Takes a file or folder away, as the user could in the phone app. Returns how many entries went.
+    pub fn remove(&self, account: &str, path: &str) -> io::Result<usize> {
+        self.cloud.lock().drives.remove(account, path)
+    }
+
+    /// Every call so far, oldest first.
+    pub fn calls(&self) -> Vec<Call> {
+        self.calls_since(0)
+    }
+
+    /// The calls from number `n` on.
+    pub fn calls_since(&self, n: u64) -> Vec<Call> {
+        self.cloud.lock().calls.since(n)
+    }
+
+    /// How many calls came whose `METHOD PATH?method=…` has this text in it, whatever became of them:
+    /// `count("superfile2")`, `count("method=create")`.
+    pub fn count(&self, text: &str) -> usize {
+        self.calls().iter().filter(|call| call.target().contains(text)).count()
+    }
+
+    /// How many upload sessions are open.
+    pub fn open_uploads(&self) -> usize {
+        self.cloud.lock().sessions.all().count()
+    }
+
+    fn server(&self) -> MutexGuard<'_, Option<Server>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,1 +1,106 @@
-fn main() {}
+//! The `cloudsim` command: a simulated cloud to try things against.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use cloudsim::{CloudSim, Locate, Options, parse_duration, parse_size};
+
+/// A local cloud that speaks the documents.
+#[derive(Parser)]
+#[command(name = "cloudsim", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve until interrupted
+    Serve(Serve),
+}
+
+#[derive(clap::Args)]
+struct Serve {
+    /// Address to listen on
+    #[arg(long, default_value = "127.0.0.1:8765")]
+    listen: SocketAddr,
+    /// Folder for uploaded files; they lie there under their cloud path
+    #[arg(long)]
+    data: PathBuf,
+    /// Product name: everything is written below /apps/<APP>
+    #[arg(long, default_value = "xpand")]
+    app: String,
+    /// Membership of new accounts
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    vip: u8,
+    /// Waiting time before every call, for example 80ms
+    #[arg(long, default_value = "0ms", value_parser = parse_duration)]
+    latency: Duration,
+    /// Bytes a second for all request bodies together, for example 5MiB
+    #[arg(long, value_parser = parse_size)]
+    bandwidth: Option<u64>,
+    /// Drive size of new accounts
+    #[arg(long, default_value = "2TiB", value_parser = parse_size)]
+    quota: u64,
+    /// Enforce the documents' calls per minute, hour and day
+    #[arg(long)]
+    limits: bool,
+    /// Approve device codes at once
+    #[arg(long)]
+    auto_approve: bool,
+    /// Answer `[]` instead of `[0]` to precreate of a one-slice file; some clients misread `[]`
+    #[arg(long)]
+    empty_block_list: bool,
+    /// Let locateupload name the address it was called at
+    #[arg(long)]
+    locate_own: bool,
+}
+
+fn main() -> ExitCode {
+    let done = match Args::parse().command {
+        Command::Serve(serve) => run(serve),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cloudsim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run(serve: Serve) -> io::Result<()> {
+    let options = Options {
+        listen: serve.listen,
+        data: Some(serve.data),
+        app: serve.app,
+        vip: serve.vip,
+        latency: serve.latency,
+        bandwidth: serve.bandwidth,
+        quota: serve.quota,
+        limits: serve.limits,
+        auto_approve: serve.auto_approve,
+        empty_block_list: serve.empty_block_list,
+        locate: if serve.locate_own { Locate::Own } else { Locate::Nothing },
+        ..Options::default()
+    };
+    let sim = CloudSim::start(options).await?;
+    println!("cloudsim serves {} from {}", sim.url(), sim.data_dir().display());
+    wait_for_end().await?;
+    sim.shutdown().await;
+    Ok(())
+}
+
+/// ^C, or SIGTERM.
+async fn wait_for_end() -> io::Result<()> {
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,296 @@
+//! One task an account: logged in? bound? then files may be sent; looked at again on a timer and
+//! whenever somebody logs in, out, binds or unbinds.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::hub::{AccountCell, Hub, Look, lock};
+use super::view::time;
+use crate::account::{Accounts, State};
+use crate::backup::upload::Uploader;
+use crate::backup::verdict::{Pause, spread};
+use crate::cloud::{self, Drive, Kind, User};
+use crate::device::{Binding, Device, DeviceState};
+use crate::status::{self, AccountState, Quota};
+
+/// After a failure nothing is asked before this; doubled up to [`SLOWEST`].
+const FIRST: Duration = Duration::from_secs(5);
+const SLOWEST: Duration = Duration::from_secs(600);
+/// A refused login is looked at again this often: `account.rs` allows one attempt an hour.
+const LOGIN: Duration = Duration::from_secs(3600);
+/// Changes made by other processes are noticed within two seconds.
+const NOTICE: Duration = Duration::from_millis(1500);
+
+/// What all accounts share.
+pub(super) struct Shared {
+    /// The accounts' files.
+    pub accounts: Accounts,
+    /// The device's file.
+    pub device: Device,
+    /// `upload.parallel`
+    pub slots: Arc<Semaphore>,
+    /// One file is hashed on each processor but one.
+    pub hashers: Arc<Semaphore>,
+}
+
+/// What one round found.
+enum Found {
+    /// Files can be sent.
+    Ready,
+    /// A person has to act.
+    Waiting(AccountState, String),
+    /// Try again soon.
+    Failed(String),
+}
+
+/// Runs until the life ends.
+pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
+    let account = &hub.accounts[at];
+    let mut drive: Option<Arc<dyn Drive>> = None;
+    let mut failures = 0_u32;
+    let mut checked_ms = i64::MIN;
+    loop {
+        let found = round(&hub, &shared, at, &mut drive, &mut checked_ms).await;
+        let wait = show(&hub, account, found, &mut failures);
+        refresh_device(&hub, &shared);
+        tokio::select! {
+            () = tokio::time::sleep(wait.mul_f64(0.95 + 0.1 * spread())) => {}
+            () = account.wake.notified() => {}
+            () = hub.stop.cancelled() => break,
+        }
+        let pause = lock(&account.pause).clone();
+        if let Some(paused) = pause {
+            match paused.pause {
+                // The login or the membership is not what we thought.
+                Pause::Login | Pause::Membership => *lock(&account.uploader) = None,
+                // Asking now would only add to it.
+                Pause::Limit { .. } | Pause::Offline | Pause::DayLimit => {}
+                Pause::Full | Pause::Blocked => {}
+            }
+        }
+    }
+    *lock(&account.uploader) = None;
+}
+
+/// One round: login, user, binding, quota.
+async fn round(
+    hub: &Hub,
+    shared: &Shared,
+    at: usize,
+    drive: &mut Option<Arc<dyn Drive>>,
+    checked_ms: &mut i64,
+) -> Found {
+    let account = &hub.accounts[at];
+    let name = &account.config.name;
+    let login = || format!("log in with: xpand account login {name}");
+    match shared.accounts.state(name) {
+        State::LoggedOut => {
+            *drive = None;
+            return Found::Waiting(AccountState::NeedsLogin, format!("not logged in; {}", login()));
+        }
+        State::Damaged { words } => {
+            *drive = None;
+            return Found::Waiting(AccountState::NeedsLogin, format!("{words}; {}", login()));
+        }
+        State::Ready { .. } | State::Refused { .. } => {}
+    }
+    let open = match drive {
+        Some(drive) => Arc::clone(drive),
+        None => {
+            let opened =
+                shared.accounts.tokens(&account.config).map_err(|error| error.to_string()).and_then(
+                    |tokens| cloud::open(&account.config, tokens).map_err(|error| error.to_string()),
+                );
+            match opened {
+                Ok(opened) => Arc::clone(drive.insert(opened)),
+                Err(words) => return Found::Failed(words),
+            }
+        }
+    };
+    let user = match open.user().await {
+        Ok(user) => user,
+        Err(error) => return refused(&error, &login()),
+    };
+    show_user(account, &user);
+    if let Some(devices) = open.devices() {
+        let now_ms = hub.core.clock.now_ms();
+        let every = i64::try_from(hub.config.agent.check_bind.as_millis()).unwrap_or(i64::MAX);
+        let mut binding = shared.device.ensure_bound(name, &user.id, devices).await;
+        if binding.is_ok() && now_ms.saturating_sub(*checked_ms) >= every / 2 {
+            binding = match shared.device.check(name, &user.id, devices).await {
+                Ok(checked) => {
+                    *checked_ms = now_ms;
+                    Ok(checked.binding)
+                }
+                // What the file says stands until the cloud can be asked.
+                Err(crate::device::Error::Cloud(error)) if error.kind != Kind::Unauthorized => {
+                    tracing::debug!(ACCOUNT = %name, "checkbind is tried again: {error}");
+                    binding
+                }
+                Err(error) => Err(error),
+            };
+        }
+        match binding {
+            Ok(binding) if binding.allows_backup() => {}
+            Ok(Binding::Unbound { by_user: true }) => {
+                let words = format!(
+                    "this device was unbound in the app; to go on: xpand device bind --account {name}"
+                );
+                return Found::Waiting(AccountState::Unbound, words);
+            }
+            Ok(_) => {
+                let words =
+                    format!("this device is not bound; bind it with: xpand device bind --account {name}");
+                return Found::Waiting(AccountState::Unbound, words);
+            }
+            Err(crate::device::Error::Cloud(error)) if is_passing(error.kind) => {
+                return refused(&error, &login());
+            }
+            Err(error) => return Found::Waiting(AccountState::Unbound, error.to_string()),
+        }
+    }
+    match open.quota().await {
+        Ok(quota) => lock(&account.view).quota = Some(Quota { used: quota.used, total: quota.total }),
+        Err(error) => tracing::debug!(ACCOUNT = %name, "quota: {error}"),
+    }
+    put_uploader(hub, shared, at, open, user);
+    Found::Ready
+}
+
+fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, user: User) {
+    let account = &hub.accounts[at];
+    let mut cell = lock(&account.uploader);
+    if cell.as_ref().is_some_and(|uploader| uploader.user == user && Arc::ptr_eq(&uploader.drive, &drive)) {
+        return;
+    }
+    let uploader = Uploader {
+        drive,
+        user,
+        keeper: Arc::clone(&hub.core.keeper),
+        parallel: hub.config.upload.parallel,
+        slots: Arc::clone(&shared.slots),
+        hashers: Arc::clone(&shared.hashers),
+        throttle: Arc::clone(&hub.core.throttle),
+        lookup: hub.core.forgotten.clone(),
+        meters: Arc::clone(&hub.core.meters),
+        clock: hub.core.clock.clone(),
+    };
+    let before = cell.replace(Arc::new(uploader));
+    let sizes = before.map(|uploader| uploader.user.max_file_size);
+    let now = cell.as_ref().map(|uploader| uploader.user.max_file_size);
+    drop(cell);
+    if sizes != now {
+        // Files that were too large may fit, or the other way round.
+        for folder in (0..hub.folders.len()).filter(|&folder| hub.folders[folder].account == at) {
+            let _ = hub.looks.send(Look { folder, start: Box::default() });
+        }
+    }
+}
+
+/// Shows what a round found. Returns when the next is due.
+fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> Duration {
+    let wait = match &found {
+        Found::Ready => {
+            *failures = 0;
+            hub.config.agent.check_bind
+        }
+        Found::Waiting(AccountState::Unbound, _) => hub.config.agent.check_bind,
+        Found::Waiting(..) => LOGIN,
+        Found::Failed(_) => {
+            let wait = FIRST.saturating_mul(1 << (*failures).min(10)).min(SLOWEST);
+            *failures += 1;
+            wait
+        }
+    };
+    let (state, reason) = match found {
+        Found::Ready => (AccountState::Ready, None),
+        Found::Waiting(state, words) => (state, Some(words)),
+        Found::Failed(words) => {
+            let next = hub.core.clock.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(0);
+            (AccountState::Offline, Some(format!("{words}; tried again at {}", time(next))))
+        }
+    };
+    if state == AccountState::Ready {
+        // A pause for want of a login or a right membership ends with it; others have their own time.
+        lock(&account.pause).take_if(|paused| matches!(paused.pause, Pause::Login | Pause::Membership));
+    } else {
+        *lock(&account.uploader) = None;
+    }
+    let mut view = lock(&account.view);
+    if view.state != state {
+        match &reason {
+            Some(words) => tracing::warn!(ACCOUNT = %account.config.name, "{words}"),
+            None => tracing::info!(ACCOUNT = %account.config.name, "ready"),
+        }
+    }
+    (view.state, view.reason) = (state, reason);
+    drop(view);
+    hub.work.notify_one();
+    hub.changed();
+    wait
+}
+
+fn show_user(account: &AccountCell, user: &User) {
+    let mut view = lock(&account.view);
+    view.user = Some(user.name.clone());
+    view.vip_type = Some(user.vip_type);
+}
+
+fn refused(error: &cloud::Error, login: &str) -> Found {
+    match error.kind {
+        Kind::Unauthorized => {
+            let words = error.to_string();
+            let hint = if words.contains("account login") { String::new() } else { format!("; {login}") };
+            Found::Waiting(AccountState::NeedsLogin, format!("{words}{hint}"))
+        }
+        _ => Found::Failed(error.to_string()),
+    }
+}
+
+/// Whether a failure may pass without a person.
+fn is_passing(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Offline | Kind::Busy { .. } | Kind::DayLimit | Kind::Broken | Kind::Unauthorized | Kind::Local
+    )
+}
+
+/// Shows the device as its file says.
+fn refresh_device(hub: &Hub, shared: &Shared) {
+    let kind = hub.config.device.as_ref().map(|device| device.kind.clone());
+    let line = match shared.device.state() {
+        Ok(DeviceState::Off) | Err(_) => status::Device::default(),
+        Ok(DeviceState::New { address }) => {
+            status::Device { address, kind, id: None, state: status::DeviceState::New }
+        }
+        Ok(DeviceState::Registered { address, id }) => {
+            let state = status::DeviceState::Registered;
+            status::Device { address: Some(address), kind, id: Some(id), state }
+        }
+    };
+    *lock(&hub.device) = line;
+}
+
+/// Rings an account's bell when its file, or the device's, has been changed by anybody.
+pub(super) async fn notice(hub: Arc<Hub>, shared: Arc<Shared>) {
+    let stamps = || -> (Vec<_>, _) {
+        let files = hub.accounts.iter().map(|account| shared.accounts.stamp(&account.config.name));
+        (files.collect(), shared.device.stamp())
+    };
+    let mut before = stamps();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(NOTICE) => {}
+            () = hub.stop.cancelled() => return,
+        }
+        let now = stamps();
+        for (at, account) in hub.accounts.iter().enumerate() {
+            if now.0[at] != before.0[at] || now.1 != before.1 {
+                account.wake.notify_one();
+            }
+        }
+        before = now;
+    }
+}

@@ -1,0 +1,197 @@
+//! The agent's end of the control socket.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::gate::Until;
+use super::hub::{Core, Hub, Look, lock};
+use super::{explain, files, view};
+use crate::control::{Backend, BoxFuture, Explain, Failure, QueuePage, QueueQuery, Result};
+use crate::status::Status;
+
+/// What the socket's server asks. It outlives a reload; the hub behind it changes.
+pub(super) struct Desk {
+    /// What survives a reload.
+    pub core: Arc<Core>,
+    /// The life of now; none while the agent starts.
+    pub hub: watch::Receiver<Option<Arc<Hub>>>,
+    /// Asks for a reload.
+    pub reloads: mpsc::Sender<Reload>,
+    /// The state of the last answer and since when it is so.
+    pub since: std::sync::Mutex<Option<(crate::status::State, String)>>,
+}
+
+/// A reload, and who wants to know what became of it.
+pub(super) type Reload = oneshot::Sender<std::result::Result<(), String>>;
+
+impl Desk {
+    fn hub(&self) -> Result<Arc<Hub>> {
+        let hub = self.hub.borrow().clone();
+        hub.ok_or_else(|| Failure::conflict("the agent is still starting").hint("try again in a moment"))
+    }
+
+    /// The hub and the place of an absolute path in it.
+    fn place(&self, path: &Path) -> Result<(Arc<Hub>, Look)> {
+        let hub = self.hub()?;
+        let Some((folder, _, file)) = hub.place(path) else {
+            let words = format!("{} is not in a configured folder", path.display());
+            return Err(Failure::not_found(words).hint("xpand check shows the folders"));
+        };
+        Ok((hub, Look { folder, start: file.below }))
+    }
+
+    fn now(&self) -> Status {
+        let hub = self.hub.borrow().clone();
+        let now = view::time(self.core.clock.now_ms());
+        let mut status = match hub {
+            Some(hub) => view::status(&hub),
+            None => Status { version: env!("CARGO_PKG_VERSION").into(), ..Status::default() },
+        };
+        let mut since = lock(&self.since);
+        match &*since {
+            Some((state, time)) if *state == status.state => status.since.clone_from(time),
+            _ => {
+                status.since.clone_from(&now);
+                *since = Some((status.state, now));
+            }
+        }
+        status
+    }
+}
+
+/// Answers from a thread that may block: the queue reads the disk.
+fn blocking<T: Send + 'static>(
+    action: impl FnOnce() -> Result<T> + Send + 'static,
+) -> BoxFuture<'static, Result<T>> {
+    Box::pin(async move {
+        let done = tokio::task::spawn_blocking(action).await;
+        done.unwrap_or_else(|error| Err(Failure::internal(error.to_string())))
+    })
+}
+
+impl Backend for Desk {
+    fn status(&self) -> BoxFuture<'_, Status> {
+        Box::pin(async { self.now() })
+    }
+
+    fn changes(&self) -> watch::Receiver<()> {
+        self.core.changes.subscribe()
+    }
+
+    fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>> {
+        match self.hub() {
+            Ok(hub) => blocking(move || files::page(&hub, &query)),
+            Err(failure) => Box::pin(async { Err(failure) }),
+        }
+    }
+
+    fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
+        match self.hub() {
+            Ok(hub) => blocking(move || explain::explain(&hub, &path)),
+            Err(failure) => Box::pin(async { Err(failure) }),
+        }
+    }
+
+    fn pause(&self, time: Option<Duration>) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let until = match time {
+                Some(time) => {
+                    let ms = i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4);
+                    Until::Time(self.core.clock.now_ms().saturating_add(ms))
+                }
+                None => Until::Resumed,
+            };
+            let stored = lock(&self.core.gate).pause(until);
+            self.ring(true);
+            stored
+                .map_err(|error| Failure::internal(format!("paused, but a restart will forget it: {error}")))
+        })
+    }
+
+    fn resume(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let stored = lock(&self.core.gate).resume();
+            self.ring(false);
+            stored.map_err(|error| {
+                Failure::internal(format!("resumed, but a restart will pause again: {error}"))
+            })
+        })
+    }
+
+    fn scan(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let looks = match path {
+                Some(path) => {
+                    let (hub, look) = self.place(&path)?;
+                    vec![(hub, look)]
+                }
+                None => {
+                    let hub = self.hub()?;
+                    let all = 0..hub.folders.len();
+                    all.map(|folder| (Arc::clone(&hub), Look { folder, start: Box::default() })).collect()
+                }
+            };
+            for (hub, look) in looks {
+                let _ = hub.looks.send(look);
+            }
+            Ok(())
+        })
+    }
+
+    fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
+        let place = match path.as_deref().map(|path| self.place(path)).transpose() {
+            Ok(place) => place,
+            Err(failure) => return Box::pin(async { Err(failure) }),
+        };
+        let hub = match self.hub() {
+            Ok(hub) => hub,
+            Err(failure) => return Box::pin(async { Err(failure) }),
+        };
+        blocking(move || {
+            let one = place.map(|(_, look)| look);
+            let folders = match &one {
+                Some(look) => vec![look.folder],
+                None => (0..hub.folders.len()).collect(),
+            };
+            for at in folders {
+                let id = hub.folders[at].id;
+                let below = one.as_ref().map(|look| look.start.as_ref()).filter(|below| !below.is_empty());
+                hub.core
+                    .keeper
+                    .with(|queue| queue.retry(id, below))
+                    .ok_or_else(|| Failure::internal("the state cannot be written"))?;
+                // Whatever the account waited for: a person says now.
+                let account = &hub.accounts[hub.folders[at].account];
+                *lock(&account.pause) = None;
+                account.wake.notify_one();
+            }
+            hub.work.notify_one();
+            Ok(())
+        })
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let (answer, done) = oneshot::channel();
+            let ending = || Failure::conflict("the agent is ending");
+            self.reloads.send(answer).await.map_err(|_| ending())?;
+            done.await.map_err(|_| ending())?.map_err(Failure::bad_config)
+        })
+    }
+}
+
+impl Desk {
+    /// The gate has moved: the dispatcher looks, and a pause stops what is in flight.
+    fn ring(&self, stop: bool) {
+        if let Some(hub) = self.hub.borrow().as_ref() {
+            if stop {
+                hub.stop_uploads();
+            }
+            hub.work.notify_one();
+            hub.changed();
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! The dispatcher: gives files to uploads while there is room, and takes what became of them.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::gate::Open;
+use super::hub::{Hub, Look, Work, lock};
+use crate::backup::progress::Progress;
+use crate::backup::queue::{Claim, Next, Outcome};
+use crate::backup::upload::Ended;
+use crate::backup::verdict::{back_off, spread};
+use crate::content::FolderId;
+
+/// Files worked on beyond `upload.parallel`: while those send, these are read.
+const AHEAD: usize = 2;
+/// The longest sleep; a clock that was set back must not make us sleep for years.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Runs until the life ends; then every upload has been told to stop and has left what it has.
+pub(super) async fn run(hub: Arc<Hub>) {
+    let mut uploads = JoinSet::new();
+    let room = hub.config.upload.parallel + AHEAD;
+    loop {
+        let mut wait = LONGEST;
+        let now_ms = hub.core.clock.now_ms();
+        match lock(&hub.core.gate).is_open(&hub.config.upload.hours, now_ms) {
+            Open::Yes(until) => {
+                wait = wait.min(until_then(until, now_ms));
+                wait = wait.min(fill(&hub, &mut uploads, room, now_ms));
+            }
+            Open::No(_, until) => {
+                if !uploads.is_empty() {
+                    hub.stop_uploads();
+                }
+                wait = wait.min(until_then(until, now_ms));
+            }
+        }
+        tokio::select! {
+            Some(ended) = uploads.join_next() => take(&hub, ended),
+            () = hub.work.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+            () = hub.stop.cancelled() => break,
+            () = hub.core.keeper.broken().cancelled() => break,
+        }
+    }
+    while let Some(ended) = uploads.join_next().await {
+        take(&hub, ended);
+    }
+}
+
+/// Starts uploads while there is room and work. Returns how long there is nothing more to start.
+fn fill(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, room: usize, now_ms: i64) -> Duration {
+    let mut wait = hub.accounts.iter().fold(LONGEST, |wait, account| {
+        let until = lock(&account.pause).as_ref().map(|paused| paused.until_ms).filter(|&at| at > now_ms);
+        wait.min(until_then(until, now_ms))
+    });
+    while uploads.len() < room {
+        let allowed: Vec<FolderId> =
+            hub.folders.iter().map(|folder| folder.id).filter(|&id| hub.can_send(id, now_ms)).collect();
+        let next = hub.core.keeper.with(|queue| queue.next_due(now_ms, |folder| allowed.contains(&folder)));
+        match next {
+            Some(Next::Claim(claim)) => start(hub, uploads, *claim),
+            Some(Next::Searching) => return Duration::ZERO,
+            Some(Next::At(at)) => {
+                wait = wait.min(until_then(Some(at), now_ms));
+                break;
+            }
+            Some(Next::Nothing) | None => break,
+        }
+    }
+    wait
+}
+
+fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
+    let path = claim.job.path.clone();
+    let uploader = hub.folder(path.folder).and_then(|(_, folder)| {
+        let uploader = lock(&hub.accounts[folder.account].uploader).clone()?;
+        Some((uploader, Arc::clone(&folder.source)))
+    });
+    let Some((uploader, source)) = uploader else {
+        // The account went offline this moment.
+        hub.core.keeper.with(|queue| queue.close(claim.job, Outcome::Released));
+        return;
+    };
+    let progress = Arc::new(Progress::default());
+    let work = Work { size: claim.job.print.size, progress: Arc::clone(&progress) };
+    lock(&hub.active).insert(path, work);
+    hub.changed();
+    let stop = lock(&hub.uploads).clone();
+    uploads.spawn(async move { uploader.upload(&source, claim, &progress, &stop).await });
+}
+
+/// What became of an upload goes into the queue, and what it says about its account to the account.
+fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
+    let Ended { job, mut outcome, pause } = match ended {
+        Ok(ended) => ended,
+        // A bug, not a bad file: the claim is given back at the next start.
+        Err(error) => return tracing::error!("an upload ended badly: {error}"),
+    };
+    let Some((at, folder)) = hub.folder(job.path.folder) else { return };
+    let now_ms = hub.core.clock.now_ms();
+    let account = &hub.accounts[folder.account];
+    match pause {
+        Some((pause, why)) => account.pause_for(pause, why, now_ms),
+        None if matches!(outcome, Outcome::Done(_)) => {
+            lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+        }
+        None => {}
+    }
+    report(&account.config.name, &job.path.under(&folder.config.path), &outcome);
+    if outcome == Outcome::Gone {
+        // Deleted, or the whole disk is gone: a look decides, and until then nothing is forgotten.
+        let _ = hub.looks.send(Look { folder: at, start: job.path.below.clone() });
+        let wait = i64::try_from(back_off(job.tries, spread()).as_millis()).unwrap_or(i64::MAX / 2);
+        outcome = Outcome::Again { due_ms: now_ms + wait, why: "the file is not there just now".into() };
+    }
+    let path = job.path.clone();
+    hub.core.keeper.with(|queue| queue.close(job, outcome));
+    lock(&hub.active).remove(&path);
+    hub.core.meters.steps.fetch_add(1, Ordering::Relaxed);
+    hub.changed();
+}
+
+fn report(account: &str, path: &std::path::Path, outcome: &Outcome) {
+    let file = path.display();
+    match outcome {
+        Outcome::Done(copy) => {
+            tracing::info!(ACCOUNT = account, FILE = %file, "backed up as {}", copy.path);
+        }
+        Outcome::Again { why, .. } => tracing::info!(ACCOUNT = account, FILE = %file, "again later: {why}"),
+        Outcome::Park { why } => tracing::warn!(ACCOUNT = account, FILE = %file, "failed: {why}"),
+        Outcome::Skip(skip) => tracing::info!(ACCOUNT = account, FILE = %file, "skipped: {}", skip.words()),
+        Outcome::Changed(_) => tracing::debug!(ACCOUNT = account, FILE = %file, "it changed; again"),
+        Outcome::Gone | Outcome::Released => {}
+    }
+}
+
+fn until_then(at_ms: Option<i64>, now_ms: i64) -> Duration {
+    let Some(at_ms) = at_ms else { return LONGEST };
+    Duration::from_millis(u64::try_from(at_ms - now_ms).unwrap_or(0)).min(LONGEST)
+}

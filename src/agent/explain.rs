@@ -1,0 +1,122 @@
+//! `GET /v1/explain`: why a file is, or is not, backed up, and where its copy is.
+
+use std::path::Path;
+
+use super::hub::{FolderCell, Hub, lock};
+use super::view::time;
+use crate::backup::entry::{Entry, Skip, Standing as Known};
+use crate::backup::filter::Reason;
+use crate::backup::{disk, media, scan};
+use crate::content::{FilePath, Fingerprint, Media};
+use crate::control::{Explain, Failure, Result, Standing};
+
+/// What there is to say about an absolute path.
+///
+/// # Errors
+/// The state cannot be read.
+pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
+    let Some((_, folder, file)) = hub.place(path) else {
+        let words = "it is not in a configured folder";
+        let hint = "xpand check shows the folders";
+        return Ok(says(Explain::new(path, Standing::Outside), words, Some(hint)));
+    };
+    let broken = || Failure::internal("the state cannot be read");
+    let entry = hub.core.keeper.with(|queue| queue.get(&file)).ok_or_else(broken)?;
+    let job = hub.core.keeper.with(|queue| queue.job(&file)).ok_or_else(broken)?;
+    let mut line = Explain::new(path, Standing::Missing);
+    line.folder = Some(folder.config.path.to_string_lossy().into_owned());
+    line.account = Some(folder.config.account.clone());
+    if let Some(copy) = entry.as_ref().and_then(|entry| entry.copy.as_ref()) {
+        line.remote = Some(copy.path.clone());
+        line.id = Some(copy.id.clone());
+        line.backed_up_size = Some(copy.size);
+    }
+    if let Some(job) = &job {
+        line.tries = job.tries;
+        line.next_try = Some(job.due_ms).filter(|&due| due > 0).map(time);
+        line.reason.clone_from(&job.why);
+    }
+    let now = match disk::stat_one(&folder.config.path, &file.below) {
+        Ok(Some(now)) => now,
+        Ok(None) => return Ok(missing(line, path, entry.as_ref())),
+        Err(error) => {
+            let words = format!("xpand cannot look at it: {error}");
+            return Ok(says(line, &words, Some("give the xpand user the right to read it")));
+        }
+    };
+    line.size = Some(now.size);
+    if let Some(line) = not_wanted(&line, folder, &file) {
+        return Ok(line);
+    }
+    if lock(&hub.active).contains_key(&file) {
+        line.state = Standing::Active;
+        return Ok(line);
+    }
+    Ok(standing(line, folder, entry.filter(|entry| !entry.gone), now))
+}
+
+fn standing(mut line: Explain, folder: &FolderCell, entry: Option<Entry>, now: Fingerprint) -> Explain {
+    let Some(entry) = entry.filter(|entry| entry.print == now) else {
+        line.state = Standing::Settling;
+        return says(line, "it is new or has just changed; it waits until it holds still", None);
+    };
+    match entry.standing {
+        Known::BackedUp => line.state = Standing::BackedUp,
+        Known::Waiting => {
+            line.state = Standing::Waiting;
+            let account = &folder.config.account;
+            let words =
+                line.reason.take().unwrap_or_else(|| format!("it waits for its turn to go to {account}"));
+            return says(line, &words, Some("xpand status says what the agent is doing"));
+        }
+        Known::Failed => {
+            line.state = Standing::Failed;
+            let path = line.path.clone();
+            line.hint = Some(format!("when the cause is mended: xpand retry {path}"));
+        }
+        Known::Skipped(skip) => {
+            line.state = Standing::Skipped;
+            let hint = match skip {
+                Skip::TooSmall => Some("min_size of the folder decides"),
+                Skip::TooLarge => Some("max_size of the folder decides"),
+                _ => None,
+            };
+            return says(line, skip.words(), hint);
+        }
+    }
+    line
+}
+
+fn missing(line: Explain, path: &Path, entry: Option<&Entry>) -> Explain {
+    if path.is_dir() {
+        return says(line, "it is a folder; ask about a file", Some("xpand status shows the folders"));
+    }
+    if path.is_symlink() {
+        return says(line, "it is a link; links are not followed", None);
+    }
+    match entry.and_then(|entry| entry.copy.as_ref()) {
+        Some(_) => says(line, "it is not on the disk any more; its copy in the cloud stays", None),
+        None => says(line, "there is no such file", None),
+    }
+}
+
+fn not_wanted(line: &Explain, folder: &FolderCell, file: &FilePath) -> Option<Explain> {
+    let reason = folder.filter.why_not(&file.below).or_else(|| {
+        let name = file.below.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let unknown = media::by_name(name).is_none();
+        let kind: Media = if unknown { scan::sniff(&folder.config.path, &file.below) } else { return None };
+        (!folder.filter.wants(kind)).then_some(Reason::Kind(kind))
+    })?;
+    let (state, hint) = match reason {
+        Reason::Excluded { built_in: true, .. } => {
+            (Standing::Excluded, "default_excludes = false backs such files up too")
+        }
+        Reason::Excluded { .. } => (Standing::Excluded, "exclude of the folder decides"),
+        _ => (Standing::NotSelected, "media of the folder decides; \"other\" adds every other file"),
+    };
+    Some(says(Explain { state, ..line.clone() }, &reason.to_string(), Some(hint)))
+}
+
+fn says(line: Explain, words: &str, hint: Option<&str>) -> Explain {
+    Explain { reason: Some(words.to_owned()), hint: hint.map(str::to_owned), ..line }
+}

@@ -1,0 +1,247 @@
+//! The folders: looked at when the agent starts, when the system says that something changed, and every
+//! `agent.rescan` all the same. One look at a time, on a thread of its own.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::hub::{FolderCell, Hub, Look, lock};
+use crate::backup::disk;
+use crate::backup::scan::{Eyes, Limits, Missing, Report, Scan};
+use crate::backup::settle::Sight;
+use crate::backup::watch::Watcher;
+use crate::content::{FilePath, Fingerprint};
+use crate::status::FolderState;
+
+/// Events gather this long before they are looked into: a file being copied makes thousands.
+const GATHER: Duration = Duration::from_millis(500);
+/// A folder that is not there is looked for this often.
+const MISSING: Duration = Duration::from_secs(30);
+/// Places looked at in one go.
+const PLACES: usize = 1000;
+/// The longest sleep; a clock that was set back must not make us sleep for years.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// Runs until the life ends.
+pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>) {
+    let watcher = Arc::new(Watcher::new());
+    let cancelled = Arc::new(AtomicBool::new(false));
+    let mut due_ms: Vec<i64> = vec![i64::MIN; hub.folders.len()];
+    let mut wanted = BTreeSet::new();
+    let mut running = None;
+    loop {
+        let now_ms = hub.core.clock.now_ms();
+        if settle(&hub, now_ms).await {
+            // More files at once than the settler watches over: the rest once these have settled.
+            let later = i64::try_from(hub.config.agent.settle.as_millis()).unwrap_or(0) + 1000;
+            due_ms.iter_mut().for_each(|due| *due = (*due).min(now_ms + later));
+        }
+        if running.is_none() {
+            let places = choose(&hub, &mut wanted, &mut due_ms, now_ms);
+            if !places.is_empty() {
+                let (hub, watcher, cancelled) =
+                    (Arc::clone(&hub), Arc::clone(&watcher), Arc::clone(&cancelled));
+                running =
+                    Some(tokio::task::spawn_blocking(move || look(&hub, &watcher, &places, &cancelled)));
+            }
+        }
+        let settled = lock(&hub.settler).due();
+        let next = due_ms.iter().copied().filter(|_| running.is_none()).chain(settled).min();
+        let wait = next.map_or(LONGEST, |at| {
+            Duration::from_millis(u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0)).min(LONGEST)
+        });
+        tokio::select! {
+            Some(result) = async { Some(running.as_mut()?.await) }, if running.is_some() => {
+                running = None;
+                for (place, report) in result.unwrap_or_default() {
+                    if place.start.is_empty() {
+                        due_ms[place.folder] = conclude(&hub, &watcher, place.folder, &report);
+                    } else if report.suspicious.is_some() || report.missing.is_some() {
+                        due_ms[place.folder] = i64::MIN;
+                    }
+                }
+            }
+            Some(look) = looks.recv() => {
+                wanted.insert(look);
+            }
+            () = watcher.changed() => {
+                tokio::time::sleep(GATHER).await;
+                let changes = watcher.drain();
+                for path in changes.files.into_iter().chain(changes.dirs) {
+                    if let Some((folder, _)) = hub.folder(path.folder) {
+                        wanted.insert(Look { folder, start: path.below });
+                    }
+                }
+                if changes.overflow {
+                    tracing::info!("the system lost count of the changes; looking at all folders");
+                    due_ms.fill(i64::MIN);
+                }
+            }
+            () = tokio::time::sleep(wait) => {}
+            () = hub.stop.cancelled() => break,
+        }
+    }
+    cancelled.store(true, Ordering::Relaxed);
+    if let Some(running) = running {
+        let _ = running.await;
+    }
+}
+
+/// The places to look at next: small ones first, all together; else one whole folder that is due.
+fn choose(hub: &Hub, wanted: &mut BTreeSet<Look>, due_ms: &mut [i64], now_ms: i64) -> Vec<Look> {
+    let mut places = Vec::new();
+    while places.len() < PLACES
+        && let Some(look) = wanted.pop_first()
+    {
+        if look.start.is_empty() {
+            due_ms[look.folder] = i64::MIN;
+        } else {
+            places.push(look);
+        }
+    }
+    if places.is_empty()
+        && let Some(folder) = (0..hub.folders.len()).find(|&folder| due_ms[folder] <= now_ms)
+    {
+        due_ms[folder] = i64::MAX;
+        let mut view = lock(&hub.folders[folder].view);
+        if !view.looked {
+            view.state = FolderState::Scanning;
+        }
+        places.push(Look { folder, start: Box::default() });
+    }
+    places
+}
+
+/// Looks at places one after the other. Blocks on the disk.
+fn look(hub: &Hub, watcher: &Watcher, places: &[Look], cancelled: &AtomicBool) -> Vec<(Look, Report)> {
+    let mut reports = Vec::new();
+    for place in places {
+        let folder = &hub.folders[place.folder];
+        let tier = lock(&hub.accounts[folder.account].uploader).as_ref().map(|u| u.user.max_file_size);
+        let limits = Limits { min_size: folder.config.min_size, max_size: folder.config.max_size, tier };
+        let scan = Scan {
+            folder: folder.id,
+            root: &folder.config.path,
+            filter: &folder.filter,
+            limits,
+            keeper: &hub.core.keeper,
+            cancelled,
+        };
+        if place.start.is_empty() {
+            watcher.start(folder.id, &folder.config.path);
+        }
+        let mut eyes = Watch { hub, folder, watcher, offered: false };
+        match scan.look(&place.start, &mut eyes) {
+            Some(report) if !report.cancelled => {
+                hub.work.notify_one();
+                hub.changed();
+                reports.push((place.clone(), report));
+            }
+            _ => break,
+        }
+    }
+    reports
+}
+
+/// What a look comes upon: directories are watched, files go to the settler or straight to the queue.
+struct Watch<'a> {
+    hub: &'a Hub,
+    folder: &'a FolderCell,
+    watcher: &'a Watcher,
+    offered: bool,
+}
+
+impl Eyes for Watch<'_> {
+    fn directory(&mut self, below: &[u8]) {
+        self.watcher.add_dir(self.folder.id, &self.folder.config.path, below);
+    }
+
+    fn sighting(&mut self, path: FilePath, print: Fingerprint) {
+        let sight = lock(&self.hub.settler).see(&path, print, self.hub.core.clock.now_ms());
+        if sight == Sight::Quiet {
+            self.hub.core.keeper.with(|queue| queue.offer(&path, print));
+            // The first file of a look need not wait for the last.
+            if !std::mem::replace(&mut self.offered, true) {
+                self.hub.work.notify_one();
+            }
+        }
+    }
+}
+
+/// What a whole look means for the folder. Returns when the next one is due.
+fn conclude(hub: &Hub, watcher: &Watcher, at: usize, report: &Report) -> i64 {
+    let folder = &hub.folders[at];
+    let now_ms = hub.core.clock.now_ms();
+    let rescan = hub.config.agent.rescan;
+    let path = folder.config.path.display();
+    let (state, reason, wait) = match (&report.missing, report.suspicious) {
+        (Some(Missing::NotThere), _) => {
+            let words =
+                format!("{path} is not there; nothing is forgotten, it goes on when the folder is back");
+            (FolderState::Missing, Some(words), MISSING.min(rescan))
+        }
+        (Some(Missing::Denied), _) => {
+            let words = format!("xpand may not read {path}; give its user the right to");
+            (FolderState::Denied, Some(words), MISSING.min(rescan))
+        }
+        (Some(Missing::Error(error)), _) => {
+            (FolderState::Missing, Some(format!("{path} cannot be read: {error}")), MISSING.min(rescan))
+        }
+        (None, Some((gone, all))) => {
+            let words = format!(
+                "{gone} of {all} files are not in {path} any more: is the disk plugged in? \
+                 Nothing is forgotten; it goes on when they are back"
+            );
+            (FolderState::Suspicious, Some(words), MISSING.min(rescan))
+        }
+        (None, None) => match watcher.polling(folder.id) {
+            Some(why) => (FolderState::Polling, Some(why), rescan),
+            None => (FolderState::Watching, trouble(report), rescan),
+        },
+    };
+    let mut view = lock(&folder.view);
+    if view.state != state {
+        tracing::info!(FOLDER = ?folder.config.path, "{}", reason.as_deref().unwrap_or("looked at; watching it"));
+    }
+    view.looked = true;
+    (view.state, view.reason) = (state, reason);
+    if report.missing.is_none() {
+        view.last_scan_ms = Some(now_ms);
+    }
+    drop(view);
+    hub.changed();
+    now_ms.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn trouble(report: &Report) -> Option<String> {
+    let first = report.trouble.first()?;
+    Some(format!("some of it cannot be read, first {first}"))
+}
+
+/// Offers what has held still for long enough. Returns whether some files found no room to settle.
+async fn settle(hub: &Arc<Hub>, now_ms: i64) -> bool {
+    if lock(&hub.settler).due().is_none_or(|due| due > now_ms) {
+        return false;
+    }
+    let hub = Arc::clone(hub);
+    let settled = tokio::task::spawn_blocking(move || {
+        // Held while files are looked at again and offered: nobody counts them twice or not at all.
+        let mut settler = lock(&hub.settler);
+        let quiet = settler.tick(now_ms, |path| {
+            let (_, folder) = hub.folder(path.folder)?;
+            disk::stat_one(&folder.config.path, &path.below).ok().flatten()
+        });
+        for (path, print) in &quiet {
+            hub.core.keeper.with(|queue| queue.offer(path, *print));
+        }
+        let overflowed = settler.take_overflowed();
+        drop(settler);
+        hub.work.notify_one();
+        hub.changed();
+        overflowed
+    });
+    settled.await.unwrap_or(false)
+}

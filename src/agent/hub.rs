@@ -1,0 +1,299 @@
+//! What the agent's tasks share: small cells behind locks that are held for moments, and three bells.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::gate::Gate;
+use crate::backup::body::Throttle;
+use crate::backup::filter::Filter;
+use crate::backup::keeper::Keeper;
+use crate::backup::lookup::Lookup;
+use crate::backup::progress::{Meters, Progress};
+use crate::backup::settle::Settler;
+use crate::backup::template::Template;
+use crate::backup::upload::{Source, Uploader};
+use crate::backup::verdict::Pause;
+use crate::clock::Clock;
+use crate::config::{self, Config};
+use crate::content::{FilePath, FolderId};
+use crate::status::{self, AccountState, FolderState};
+
+/// What survives a reload of the configuration.
+pub(super) struct Core {
+    /// The wall clock.
+    pub clock: Clock,
+    /// The queue.
+    pub keeper: Arc<Keeper>,
+    /// Sums since the start.
+    pub meters: Arc<Meters>,
+    /// `upload.rate`
+    pub throttle: Arc<Throttle>,
+    /// The user's pause.
+    pub gate: Mutex<Gate>,
+    /// Marked whenever the status may have changed.
+    pub changes: watch::Sender<()>,
+    /// Present when our memory may have gaps: what the cloud had when the agent started.
+    pub forgotten: Option<Arc<Lookup>>,
+}
+
+/// One life: from a start or a reload of the configuration to the next.
+pub(super) struct Hub {
+    /// See [`Core`].
+    pub core: Arc<Core>,
+    /// What is configured.
+    pub config: Config,
+    /// In the order of the configuration.
+    pub accounts: Vec<AccountCell>,
+    /// In the order of the configuration.
+    pub folders: Vec<FolderCell>,
+    /// The files being worked on.
+    pub active: Mutex<BTreeMap<FilePath, Work>>,
+    /// Files that have not yet held still.
+    pub settler: Mutex<Settler>,
+    /// Rings when there may be work for the dispatcher.
+    pub work: Notify,
+    /// Asks for a look at a folder.
+    pub looks: mpsc::UnboundedSender<Look>,
+    /// Cancelled when this life ends.
+    pub stop: CancellationToken,
+    /// Cancelled, and replaced, when the uploads in flight are to stop.
+    pub uploads: Mutex<CancellationToken>,
+    /// The device, for the status.
+    pub device: Mutex<status::Device>,
+}
+
+/// A file being worked on.
+pub(super) struct Work {
+    /// Bytes.
+    pub size: u64,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+}
+
+/// A place to look at.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct Look {
+    /// Index in [`Hub::folders`].
+    pub folder: usize,
+    /// Below the folder; empty for all of it.
+    pub start: Box<[u8]>,
+}
+
+/// One account.
+pub(super) struct AccountCell {
+    /// `[account.NAME]`
+    pub config: config::Account,
+    /// For the status.
+    pub view: Mutex<status::Account>,
+    /// Present while files can be sent.
+    pub uploader: Mutex<Option<Arc<Uploader>>>,
+    /// Why nothing is sent for now.
+    pub pause: Mutex<Option<Paused>>,
+    /// Rings when something about the account should be looked at now.
+    pub wake: Notify,
+}
+
+/// An account's pause.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Paused {
+    /// Why, in one word.
+    pub pause: Pause,
+    /// Why, for a person.
+    pub why: String,
+    /// Milliseconds since 1970: looked at again then.
+    pub until_ms: i64,
+    /// Pauses for this reason in a row.
+    pub times: u32,
+}
+
+/// One folder.
+pub(super) struct FolderCell {
+    /// `[[folder]]`
+    pub config: config::Folder,
+    /// In the queue.
+    pub id: FolderId,
+    /// What of it is wanted.
+    pub filter: Arc<Filter>,
+    /// How its files are sent.
+    pub source: Arc<Source>,
+    /// Index in [`Hub::accounts`].
+    pub account: usize,
+    /// For the status.
+    pub view: Mutex<FolderView>,
+}
+
+/// A folder's state.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(super) struct FolderView {
+    /// In one word.
+    pub state: FolderState,
+    /// Words for a person.
+    pub reason: Option<String>,
+    /// When the last complete look ended, milliseconds since 1970.
+    pub last_scan_ms: Option<i64>,
+    /// A complete look has ended in this life.
+    pub looked: bool,
+}
+
+/// Locks a cell. Nobody panics while holding one, and if so the content is still whole.
+pub(super) fn lock<T>(cell: &Mutex<T>) -> MutexGuard<'_, T> {
+    cell.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// A new life for `config`. `None` when the store has failed.
+    pub(super) fn new(
+        core: Arc<Core>,
+        config: Config,
+        looks: mpsc::UnboundedSender<Look>,
+    ) -> Option<Result<Self, String>> {
+        core.throttle.set(config.upload.rate);
+        let accounts = config.accounts.iter().map(AccountCell::new).collect();
+        let mut folders = Vec::new();
+        for folder in &config.folders {
+            let id = core.keeper.with(|queue| Ok(queue.folder(&folder.path, &folder.account)))?;
+            match FolderCell::new(folder, &config, id) {
+                Ok(cell) => folders.push(cell),
+                Err(words) => return Some(Err(words)),
+            }
+        }
+        let stop = CancellationToken::new();
+        let settle = u64::try_from(config.agent.settle.as_millis()).unwrap_or(u64::MAX);
+        Some(Ok(Self {
+            core,
+            accounts,
+            folders,
+            active: Mutex::default(),
+            settler: Mutex::new(Settler::new(settle)),
+            work: Notify::new(),
+            looks,
+            uploads: Mutex::new(stop.child_token()),
+            stop,
+            device: Mutex::default(),
+            config,
+        }))
+    }
+
+    /// The status may have changed.
+    pub(super) fn changed(&self) {
+        self.core.changes.send_replace(());
+    }
+
+    /// Stops the uploads in flight; each keeps what the cloud has confirmed.
+    pub(super) fn stop_uploads(&self) {
+        let fresh = self.stop.child_token();
+        std::mem::replace(&mut *lock(&self.uploads), fresh).cancel();
+    }
+
+    /// The folder with this id.
+    pub(super) fn folder(&self, id: FolderId) -> Option<(usize, &FolderCell)> {
+        self.folders.iter().enumerate().find(|(_, folder)| folder.id == id)
+    }
+
+    /// Where a path belongs: the innermost configured folder that has it, and the path below it.
+    pub(super) fn place<'a>(&'a self, path: &Path) -> Option<(usize, &'a FolderCell, FilePath)> {
+        let within = |(at, folder): (usize, &'a FolderCell)| {
+            let below = path.strip_prefix(&folder.config.path).ok()?;
+            Some((at, folder, FilePath::new(folder.id, below)))
+        };
+        let found = self.folders.iter().enumerate().filter_map(within);
+        found.max_by_key(|(_, folder, _)| folder.config.path.as_os_str().len())
+    }
+
+    /// Whether files of this folder can be sent now.
+    pub(super) fn can_send(&self, id: FolderId, now_ms: i64) -> bool {
+        let Some((_, folder)) = self.folder(id) else { return false };
+        let readable = matches!(
+            lock(&folder.view).state,
+            FolderState::Watching | FolderState::Polling | FolderState::Scanning
+        );
+        readable && self.accounts[folder.account].can_send(now_ms)
+    }
+}
+
+impl AccountCell {
+    fn new(config: &config::Account) -> Self {
+        let view = status::Account {
+            name: config.name.clone(),
+            provider: config.provider.as_str().to_owned(),
+            state: AccountState::Offline,
+            reason: Some("not asked yet".into()),
+            ..status::Account::default()
+        };
+        Self {
+            config: config.clone(),
+            view: Mutex::new(view),
+            uploader: Mutex::default(),
+            pause: Mutex::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    /// Whether files can be sent now.
+    pub(super) fn can_send(&self, now_ms: i64) -> bool {
+        lock(&self.uploader).is_some() && lock(&self.pause).as_ref().is_none_or(|p| p.until_ms <= now_ms)
+    }
+
+    /// Stops sending for a while: longer each time in a row.
+    pub(super) fn pause_for(&self, pause: Pause, why: String, now_ms: i64) {
+        let mut cell = lock(&self.pause);
+        let again = cell.as_ref().filter(|paused| {
+            // Uploads that were in flight together fail together: that is one time.
+            std::mem::discriminant(&paused.pause) == std::mem::discriminant(&pause)
+        });
+        if again.is_some_and(|paused| paused.until_ms > now_ms) {
+            return;
+        }
+        let times = again.map_or(0, |paused| paused.times + 1);
+        let wait = wait(pause, times).mul_f64(0.9 + 0.2 * crate::backup::verdict::spread());
+        let until_ms = now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
+        tracing::warn!(ACCOUNT = %self.config.name, "sending pauses for {} s: {why}", wait.as_secs());
+        *cell = Some(Paused { pause, why, until_ms, times });
+        self.wake.notify_one();
+    }
+}
+
+/// How long an account stops, at the `times`-th time in a row.
+fn wait(pause: Pause, times: u32) -> Duration {
+    let doubling = |first: u64, most: u64| Duration::from_secs((first << times.min(16)).min(most));
+    match pause {
+        Pause::Membership => Duration::from_secs(1),
+        Pause::Offline => doubling(5, 300),
+        Pause::Limit { after } => after.max(doubling(30, 1800)),
+        // Nobody documents when the day begins; asking once an hour costs nothing.
+        Pause::DayLimit | Pause::Blocked => Duration::from_hours(1),
+        Pause::Full => Duration::from_mins(10),
+        // The account's own task waits for the login.
+        Pause::Login => doubling(60, 3600),
+    }
+}
+
+impl FolderCell {
+    fn new(folder: &config::Folder, config: &Config, id: FolderId) -> Result<Self, String> {
+        let place = |words: String| format!("folder {}: {words}", folder.path.display());
+        let account = config.accounts.iter().position(|account| account.name == folder.account);
+        let account = account.ok_or_else(|| place(format!("there is no account {}", folder.account)))?;
+        let template: Template = folder.remote.parse().map_err(|error| place(format!("remote: {error}")))?;
+        let source = Source {
+            root: folder.path.clone(),
+            template,
+            app: config.accounts[account].app.clone(),
+            device: config.device_name(),
+            label: folder.label.clone(),
+            on_conflict: config.upload.on_conflict,
+        };
+        Ok(Self {
+            config: folder.clone(),
+            id,
+            filter: Arc::new(Filter::new(folder).map_err(|error| place(error.to_string()))?),
+            source: Arc::new(source),
+            account,
+            view: Mutex::default(),
+        })
+    }
+}

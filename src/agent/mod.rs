@@ -1,0 +1,245 @@
+//! The agent: opens the state, wires one task for each concern, and ends them.
+//!
+//! ```text
+//! run ── keeper        commits the queue                                  lives until the end
+//!     ├─ control       answers on the socket                              lives until the end
+//!     └─ a life ─┬─ accounts   one each: login, binding, quota            ends at a reload
+//!                ├─ notice     sees what other processes did to the files
+//!                ├─ folders    looks, watches, settles
+//!                └─ dispatch   files to uploads, and what became of them
+//! ```
+//!
+//! Nothing is lost by ending at any moment: an upload keeps what the cloud has confirmed, and the queue
+//! says what is left. An orderly end commits, and marks itself as orderly.
+
+mod accounts;
+mod desk;
+mod dispatch;
+mod explain;
+mod files;
+mod folders;
+pub mod gate;
+mod hub;
+pub mod place;
+mod system;
+mod view;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::account::Accounts;
+use crate::backup::body::Throttle;
+use crate::backup::keeper::Keeper;
+use crate::backup::lookup::Lookup;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::control::socket::SocketError;
+use crate::control::{server, socket};
+use crate::device::Device;
+use crate::store::{self, Opened, Store};
+use desk::{Desk, Reload};
+use hub::{Core, Hub, lock};
+
+/// How the agent is to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Read and checked.
+    pub config: Config,
+    /// In the place of `agent.socket`.
+    pub socket: Option<PathBuf>,
+    /// The wall clock.
+    pub clock: Clock,
+}
+
+/// What the agent is told from outside.
+#[derive(Clone, Debug)]
+pub struct Signals {
+    /// Cancelled: end.
+    pub shutdown: CancellationToken,
+    /// Rings: read the configuration again.
+    pub reload: Arc<tokio::sync::Notify>,
+}
+
+/// Why the agent cannot run, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The state folder.
+    #[error(transparent)]
+    Place(#[from] place::PlaceError),
+    /// The control socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The configuration is well-formed and still cannot be used.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// Uploads have this long to leave what they have; a stuck disk must not keep the system from stopping.
+const ENDING: Duration = Duration::from_secs(4);
+
+/// Runs the agent until it is told to end, or cannot go on.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
+    let Options { mut config, socket, clock } = options;
+    let state_dir = config.agent.state_dir.clone();
+    let _place = place::Place::take(&state_dir)?;
+    let socket = socket.unwrap_or_else(|| config.agent.socket.clone());
+    let listener = socket::bind(&socket)?;
+    let (reloads, mut reload_requests) = mpsc::channel(4);
+    let (put_hub, get_hub) = watch::channel(None);
+    let ended = CancellationToken::new();
+
+    let opening = state_dir.clone();
+    let opened = tokio::task::spawn_blocking(move || Store::open(&opening)).await;
+    let (store, opened) = opened.map_err(|panic| Error::Config(panic.to_string()))??;
+    match &opened {
+        Opened::SetAside { folder, why } => tracing::error!(
+            "the database was set aside in {} because {why}; nothing is lost: the folders are looked at \
+             again, and what the cloud has is not sent again",
+            folder.display()
+        ),
+        Opened::Unclean => tracing::info!("the last run was cut off; going on where it was"),
+        Opened::New | Opened::Clean => {}
+    }
+    let store = Arc::new(store);
+    let core = Arc::new(Core {
+        clock: clock.clone(),
+        keeper: Keeper::open(Arc::clone(&store))?,
+        meters: Arc::default(),
+        throttle: Throttle::new(config.upload.rate),
+        gate: Mutex::new(gate::Gate::open(&state_dir)),
+        changes: watch::Sender::new(()),
+        forgotten: opened.may_have_forgotten().then(|| Arc::new(Lookup::default())),
+    });
+    let desk = Arc::new(Desk { core: Arc::clone(&core), hub: get_hub, reloads, since: Mutex::default() });
+    let control = tokio::spawn(server::serve(listener, desk, ended.clone().cancelled_owned()));
+    let keeper = Arc::clone(&core.keeper);
+    let keeping = tokio::spawn({
+        let ended = ended.clone();
+        async move { keeper.run(ended).await }
+    });
+
+    let outcome = loop {
+        let life = match Life::begin(&core, &config) {
+            Some(Ok(life)) => life,
+            Some(Err(words)) => break Err(Error::Config(words)),
+            None => break Ok(()),
+        };
+        put_hub.send_replace(Some(Arc::clone(&life.hub)));
+        system::ready();
+        let next = life.live(&core, &signals, &mut reload_requests).await;
+        life.end().await;
+        match next {
+            Some((fresh, answer)) => {
+                tracing::info!("the configuration was read again");
+                config = *fresh;
+                if let Some(answer) = answer {
+                    let _ = answer.send(Ok(()));
+                }
+            }
+            None => break Ok(()),
+        }
+    };
+    system::stopping();
+    put_hub.send_replace(None);
+    ended.cancel();
+    let kept = keeping.await.unwrap_or_else(|panic| Err(panicked(&state_dir, &panic)));
+    let _ = control.await;
+    let _ = std::fs::remove_file(&socket);
+    drop(core);
+    outcome.and(kept.map_err(Error::from))?;
+    if let Ok(store) = Arc::try_unwrap(store) {
+        store.close()?;
+    }
+    Ok(())
+}
+
+fn panicked(state_dir: &std::path::Path, panic: &tokio::task::JoinError) -> store::Error {
+    store::Error::Damaged { path: state_dir.into(), why: panic.to_string() }
+}
+
+/// The tasks that follow one configuration.
+struct Life {
+    hub: Arc<Hub>,
+    tasks: JoinSet<()>,
+}
+
+impl Life {
+    fn begin(core: &Arc<Core>, config: &Config) -> Option<Result<Self, String>> {
+        let (looks, wanted) = mpsc::unbounded_channel();
+        let hub = match Hub::new(Arc::clone(core), config.clone(), looks)? {
+            Ok(hub) => Arc::new(hub),
+            Err(words) => return Some(Err(words)),
+        };
+        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let shared = Arc::new(accounts::Shared {
+            accounts: Accounts::new(&config.agent.state_dir, core.clock.clone()),
+            device: Device::new(&config.agent.state_dir, config.device.as_ref()),
+            slots: Arc::new(Semaphore::new(config.upload.parallel)),
+            hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
+        });
+        let mut tasks = JoinSet::new();
+        for at in 0..hub.accounts.len() {
+            tasks.spawn(accounts::run(Arc::clone(&hub), Arc::clone(&shared), at));
+        }
+        tasks.spawn(accounts::notice(Arc::clone(&hub), shared));
+        tasks.spawn(folders::run(Arc::clone(&hub), wanted));
+        tasks.spawn(dispatch::run(Arc::clone(&hub)));
+        tasks.spawn(system::report(Arc::clone(&hub)));
+        Some(Ok(Self { hub, tasks }))
+    }
+
+    /// Until there is a new configuration, or (`None`) the end.
+    async fn live(
+        &self,
+        core: &Core,
+        signals: &Signals,
+        requests: &mut mpsc::Receiver<Reload>,
+    ) -> Option<(Box<Config>, Option<Reload>)> {
+        loop {
+            let answer = tokio::select! {
+                () = signals.shutdown.cancelled() => return None,
+                () = core.keeper.broken().cancelled() => return None,
+                Some(answer) = requests.recv() => Some(answer),
+                () = signals.reload.notified() => None,
+            };
+            match reread(&self.hub.config) {
+                Ok(config) => return Some((Box::new(config), answer)),
+                Err(words) => {
+                    tracing::error!("the configuration was not reloaded, the old one stays: {words}");
+                    if let Some(answer) = answer {
+                        let _ = answer.send(Err(words));
+                    }
+                }
+            }
+        }
+    }
+
+    async fn end(mut self) {
+        self.hub.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(ENDING, all).await.is_err() {
+            tracing::warn!("some work did not end in time; it is taken up again at the next start");
+        }
+        lock(&self.hub.active).clear();
+    }
+}
+
+/// The configuration as its file says now, if a running agent can take it.
+fn reread(old: &Config) -> Result<Config, String> {
+    let new = Config::read(&old.file).map_err(|error| error.to_string())?;
+    if new.agent.state_dir != old.agent.state_dir || new.agent.socket != old.agent.socket {
+        return Err("agent.state_dir and agent.socket change only with a restart".into());
+    }
+    Ok(new)
+}

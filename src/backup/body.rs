@@ -1,0 +1,311 @@
+//! The bytes of one slice on their way out of the file, and how fast they may go.
+//!
+//! A slice is never whole in memory: pieces of at most [`PIECE_BYTES`] are read on the blocking pool, two
+//! ahead of the one that is being sent. Reads are positioned, so one open file serves many slices at once.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::future::Future;
+use std::io;
+use std::num::NonZeroU64;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use rustix::fs::{Advice, fadvise};
+use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use crate::cloud::SliceBody;
+
+/// The largest piece, bytes.
+pub const PIECE_BYTES: usize = 128 * 1024;
+
+/// The smallest piece of a slow upload, bytes.
+const LEAST_PIECE_BYTES: u64 = 1024;
+
+/// Pieces that are read before they are asked for.
+const AHEAD: usize = 2;
+
+/// How long a pause may be made up for: timers come late, and pieces wait for the network.
+const CREDIT: Duration = Duration::from_millis(50);
+
+/// The bytes `offset..offset + length` of `file`, as pieces.
+///
+/// `progress` is called with the length of each piece when it is handed over. When the file ends before
+/// the slice does, or the disk fails, the stream ends with the error (`UnexpectedEof` for a short file).
+/// To be polled within a tokio runtime.
+pub fn slice_body(
+    file: Arc<File>,
+    offset: u64,
+    length: u64,
+    progress: impl Fn(u64) + Send + Sync + 'static,
+    throttle: Arc<Throttle>,
+) -> SliceBody {
+    Box::pin(Body {
+        file,
+        start: offset,
+        next: offset,
+        end: offset.saturating_add(length),
+        ahead: VecDeque::with_capacity(AHEAD),
+        piece: None,
+        progress,
+        throttle,
+    })
+}
+
+type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+struct Body<P> {
+    file: Arc<File>,
+    start: u64,
+    /// Where the next read begins.
+    next: u64,
+    end: u64,
+    ahead: VecDeque<JoinHandle<io::Result<Bytes>>>,
+    /// Read, and waiting for its turn.
+    piece: Option<(Bytes, Wait)>,
+    progress: P,
+    throttle: Arc<Throttle>,
+}
+
+impl<P: Fn(u64)> Body<P> {
+    fn read_ahead(&mut self) {
+        while self.ahead.len() < AHEAD && self.next < self.end {
+            let length = self.throttle.piece().min(self.end - self.next);
+            let (file, from) = (Arc::clone(&self.file), self.next);
+            self.next += length;
+            let slice = (self.next == self.end).then_some((self.start, self.end));
+            self.ahead.push_back(tokio::task::spawn_blocking(move || read(&file, from, length, slice)));
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) -> Poll<Option<io::Result<Bytes>>> {
+        self.ahead.clear();
+        self.next = self.end;
+        Poll::Ready(Some(Err(error)))
+    }
+}
+
+/// Nothing in it is pinned but what has a box of its own.
+impl<P> Unpin for Body<P> {}
+
+impl<P: Fn(u64)> Stream for Body<P> {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let body = self.get_mut();
+        loop {
+            body.read_ahead();
+            if let Some((_, wait)) = &mut body.piece {
+                ready!(wait.as_mut().poll(context));
+                let piece = body.piece.take().map(|(piece, _)| piece);
+                (body.progress)(piece.as_ref().map_or(0, Bytes::len) as u64);
+                return Poll::Ready(piece.map(Ok));
+            }
+            let Some(read) = body.ahead.front_mut() else {
+                return Poll::Ready(None);
+            };
+            let read = ready!(Pin::new(read).poll(context));
+            body.ahead.pop_front();
+            match read {
+                Ok(Ok(piece)) => {
+                    let (throttle, length) = (Arc::clone(&body.throttle), piece.len() as u64);
+                    if throttle.rate().is_some() {
+                        body.piece = Some((piece, Box::pin(async move { throttle.take(length).await })));
+                        continue;
+                    }
+                    (body.progress)(length);
+                    body.read_ahead();
+                    return Poll::Ready(Some(Ok(piece)));
+                }
+                Ok(Err(error)) => return body.fail(error),
+                Err(stopped) => return body.fail(io::Error::other(stopped)),
+            }
+        }
+    }
+}
+
+/// Reads a piece; after the last one of `slice`, the slice's pages are of no use any more.
+fn read(file: &File, from: u64, length: u64, slice: Option<(u64, u64)>) -> io::Result<Bytes> {
+    let mut piece = vec![0; usize::try_from(length).map_err(io::Error::other)?];
+    file.read_exact_at(&mut piece, from)?;
+    if let Some((start, end)) = slice {
+        let _ = fadvise(file, start, NonZeroU64::new(end - start), Advice::DontNeed);
+    }
+    Ok(piece.into())
+}
+
+/// The speed limit of all uploads together: `upload.rate`. May be changed at any time.
+#[derive(Debug)]
+pub struct Throttle {
+    /// When the next byte may go. Who holds it is next; the others wait in line.
+    turn: Mutex<Option<Instant>>,
+    /// Bytes a second; 0 is unlimited.
+    rate: watch::Sender<u64>,
+}
+
+impl Throttle {
+    /// A limit of `rate` bytes a second; `None` is unlimited.
+    #[must_use]
+    pub fn new(rate: Option<u64>) -> Arc<Self> {
+        let (rate, _) = watch::channel(rate.map_or(0, |rate| rate.max(1)));
+        Arc::new(Self { turn: Mutex::new(None), rate })
+    }
+
+    /// Sets the limit, also for those who wait already.
+    pub fn set(&self, rate: Option<u64>) {
+        let rate = rate.map_or(0, |rate| rate.max(1));
+        self.rate.send_if_modified(|now| std::mem::replace(now, rate) != rate);
+    }
+
+    /// Bytes a second; `None` is unlimited.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        Some(*self.rate.borrow()).filter(|&rate| rate > 0)
+    }
+
+    /// A good size for a piece: a twentieth of a second, so that slow uploads are smooth.
+    fn piece(&self) -> u64 {
+        let most = PIECE_BYTES as u64;
+        self.rate().map_or(most, |rate| (rate / 20).clamp(LEAST_PIECE_BYTES, most))
+    }
+
+    /// Waits until `bytes` more may go. Drop the future to leave the line.
+    pub async fn take(&self, bytes: u64) {
+        let mut turn = self.turn.lock().await;
+        let mut changes = self.rate.subscribe();
+        loop {
+            let rate = *changes.borrow_and_update();
+            if rate == 0 {
+                *turn = None;
+                return;
+            }
+            let now = Instant::now();
+            let oldest = now.checked_sub(CREDIT).unwrap_or(now);
+            let start = turn.map_or(now, |turn| turn.max(oldest));
+            if start > now {
+                tokio::select! {
+                    () = sleep_until(start) => {}
+                    _ = changes.changed() => {
+                        // What is owed at the old rate is paid at the new one.
+                        let owed = start.saturating_duration_since(Instant::now()).as_secs_f64() * rate as f64;
+                        let rate = (*changes.borrow()).max(1);
+                        *turn = Some(Instant::now() + Duration::from_secs_f64(owed / rate as f64));
+                        continue;
+                    }
+                }
+            }
+            *turn = Some(start + Duration::from_secs_f64(bytes as f64 / rate as f64));
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use futures_util::StreamExt;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    fn file_of(bytes: &[u8]) -> Arc<File> {
+        use std::io::Write;
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Arc::new(file)
+    }
+
+    #[tokio::test]
+    async fn a_slice_arrives_whole_in_pieces_and_is_counted() {
+        let bytes: Vec<u8> = (0..1_000_000u32).map(|at| (at % 251) as u8).collect();
+        let file = file_of(&bytes);
+        let sent = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&sent);
+        let progress = move |length| {
+            counted.fetch_add(length, Ordering::Relaxed);
+        };
+        let body = slice_body(file, 1000, 400_000, progress, Throttle::new(None));
+        let pieces: Vec<Bytes> = body.map(Result::unwrap).collect().await;
+        assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [131_072, 131_072, 131_072, 6784]);
+        assert_eq!(pieces.concat(), bytes[1000..401_000]);
+        assert_eq!(sent.load(Ordering::Relaxed), 400_000);
+    }
+
+    #[tokio::test]
+    async fn an_empty_slice_is_an_empty_body() {
+        let mut body = slice_body(file_of(b""), 0, 0, |_| {}, Throttle::new(None));
+        assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_became_shorter_is_an_error_and_the_end() {
+        let mut body = slice_body(file_of(&[1; 200_000]), 0, 300_000, |_| {}, Throttle::new(None));
+        assert_eq!(body.next().await.unwrap().unwrap().len(), PIECE_BYTES);
+        let error = body.next().await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(body.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_streams_together_keep_the_rate() {
+        let throttle = Throttle::new(Some(100_000));
+        let start = Instant::now();
+        let streams = (0..4).map(|_| {
+            let throttle = Arc::clone(&throttle);
+            async move {
+                for _ in 0..100 {
+                    throttle.take(5000).await;
+                }
+            }
+        });
+        futures_util::future::join_all(streams).await;
+        let seconds = start.elapsed().as_secs_f64();
+        assert!((19.0..21.0).contains(&seconds), "2 MB at 100 kB/s took {seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_is_not_made_up_for_by_a_burst() {
+        let throttle = Throttle::new(Some(100_000));
+        throttle.take(100_000).await;
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let start = Instant::now();
+        for _ in 0..40 {
+            throttle.take(5000).await;
+        }
+        assert!(start.elapsed() >= Duration::from_millis(1850), "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_rate_holds_at_once_for_those_who_wait() {
+        let throttle = Throttle::new(Some(10));
+        throttle.take(10_000).await;
+        let waiting = tokio::spawn({
+            let throttle = Arc::clone(&throttle);
+            async move { throttle.take(10).await }
+        });
+        tokio::task::yield_now().await;
+        let start = Instant::now();
+        throttle.set(Some(10_000));
+        waiting.await.unwrap();
+        assert!(start.elapsed() <= Duration::from_millis(1100), "{:?}", start.elapsed());
+        throttle.set(None);
+        let start = Instant::now();
+        throttle.take(u64::MAX).await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn slow_uploads_go_in_small_pieces() {
+        for (rate, piece) in
+            [(None, 131_072), (Some(1), 1024), (Some(100_000), 5000), (Some(u64::MAX), 131_072)]
+        {
+            assert_eq!(Throttle::new(rate).piece(), piece);
+        }
+    }
+}

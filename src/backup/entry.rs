@@ -1,0 +1,287 @@
+//! What we know of one file, and how many of them are packed into one record.
+//!
+//! # Layout of a record
+//!
+//! ```text
+//! number of entries, then for each, in index order:
+//!   path       bytes shared with the entry before, then the rest
+//!   standing   one byte: 0 waiting, 1 backed up, 2 failed, 16+ skipped; +64 has a copy, +128 gone
+//!   print      size, mtime (8 bytes), ctime - mtime
+//!   copy       size (left out when it is the print's), MD5, id, path shared with the copy before, rest
+//! ```
+//!
+//! A photo takes some 70 bytes, so 40 of them share a record; a million files are 25,000 records.
+
+use crate::content::{Fingerprint, Md5};
+use crate::store::{Malformed, Reader, Writer};
+
+/// One file we know of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Path below the folder, as the disk has it.
+    pub below: Box<[u8]>,
+    /// The version of the file this is about.
+    pub print: Fingerprint,
+    /// Where that version stands.
+    pub standing: Standing,
+    /// The newest copy the cloud confirmed; while a changed file waits, the copy of an older version.
+    pub copy: Option<Copy>,
+    /// No longer in the folder. Its copy stays, here and in the cloud.
+    pub gone: bool,
+}
+
+/// Where a file's present version stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// To be sent.
+    Waiting,
+    /// The cloud confirmed it.
+    BackedUp,
+    /// Parked; its job says why.
+    Failed,
+    /// Cannot be backed up, for a reason known before reading it.
+    Skipped(Skip),
+}
+
+/// Why a file is not sent at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Skip {
+    /// The cloud takes no empty files (field notes 3.6).
+    Empty,
+    /// Below the folder's `min_size`.
+    TooSmall,
+    /// Above the folder's `max_size`.
+    TooLarge,
+    /// Above what the account's membership allows (xpan-api, "上传文件限制").
+    OverTier,
+    /// A kind of file that the account's cloud does not take.
+    Unsupported,
+}
+
+impl Skip {
+    const ALL: [Self; 5] = [Self::Empty, Self::TooSmall, Self::TooLarge, Self::OverTier, Self::Unsupported];
+
+    /// Words for a person.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Empty => "it is empty, and the cloud takes no empty files",
+            Self::TooSmall => "it is smaller than this folder's min_size",
+            Self::TooLarge => "it is larger than this folder's max_size",
+            Self::OverTier => "it is larger than the account's membership allows (4, 10 or 20 GB)",
+            Self::Unsupported => "the account's cloud does not take this kind of file",
+        }
+    }
+}
+
+/// A copy in the cloud, as the cloud confirmed it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Copy {
+    /// Bytes.
+    pub size: u64,
+    /// MD5 of the content.
+    pub md5: Md5,
+    /// The cloud's id (`fs_id`).
+    pub id: String,
+    /// Absolute remote path.
+    pub path: String,
+}
+
+const COPY: u8 = 64;
+const GONE: u8 = 128;
+const SKIPPED: u8 = 16;
+
+/// The order of the index: that of paths with `/` below every other byte, so that a folder's content
+/// stands together where a walk comes by it.
+#[must_use]
+pub fn order_key(below: &[u8]) -> Vec<u8> {
+    below.iter().map(|&byte| if byte == b'/' { 0 } else { byte }).collect()
+}
+
+/// Compares two paths in index order without making keys of them.
+#[must_use]
+pub fn order(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
+    let fold = |&byte: &u8| if byte == b'/' { 0 } else { byte };
+    a.iter().map(fold).cmp(b.iter().map(fold))
+}
+
+/// Packs entries, which are in index order.
+#[must_use]
+pub fn pack(entries: &[Entry]) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.number(entries.len() as u64);
+    let (mut below, mut remote): (&[u8], &[u8]) = (&[], &[]);
+    for entry in entries {
+        shared(&mut writer, below, &entry.below);
+        below = &entry.below;
+        writer.byte(standing_byte(entry));
+        let print = &entry.print;
+        writer
+            .number(print.size)
+            .fixed(&print.mtime_ns.to_le_bytes())
+            .signed(print.ctime_ns.wrapping_sub(print.mtime_ns));
+        if let Some(copy) = &entry.copy {
+            if entry.standing != Standing::BackedUp {
+                writer.number(copy.size);
+            }
+            writer.fixed(&copy.md5.0).bytes(copy.id.as_bytes());
+            shared(&mut writer, remote, copy.path.as_bytes());
+            remote = copy.path.as_bytes();
+        }
+    }
+    writer.finish()
+}
+
+/// Unpacks what [`pack`] made.
+///
+/// # Errors
+/// The record is not one of ours.
+pub fn unpack(record: &[u8]) -> Result<Vec<Entry>, Malformed> {
+    let mut reader = Reader::new(record);
+    let count: usize = reader.small()?;
+    let mut entries = Vec::with_capacity(count.min(record.len()));
+    let (mut below, mut remote) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        below = unshared(&mut reader, &below)?;
+        let byte = reader.byte()?;
+        let standing = standing_of(byte)?;
+        let size = reader.number()?;
+        let mtime_ns = i64::from_le_bytes(reader.array()?);
+        let ctime_ns = mtime_ns.wrapping_add(reader.signed()?);
+        let copy = if byte & COPY == 0 {
+            None
+        } else {
+            let size = if standing == Standing::BackedUp { size } else { reader.number()? };
+            let md5 = Md5(reader.array()?);
+            let id = reader.text()?;
+            remote = unshared(&mut reader, &remote)?;
+            let path = String::from_utf8(remote.clone()).map_err(|_| Malformed)?;
+            Some(Copy { size, md5, id, path })
+        };
+        entries.push(Entry {
+            below: below.clone().into(),
+            print: Fingerprint { size, mtime_ns, ctime_ns },
+            standing,
+            copy,
+            gone: byte & GONE != 0,
+        });
+    }
+    Ok(entries)
+}
+
+fn standing_byte(entry: &Entry) -> u8 {
+    let standing = match entry.standing {
+        Standing::Waiting => 0,
+        Standing::BackedUp => 1,
+        Standing::Failed => 2,
+        Standing::Skipped(skip) => {
+            let number = Skip::ALL.iter().position(|&one| one == skip).unwrap_or(0);
+            SKIPPED + u8::try_from(number).unwrap_or(0)
+        }
+    };
+    standing | if entry.copy.is_some() { COPY } else { 0 } | if entry.gone { GONE } else { 0 }
+}
+
+fn standing_of(byte: u8) -> Result<Standing, Malformed> {
+    match byte & !(COPY | GONE) {
+        0 => Ok(Standing::Waiting),
+        1 => Ok(Standing::BackedUp),
+        2 => Ok(Standing::Failed),
+        number => {
+            let skip = usize::from(number.checked_sub(SKIPPED).ok_or(Malformed)?);
+            Skip::ALL.get(skip).copied().map(Standing::Skipped).ok_or(Malformed)
+        }
+    }
+}
+
+fn shared(writer: &mut Writer, before: &[u8], now: &[u8]) {
+    let same = before.iter().zip(now).take_while(|(a, b)| a == b).count();
+    writer.number(same as u64).bytes(&now[same..]);
+}
+
+fn unshared(reader: &mut Reader<'_>, before: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let same: usize = reader.small()?;
+    let mut now = before.get(..same).ok_or(Malformed)?.to_vec();
+    now.extend_from_slice(reader.bytes()?);
+    Ok(now)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(crate) fn any_entry() -> impl Strategy<Value = Entry> {
+        let print = (any::<u64>(), any::<i64>(), any::<i64>());
+        let standing = prop_oneof![
+            Just(Standing::Waiting),
+            Just(Standing::BackedUp),
+            Just(Standing::Failed),
+            (0..Skip::ALL.len()).prop_map(|number| Standing::Skipped(Skip::ALL[number])),
+        ];
+        let copy = proptest::option::of((any::<u64>(), any::<[u8; 16]>(), "[0-9]{1,18}", ".{0,40}"));
+        (proptest::collection::vec(1..=255_u8, 1..60), print, standing, copy, any::<bool>()).prop_map(
+            |(below, (size, mtime_ns, ctime_ns), standing, copy, gone)| Entry {
+                below: below.into(),
+                print: Fingerprint { size, mtime_ns, ctime_ns },
+                standing,
+                copy: copy.map(|(other, md5, id, path)| Copy {
+                    size: if standing == Standing::BackedUp { size } else { other },
+                    md5: Md5(md5),
+                    id,
+                    path,
+                }),
+                gone,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn entries_unpack_as_they_were_packed(entries in proptest::collection::vec(any_entry(), 0..20)) {
+            prop_assert_eq!(unpack(&pack(&entries)), Ok(entries));
+        }
+
+        #[test]
+        fn a_record_of_junk_or_cut_short_is_refused_without_a_panic(
+            junk: Vec<u8>,
+            entries in proptest::collection::vec(any_entry(), 1..5),
+            cut: prop::sample::Index,
+        ) {
+            let _ = unpack(&junk);
+            let packed = pack(&entries);
+            prop_assert!(unpack(&packed[..cut.index(packed.len())]).is_err());
+        }
+
+        #[test]
+        fn keys_and_comparison_agree_on_the_order(a in "[a-c/.]{0,8}", b in "[a-c/.]{0,8}") {
+            let (a, b) = (a.as_bytes(), b.as_bytes());
+            prop_assert_eq!(order(a, b), order_key(a).cmp(&order_key(b)));
+        }
+    }
+
+    #[test]
+    fn a_typical_photo_takes_no_more_than_eighty_bytes() {
+        let entries: Vec<_> = (0..40)
+            .map(|number| Entry {
+                below: format!("2024/07/IMG_{number:04}.JPG").into_bytes().into(),
+                print: Fingerprint {
+                    size: 3_145_728 + number,
+                    mtime_ns: 1_720_000_000_123_456_789,
+                    ctime_ns: 1_720_000_111_123_456_789,
+                },
+                standing: Standing::BackedUp,
+                copy: Some(Copy {
+                    size: 3_145_728 + number,
+                    md5: Md5::of(number.to_string()),
+                    id: "693789892866840".into(),
+                    path: format!("/apps/xpand/nas/photo/2024/07/IMG_{number:04}.JPG"),
+                }),
+                gone: false,
+            })
+            .collect();
+        let size = pack(&entries).len() / entries.len();
+        assert!(size <= 80, "{size}");
+    }
+}

@@ -1,0 +1,52 @@
+//! The pipeline: a photo in a folder becomes a photo in the cloud.
+//!
+//! ```text
+//! walk, watch -> sighting -> settle: it holds still -> queue.offer -> Job{Found}
+//!   -> queue.next_due -> Claim -> upload: hash -> begin -> slices -> finish -> Outcome
+//!   -> queue.close, one batch -> commit -> backed up
+//! ```
+//!
+//! | where | what it is for |
+//! | --- | --- |
+//! | `filter` `junk` `media` | which files are wanted |
+//! | `disk` `walk` `scan` | looking at a folder, and what is new or gone since the last look |
+//! | `settle` | which files have gone quiet |
+//! | `entry` `index` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
+//! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
+//! | `names` `template` | what a file is called in the cloud, and back |
+//! | `lookup` `upload` `verdict` `progress` | one file against the cloud |
+//!
+//! Work may be done twice, never zero times. What a crash costs:
+//!
+//! | when | cost |
+//! | --- | --- |
+//! | before the offer | nothing: the next look finds the file |
+//! | after hashing | one read of the file |
+//! | while slices are sent | the slices in flight |
+//! | after `create`, before the commit | one look-up: the cloud is asked before anything is sent |
+
+pub mod body;
+pub mod disk;
+pub mod entry;
+pub mod exif;
+pub mod filter;
+pub mod hash;
+pub mod index;
+pub mod job;
+mod junk;
+pub mod keeper;
+pub mod lookup;
+mod md5;
+pub mod media;
+pub mod names;
+pub mod progress;
+pub mod queue;
+pub mod scan;
+pub mod settle;
+pub mod shelf;
+pub mod template;
+mod tiff;
+pub mod upload;
+pub mod verdict;
+pub mod walk;
+pub mod watch;

@@ -1,0 +1,163 @@
+//! What the queue keeps in RAM for one folder: its counts, and which waiting file comes next.
+//!
+//! All of it is bounded and can be found again from the index: a million waiting files cost a thousand
+//! names here, and a cursor that walks the index for more.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::entry::{Entry, Standing};
+use crate::status::Counts;
+
+/// Names that are ready to be claimed.
+const READY: usize = 1024;
+/// Names that wait for their time.
+const DUE: usize = 4096;
+
+/// One folder's share of the queue.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    /// As the index stands, durable or not.
+    pub counts: Counts,
+    /// The counts are not yet in a batch.
+    pub counts_changed: bool,
+    /// Closed as done, not yet in a batch.
+    pub fresh: Unconfirmed,
+    /// Closed as done and in a batch that is not yet flushed.
+    pub flushing: Unconfirmed,
+    ready: VecDeque<Box<[u8]>>,
+    due: BTreeSet<(i64, Box<[u8]>)>,
+    /// The index holds waiting files that are neither in `ready` nor in `due`.
+    behind: Option<Pass>,
+    /// `due` was full: files that wait for their time are to be looked for again from then on.
+    look_again_ms: Option<i64>,
+}
+
+/// Done in RAM, not yet on the disk: shown as waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Unconfirmed {
+    /// How many.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A pass over the index in search of waiting files.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Pass {
+    after: Option<Box<[u8]>>,
+    /// It began at the start, so that its end is the end of the search.
+    from_start: bool,
+}
+
+impl Shelf {
+    /// A folder whose index says so many files wait.
+    #[must_use]
+    pub fn new(counts: Counts) -> Self {
+        let behind = (counts.waiting > 0).then_some(Pass { after: None, from_start: true });
+        Self { counts, behind, ..Self::default() }
+    }
+
+    /// The counts as a person may see them: done means on the disk.
+    #[must_use]
+    pub fn durable_counts(&self) -> Counts {
+        let files = self.fresh.files + self.flushing.files;
+        let bytes = self.fresh.bytes + self.flushing.bytes;
+        // A file closed as done can have been replaced or have gone since.
+        let files = files.min(self.counts.backed_up);
+        Counts {
+            backed_up: self.counts.backed_up - files,
+            waiting: self.counts.waiting + files,
+            bytes_waiting: self.counts.bytes_waiting + if files == 0 { 0 } else { bytes },
+            ..self.counts
+        }
+    }
+
+    /// Keeps the counts as an entry becomes another.
+    pub fn recount(&mut self, before: Option<&Entry>, after: Option<&Entry>) {
+        let count = |counts: &mut Counts, entry: &Entry, add: bool| {
+            let step = |field: &mut u64, by: u64| {
+                // Damaged counts are put right by the next whole look; they never wrap.
+                *field = if add { field.saturating_add(by) } else { field.saturating_sub(by) };
+            };
+            step(&mut counts.bytes, entry.print.size);
+            step(&mut counts.files, 1);
+            match entry.standing {
+                Standing::Waiting => {
+                    step(&mut counts.waiting, 1);
+                    step(&mut counts.bytes_waiting, entry.print.size);
+                }
+                Standing::BackedUp => step(&mut counts.backed_up, 1),
+                Standing::Failed => step(&mut counts.failed, 1),
+                Standing::Skipped(_) => step(&mut counts.skipped, 1),
+            }
+        };
+        if let Some(entry) = before.filter(|entry| !entry.gone) {
+            count(&mut self.counts, entry, false);
+        }
+        if let Some(entry) = after.filter(|entry| !entry.gone) {
+            count(&mut self.counts, entry, true);
+        }
+        self.counts_changed = true;
+    }
+
+    /// A file waits from now on.
+    pub fn push(&mut self, below: &[u8]) {
+        if self.ready.len() < READY {
+            self.ready.push_back(below.into());
+        } else {
+            let pass = self.behind.get_or_insert_default();
+            pass.from_start = false;
+        }
+    }
+
+    /// A file waits for its time.
+    pub fn push_due(&mut self, due_ms: i64, below: &[u8]) {
+        if self.due.len() < DUE {
+            self.due.insert((due_ms, below.into()));
+        } else {
+            self.look_again_ms = Some(self.look_again_ms.map_or(due_ms, |at| at.min(due_ms)));
+        }
+    }
+
+    /// Everything that waits for its time is to be looked at now.
+    pub fn hurry(&mut self) {
+        self.due.clear();
+        self.look_again_ms = None;
+        self.behind = Some(Pass { after: None, from_start: true });
+    }
+
+    /// The next name to look at: overdue ones first.
+    pub fn pop(&mut self, now_ms: i64) -> Option<Box<[u8]>> {
+        if self.due.first().is_some_and(|(due, _)| *due <= now_ms) {
+            return self.due.pop_first().map(|(_, below)| below);
+        }
+        if self.look_again_ms.is_some_and(|at| at <= now_ms) {
+            self.look_again_ms = None;
+            self.behind.get_or_insert_default().from_start = false;
+        }
+        self.ready.pop_front()
+    }
+
+    /// Where the search for more goes on, while there is one: `Some(after)`.
+    #[must_use]
+    pub fn search(&self) -> Option<Option<Box<[u8]>>> {
+        self.behind.as_ref().map(|pass| pass.after.clone())
+    }
+
+    /// The search has seen a page; an empty one is the end of the index.
+    pub fn searched(&mut self, page: &[Entry]) {
+        let Some(pass) = &mut self.behind else { return };
+        match page.last() {
+            Some(last) => pass.after = Some(last.below.clone()),
+            None if pass.from_start => self.behind = None,
+            None => *pass = Pass { after: None, from_start: true },
+        }
+    }
+
+    /// When the next file falls due.
+    #[must_use]
+    pub fn next_due_ms(&self) -> Option<i64> {
+        let first = self.due.first().map(|(due, _)| *due);
+        [first, self.look_again_ms].into_iter().flatten().min()
+    }
+}

@@ -1,0 +1,250 @@
+//! sled made safe: open it after anything, checksum what it holds, know when it is on the disk.
+//!
+//! # On disk, in the state folder
+//!
+//! ```text
+//! db/                sled 0.34.7; one tree; every value is  crc32(key, payload) LE  +  payload
+//! epoch              "xpand state 1\n": written once db/ holds its first record durably
+//! running            there while an agent runs: found at a start, the last end was not a clean one
+//! db.damaged/        the last database that could not be used, for a person to look at
+//! ```
+//!
+//! What `db/` holds can be rebuilt from the folders and the cloud, so damage is never fatal: the folder
+//! is set aside and an empty one begins. Callers learn of it by [`Opened`] and look before they send.
+//!
+//! # What a crash costs
+//!
+//! A [`Store::apply`] is atomic; it survives a killed process or a power cut once a later
+//! [`Store::flush`] returned. `durable.rs` makes that flush a real `fdatasync`.
+//!
+//! sled answers damage with panics, at open or at any later read. They are caught here and become
+//! [`Error::Damaged`]; the agent then leaves a mark, ends, and the next start sets the folder aside.
+
+pub mod codec;
+mod open;
+
+use std::cell::Cell;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+pub use codec::{Malformed, Reader, Writer};
+pub use open::Opened;
+
+/// The payload to stay below: sled puts a node of values larger than this into a file of its own that
+/// it never syncs. Only a path longer than some 1,500 bytes can exceed it, alone in its record.
+pub const MAX_VALUE: usize = 4096;
+
+/// Why the state cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refuses.
+    #[error("{what} {}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Another process has the database open.
+    #[error(
+        "another process is using the state in {}; stop it first, or give this one another agent.state_dir",
+        .0.display()
+    )]
+    InUse(PathBuf),
+    /// Written by a later version; it is left as it is.
+    #[error(
+        "the state in {} was written by a newer xpand (format {found}, this one knows {known}); \
+         install that version again, or use another agent.state_dir",
+        path.display()
+    )]
+    Newer {
+        /// The state folder.
+        path: PathBuf,
+        /// The format found.
+        found: String,
+        /// The newest format this version reads.
+        known: u32,
+    },
+    /// The database panicked or reported damage.
+    #[error("the database in {} is damaged ({why}); it is set aside at the next start, nothing is lost", path.display())]
+    Damaged {
+        /// The state folder.
+        path: PathBuf,
+        /// sled's own words.
+        why: String,
+    },
+}
+
+/// The result of a store operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+thread_local! {
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic on this thread is caught by the store, so that the panic hook keeps quiet.
+#[must_use]
+pub fn is_catching() -> bool {
+    CATCHING.get()
+}
+
+/// The open database.
+#[derive(Debug)]
+pub struct Store {
+    folder: PathBuf,
+    db: sled::Db,
+}
+
+/// A key and its payload; `None` where the checksum is wrong.
+pub type Record = (Vec<u8>, Option<Vec<u8>>);
+
+/// Changes that become visible together: `None` removes.
+pub type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+impl Store {
+    /// Opens or creates the database in `folder` (the state folder, which exists).
+    ///
+    /// # Errors
+    /// See [`Error`]. Damage is not an error: see [`Opened`].
+    pub fn open(folder: &Path) -> Result<(Self, Opened)> {
+        open::open(folder)
+    }
+
+    /// Says that this end is a clean one: everything is flushed, and the next start need not look.
+    ///
+    /// # Errors
+    /// The flush or the removal of the mark fails.
+    pub fn close(self) -> Result<()> {
+        self.flush()?;
+        open::mark_stopped(&self.folder)
+    }
+
+    /// Notes that the database must not be used again: the next start sets it aside.
+    pub fn condemn(&self, why: &Error) {
+        open::mark_damaged(&self.folder, &why.to_string());
+    }
+
+    /// The payload at `key`. A value whose checksum is wrong counts as absent: what it said is found
+    /// out again from the folders and the cloud.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], [`Error::Io`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        let value = self.guarded(|| self.db.get(key))?;
+        Ok(value.and_then(|value| unseal(key, &value)))
+    }
+
+    /// The last key at or before `key` that begins with `prefix`, and its payload (absent when its
+    /// checksum is wrong).
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn at_or_before(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Record>> {
+        let found = self.guarded(|| self.db.range(prefix..=key).next_back().transpose())?;
+        Ok(found.map(|(key, value)| (key.to_vec(), unseal(&key, &value))))
+    }
+
+    /// At most `limit` keys that begin with `prefix`, from `from` on (included), with their payloads.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>> {
+        let from = from.max(prefix);
+        let found: Vec<_> = self.guarded(|| {
+            self.db
+                .range(from..)
+                .take_while(|item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
+                .take(limit)
+                .collect()
+        })?;
+        Ok(found
+            .into_iter()
+            .map(|(key, value): (sled::IVec, sled::IVec)| (key.to_vec(), unseal(&key, &value)))
+            .collect())
+    }
+
+    /// Makes all of `batch` visible at once. On the disk only after a [`Store::flush`].
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn apply(&self, batch: &Batch) -> Result<()> {
+        let mut changes = sled::Batch::default();
+        for (key, payload) in batch {
+            match payload {
+                Some(payload) => {
+                    debug_assert!(payload.len() <= MAX_VALUE, "{} bytes at {key:?}", payload.len());
+                    changes.insert(&key[..], seal(key, payload));
+                }
+                None => changes.remove(&key[..]),
+            }
+        }
+        self.guarded(|| self.db.apply_batch(changes))
+    }
+
+    /// Returns once everything applied is on the disk. Blocks on the disk.
+    ///
+    /// # Errors
+    /// After an error nothing more may be trusted to this database: end and start again.
+    pub fn flush(&self) -> Result<()> {
+        self.guarded(|| self.db.flush()).map(drop)
+    }
+
+    /// Bytes of the database on the disk.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn size_on_disk(&self) -> Result<u64> {
+        self.guarded(|| self.db.size_on_disk())
+    }
+
+    fn guarded<T>(&self, action: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+        guarded(&self.folder, action)
+    }
+}
+
+/// Runs `action`, with sled's panics and errors as [`Error`].
+fn guarded<T>(folder: &Path, action: impl FnOnce() -> sled::Result<T>) -> Result<T> {
+    let before = CATCHING.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(action));
+    CATCHING.set(before);
+    let why = match outcome {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(sled::Error::Io(source))) => {
+            let (what, path) = ("cannot read or write the database in", folder.into());
+            return Err(Error::Io { what, path, source });
+        }
+        Ok(Err(error)) => error.to_string(),
+        Err(panic) => panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string))
+            .unwrap_or_else(|| "it panicked".into()),
+    };
+    Err(Error::Damaged { path: folder.into(), why })
+}
+
+fn checksum(key: &[u8], payload: &[u8]) -> [u8; 4] {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(payload);
+    hasher.finalize().to_le_bytes()
+}
+
+fn seal(key: &[u8], payload: &[u8]) -> Vec<u8> {
+    let mut value = Vec::with_capacity(payload.len() + 4);
+    value.extend_from_slice(&checksum(key, payload));
+    value.extend_from_slice(payload);
+    value
+}
+
+fn unseal(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+    let (sum, payload) = value.split_at_checked(4)?;
+    if sum == checksum(key, payload) {
+        return Some(payload.to_vec());
+    }
+    tracing::warn!("a record of the state has a wrong checksum; it is found out again");
+    None
+}

@@ -1,0 +1,110 @@
+//! The call log: what every client asked, without its secrets.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::Serialize;
+
+use crate::request::Params;
+
+/// Older calls are forgotten beyond this many.
+const KEPT: usize = 200_000;
+
+/// Longer values, such as the block_list of a big file, are cut.
+const LONGEST_VALUE: usize = 4096;
+
+/// Parameters whose values must not stand in a log.
+const SECRET: [&str; 5] = ["access_token", "refresh_token", "client_secret", "code", "device_code"];
+
+/// One call, as `GET /_sim/calls` and [`CloudSim::calls`](crate::CloudSim::calls) show it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Call {
+    /// Position in the log, from 0.
+    pub n: u64,
+    /// When it came, in milliseconds since 1970 on the cloud's clock.
+    pub time_ms: u64,
+    /// HTTP method.
+    pub method: String,
+    /// Path of the URL.
+    pub path: String,
+    /// Query parameters; secrets read `REDACTED`.
+    pub query: BTreeMap<String, String>,
+    /// Form parameters; secrets read `REDACTED`.
+    pub form: BTreeMap<String, String>,
+    /// HTTP status of the answer; 0 when the connection was closed instead.
+    pub status: u16,
+    /// `errno` or `error_code` of the answer, 0 when it has neither.
+    pub errno: i64,
+    /// `error` of an OAuth answer.
+    pub error: Option<String>,
+    /// Whose token it carried.
+    pub account: Option<String>,
+    /// Bytes of the request body that arrived.
+    pub bytes_in: u64,
+    /// Milliseconds from the head of the request to the answer.
+    pub duration_ms: u64,
+    /// API calls in the works when this one came, itself included.
+    pub in_flight: u32,
+    /// The User-Agent it came with.
+    pub user_agent: String,
+    /// The fault that hit it.
+    pub fault: Option<String>,
+}
+
+impl Call {
+    /// `method=` of the query.
+    pub fn api_method(&self) -> &str {
+        self.query.get("method").map_or("", String::as_str)
+    }
+
+    /// `METHOD PATH?method=…`, or without `?method=` where there is none.
+    pub fn target(&self) -> String {
+        match self.api_method() {
+            "" => format!("{} {}", self.method, self.path),
+            method => format!("{} {}?method={method}", self.method, self.path),
+        }
+    }
+}
+
+/// The log itself.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    log: VecDeque<Call>,
+    next: u64,
+    pub(crate) in_flight: u32,
+}
+
+impl Calls {
+    pub(crate) fn push(&mut self, mut call: Call) {
+        call.n = self.next;
+        self.next += 1;
+        self.log.push_back(call);
+        if self.log.len() > KEPT {
+            self.log.pop_front();
+        }
+    }
+
+    /// The calls from number `since` on.
+    pub(crate) fn since(&self, since: u64) -> Vec<Call> {
+        self.log.iter().filter(|call| call.n >= since).cloned().collect()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.log.clear();
+        self.next = 0;
+    }
+}
+
+/// Parameters for the log, without secrets.
+pub(crate) fn redacted(params: &Params) -> BTreeMap<String, String> {
+    params
+        .0
+        .iter()
+        .map(|(key, value)| {
+            let shown = match SECRET.contains(&key.as_str()) {
+                true => "REDACTED".into(),
+                false => value.chars().take(LONGEST_VALUE).collect(),
+            };
+            (key.clone(), shown)
+        })
+        .collect()
+}

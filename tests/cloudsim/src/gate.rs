@@ -1,0 +1,293 @@
+//! The life of one HTTP request: control calls apart, every call is delayed, hit by faults, counted
+//! against the limits, answered and logged here.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::{Request, Response};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Body, Refusal, Reply, html, json_page, page};
+use crate::calls::{Call, redacted};
+use crate::control;
+use crate::faults::{FaultKind, Hit};
+use crate::request::{Ask, Stream, drain, metered};
+use crate::route;
+use crate::state::Cloud;
+use crate::users::TokenState;
+
+/// What the connection is to do: send this, close without a word (`Err`), or wait for ever.
+enum Outcome {
+    Send(Response<Body>),
+    Close,
+    Stall,
+}
+
+/// Serves one request; an error makes the server close the connection.
+pub(crate) async fn serve(cloud: Arc<Cloud>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+    let (parts, body) = request.into_parts();
+    let ask = Ask::new(&parts);
+    if ask.path.starts_with("/_sim/") {
+        return Ok(control::serve(&cloud, ask, body).await);
+    }
+    let count = Arc::new(AtomicU64::new(0));
+    let body = metered(body, cloud.clone(), count.clone());
+    // A task of its own: the real cloud also finishes its work when the client has gone away.
+    let outcome = tokio::spawn(handle(cloud, ask, body, count)).await;
+    match outcome.map_err(io::Error::other)? {
+        Outcome::Send(response) => Ok(response),
+        Outcome::Close => Err(io::Error::other("connection closed on purpose")),
+        Outcome::Stall => std::future::pending().await,
+    }
+}
+
+async fn handle(cloud: Arc<Cloud>, mut ask: Ask, body: Stream, count: Arc<AtomicU64>) -> Outcome {
+    let began = Instant::now();
+    let (mut call, hit) = open(&cloud, &ask);
+    let in_flight = InFlight(&cloud);
+    let (status, value, outcome) = work(&cloud, &mut ask, body, &hit).await;
+    call.form = redacted(&ask.form);
+    call.status = status;
+    call.errno = ["errno", "error_code"].iter().find_map(|key| value.get(key)?.as_i64()).unwrap_or(0);
+    call.error = value.get("error").and_then(Value::as_str).map(str::to_owned);
+    call.bytes_in = count.load(Ordering::Relaxed);
+    call.duration_ms = began.elapsed().as_millis() as u64;
+    drop(in_flight);
+    cloud.lock().calls.push(call);
+    outcome
+}
+
+/// One call in the works; also counted down when the server stops under it.
+struct InFlight<'a>(&'a Cloud);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.lock().calls.in_flight -= 1;
+    }
+}
+
+/// Begins the log entry and looks which fault hits the call.
+fn open(cloud: &Cloud, ask: &Ask) -> (Call, Hit) {
+    let account = match cloud.token_state(ask) {
+        TokenState::Valid(account) => Some(account),
+        _ => None,
+    };
+    let mut state = cloud.lock();
+    let state = &mut *state;
+    state.calls.in_flight += 1;
+    let hit = state.faults.take(&ask.target(), &mut state.dice);
+    let call = Call {
+        n: 0,
+        time_ms: cloud.now_ms(),
+        method: ask.http_method.clone(),
+        path: ask.path.clone(),
+        query: redacted(&ask.query),
+        form: Default::default(),
+        status: 0,
+        errno: 0,
+        error: None,
+        account,
+        bytes_in: 0,
+        duration_ms: 0,
+        in_flight: state.calls.in_flight,
+        user_agent: ask.header("user-agent").unwrap_or_default().into(),
+        fault: hit.kind.as_ref().map(ToString::to_string),
+    };
+    (call, hit)
+}
+
+/// The status and JSON for the log, and what the connection does.
+async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Value, Outcome) {
+    let pause = cloud.latency() + hit.delay;
+    if !pause.is_zero() {
+        tokio::time::sleep(pause).await;
+    }
+    let reply = match &hit.kind {
+        Some(FaultKind::DropBefore) => return (0, Value::Null, Outcome::Close),
+        Some(kind) if prevents_work(kind) => {
+            // Read what is sent, or the client might not live to see the answer.
+            drain(body).await;
+            match instead(kind, hit.message.as_deref()) {
+                Instead::Reply(reply) => reply,
+                Instead::Page(response) => {
+                    return (response.status().as_u16(), Value::Null, Outcome::Send(response));
+                }
+                Instead::Nothing => return (0, Value::Null, Outcome::Stall),
+            }
+        }
+        kind => {
+            ask.lose_slice = *kind == Some(FaultKind::LostSlices);
+            answer(cloud, ask, body).await
+        }
+    };
+    let (status, mut value) = match finish(cloud, reply) {
+        Finished::Json(status, value) => (status, value),
+        Finished::Page(response) => {
+            return (response.status().as_u16(), Value::Null, Outcome::Send(response));
+        }
+    };
+    let outcome = match &hit.kind {
+        Some(FaultKind::DropAfter) => return (0, value, Outcome::Close),
+        Some(FaultKind::CutAnswer) => Outcome::Send(cut(status, &value)),
+        Some(FaultKind::WrongMd5) => {
+            spoil_md5(&mut value);
+            Outcome::Send(json_page(status, &value))
+        }
+        Some(FaultKind::JsonAsHtml) => {
+            let mut response = json_page(status, &value);
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
+            Outcome::Send(response)
+        }
+        Some(FaultKind::Huge(bytes)) => Outcome::Send(padded(status, &value, *bytes)),
+        _ => Outcome::Send(json_page(status, &value)),
+    };
+    (status, value, outcome)
+}
+
+async fn answer(cloud: &Cloud, ask: &mut Ask, body: Stream) -> Reply {
+    if cloud.options.limits
+        && let TokenState::Valid(account) = cloud.token_state(ask)
+    {
+        let now = cloud.now_ms();
+        let admitted = cloud.lock().limits.admit(&account, &ask.path, ask.api_method(), now);
+        if !admitted {
+            drain(body).await;
+            return Err(Refusal::errno(31034));
+        }
+    }
+    if route::wants_stream(ask) {
+        return route::answer(cloud, ask, Some(body)).await;
+    }
+    match ask.is_form() {
+        true => ask.read_form(body).await?,
+        false => drain(body).await,
+    }
+    route::answer(cloud, ask, None).await
+}
+
+/// Status and JSON of a reply, or the page that stands for it.
+fn finish(cloud: &Cloud, reply: Reply) -> Finished {
+    match reply.or_else(Refusal::into_answer) {
+        Ok(answer) => {
+            let (status, value) = answer.finish(&mut cloud.lock().dice);
+            Finished::Json(status, value)
+        }
+        Err(Refusal::Broken(error)) => {
+            Finished::Page(page(500, "text/plain", format!("cloudsim itself failed: {error}\n")))
+        }
+        Err(_) => Finished::Page(html(404)),
+    }
+}
+
+/// A reply on its way out.
+enum Finished {
+    Json(u16, Value),
+    Page(Response<Body>),
+}
+
+fn prevents_work(kind: &FaultKind) -> bool {
+    matches!(
+        kind,
+        FaultKind::Status(_)
+            | FaultKind::Html(_)
+            | FaultKind::Empty500
+            | FaultKind::Errno(_)
+            | FaultKind::ErrorCode(_)
+            | FaultKind::OAuth(_)
+            | FaultKind::Stall
+    )
+}
+
+/// What a call gets instead of being worked on.
+enum Instead {
+    Reply(Reply),
+    Page(Response<Body>),
+    Nothing,
+}
+
+fn instead(kind: &FaultKind, message: Option<&str>) -> Instead {
+    match kind {
+        FaultKind::Status(status) => {
+            Instead::Page(page(*status, "text/plain", message.unwrap_or("out of order\n").to_owned()))
+        }
+        FaultKind::Html(status) => Instead::Page(html(*status)),
+        FaultKind::Empty500 => Instead::Page(page(500, "text/html", "")),
+        FaultKind::Errno(0) => Instead::Reply(Ok(Answer::with_number_id(json!({"errno": 0})))),
+        FaultKind::Errno(errno) => Instead::Reply(Err(match message {
+            Some(message) => Refusal::errno_saying(*errno, message),
+            None => Refusal::errno(*errno),
+        })),
+        FaultKind::ErrorCode(code) => {
+            let mut refusal = Refusal::pcs(*code);
+            if let (Refusal::Pcs { message: words, .. }, Some(message)) = (&mut refusal, message) {
+                *words = message.into();
+            }
+            Instead::Reply(Err(refusal))
+        }
+        FaultKind::OAuth(error) => {
+            Instead::Reply(Err(Refusal::oauth(error, message.unwrap_or("on purpose"))))
+        }
+        _ => Instead::Nothing,
+    }
+}
+
+/// Every `md5` of the answer gets another first digit.
+fn spoil_md5(value: &mut Value) {
+    let Some(object) = value.as_object_mut() else { return };
+    for (key, value) in object {
+        match value {
+            Value::String(md5) if key == "md5" && !md5.is_empty() => {
+                let first = if md5.starts_with('0') { "1" } else { "0" };
+                md5.replace_range(..1, first);
+            }
+            Value::Object(_) => spoil_md5(value),
+            _ => {}
+        }
+    }
+}
+
+/// The head promises the whole answer, half of it comes, then the connection breaks.
+fn cut(status: u16, value: &Value) -> Response<Body> {
+    let text = value.to_string();
+    let half = Bytes::copy_from_slice(&text.as_bytes()[..text.len() / 2]);
+    let frames = stream::unfold(Some(half), |half| async move {
+        match half {
+            Some(half) => Some((Ok(Frame::data(half)), None)),
+            None => {
+                // Lets the server write what it has before it hears of the end.
+                tokio::task::yield_now().await;
+                Some((Err(io::Error::other("answer cut on purpose")), None))
+            }
+        }
+    });
+    let mut response = json_page(status, value);
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    response
+}
+
+/// Right JSON behind a great many blanks, made as it is sent.
+fn padded(status: u16, value: &Value, bytes: u64) -> Response<Body> {
+    const CHUNK: u64 = 64 << 10;
+    let text = Bytes::from(value.to_string());
+    let blanks = Bytes::from(vec![b' '; CHUNK as usize]);
+    let frames = stream::unfold(Some(bytes / CHUNK), move |left| {
+        let (text, blanks) = (text.clone(), blanks.clone());
+        async move {
+            match left? {
+                0 => Some((Ok(Frame::data(text)), None)),
+                n => Some((Ok(Frame::data(blanks)), Some(n - 1))),
+            }
+        }
+    });
+    let mut response = json_page(status, value);
+    *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    response
+}

@@ -1,0 +1,65 @@
+//! The journal of the drives: `DIR/.cloudsim/files.jsonl`, one JSON line a change, written at once and
+//! read back when a server starts on the same folder.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::entry::Entry;
+
+/// One line.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Change {
+    /// An entry is there, as it now is.
+    Put { account: String, entry: Box<Entry> },
+    /// An entry is gone.
+    Remove { account: String, path: String },
+}
+
+/// The end of the journal, where lines are added.
+#[derive(Debug)]
+pub(crate) struct Journal(File);
+
+impl Journal {
+    pub(crate) fn open(path: &Path) -> io::Result<Journal> {
+        Ok(Journal(OpenOptions::new().create(true).append(true).open(path)?))
+    }
+
+    pub(crate) fn write(&mut self, change: &Change) -> io::Result<()> {
+        let mut line = serde_json::to_vec(change)?;
+        line.push(b'\n');
+        self.0.write_all(&line)
+    }
+
+    /// Starts over with one line an entry; also ends a torn last line.
+    pub(crate) fn rewrite<'a>(
+        path: &Path,
+        entries: impl Iterator<Item = (&'a str, &'a Entry)>,
+    ) -> io::Result<Journal> {
+        let fresh = path.with_extension("new");
+        let mut file = BufWriter::new(File::create(&fresh)?);
+        for (account, entry) in entries {
+            let change = Change::Put { account: account.into(), entry: Box::new(entry.clone()) };
+            serde_json::to_writer(&mut file, &change)?;
+            file.write_all(b"\n")?;
+        }
+        file.flush()?;
+        fs::rename(&fresh, path)?;
+        Journal::open(path)
+    }
+}
+
+/// Every change so far. The last line can be torn when the simulator was killed: what it said did not
+/// happen.
+pub(crate) fn read(path: &Path) -> io::Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    for line in BufReader::new(File::open(path)?).split(b'\n') {
+        if let Ok(change) = serde_json::from_slice(&line?) {
+            changes.push(change);
+        }
+    }
+    Ok(changes)
+}

@@ -1,0 +1,80 @@
+//! "请求限制": how often one user may make one call, as the documents' tables say.
+
+use std::collections::{HashMap, VecDeque};
+
+const MINUTE: u64 = 60_000;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// When each user made which call.
+#[derive(Debug, Default)]
+pub(crate) struct Limits(HashMap<(String, String), VecDeque<u64>>);
+
+impl Limits {
+    /// Counts a call; false when one of its limits is used up (errno 31034). Refused calls do not
+    /// count: the documents do not say, and otherwise a client could never get out.
+    pub(crate) fn admit(&mut self, account: &str, path: &str, method: &str, now_ms: u64) -> bool {
+        let Some((minute, hour, day)) = allowance(path, method) else { return true };
+        let calls = self.0.entry((account.into(), format!("{path}?{method}"))).or_default();
+        while calls.front().is_some_and(|at| at + DAY <= now_ms) {
+            calls.pop_front();
+        }
+        let within = |window: u64| calls.iter().rev().take_while(|at| **at + window > now_ms).count();
+        let admitted = within(MINUTE) < minute && within(HOUR) < hour && calls.len() < day;
+        if admitted {
+            calls.push_back(now_ms);
+        }
+        admitted
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// Calls a minute, an hour and a day. Uploads and the device calls have no table in the documents.
+fn allowance(path: &str, method: &str) -> Option<(usize, usize, usize)> {
+    match (path, method) {
+        ("/rest/2.0/xpan/multimedia", "listall") => Some((5, 100, 500)),
+        ("/rest/2.0/xpan/multimedia", "categorylist") => Some((10, 100, 300)),
+        ("/rest/2.0/xpan/file", "precreate" | "create") => None,
+        ("/rest/2.0/xpan/nas" | "/rest/2.0/xpan/file" | "/rest/2.0/xpan/multimedia", _)
+        | ("/api/quota" | "/api/categoryinfo", _) => Some((20, 300, 1000)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documents_tables_are_kept_in_each_window() {
+        let mut limits = Limits::default();
+        let mut list = |now| limits.admit("demo", "/rest/2.0/xpan/file", "list", now);
+        assert!((0..20).all(|_| list(0)));
+        assert!(!list(MINUTE - 1));
+        assert!(list(MINUTE));
+        let mut made = 21;
+        for minute in 2..60 {
+            made += (0..20).filter(|_| list(minute * MINUTE)).count();
+        }
+        assert_eq!(made, 300);
+        for minute in 60..24 * 60 {
+            made += (0..20).filter(|_| list(minute * MINUTE)).count();
+        }
+        assert_eq!(made, 1000);
+    }
+
+    #[test]
+    fn uploads_are_not_limited_and_users_do_not_share() {
+        let mut limits = Limits::default();
+        assert!((0..2000).all(|_| limits.admit("a", "/rest/2.0/pcs/superfile2", "upload", 0)));
+        assert!((0..2000).all(|_| limits.admit("a", "/rest/2.0/xpan/file", "create", 0)));
+        for user in ["a", "b"] {
+            let listall = |limits: &mut Limits| limits.admit(user, "/rest/2.0/xpan/multimedia", "listall", 0);
+            assert!((0..5).all(|_| listall(&mut limits)));
+            assert!(!listall(&mut limits));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One call as the handlers see it: parameters taken apart, the body metered.
+//!
+//! The documents say which parameter goes in the query and which in the body, and the simulator takes
+//! them from nowhere else.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::header::{self, HeaderMap};
+use hyper::http::request::Parts;
+
+use crate::answer::Refusal;
+use crate::state::Cloud;
+
+/// The largest form that is read into memory: 1024 slice MD5s and exif_info fit many times.
+const FORM_LIMIT: usize = 4 << 20;
+
+/// Request bytes as they come over the line.
+pub(crate) type Stream = BoxStream<'static, Result<Bytes, hyper::Error>>;
+
+/// A call, taken apart.
+pub(crate) struct Ask {
+    pub(crate) http_method: String,
+    pub(crate) path: String,
+    pub(crate) query: Params,
+    pub(crate) form: Params,
+    pub(crate) headers: HeaderMap,
+    /// `lost_slices` fault: say yes to the slice and forget it.
+    pub(crate) lose_slice: bool,
+}
+
+/// Parameters of a query or of a form.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Params(pub(crate) Vec<(String, String)>);
+
+impl Params {
+    pub(crate) fn parse(text: &[u8]) -> Params {
+        Params(url::form_urlencoded::parse(text).into_owned().collect())
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// A parameter that must be there and not empty: errno 2 without it.
+    pub(crate) fn need(&self, name: &str) -> Result<&str, Refusal> {
+        self.get(name)
+            .filter(|value| !value.is_empty())
+            .ok_or_else(|| Refusal::errno_saying(2, format!("param error: {name} is missing")))
+    }
+
+    /// An optional number: errno 2 when it is none.
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>, Refusal> {
+        match self.get(name).filter(|value| !value.is_empty()) {
+            None => Ok(None),
+            Some(value) => value
+                .trim()
+                .parse()
+                .map(Some)
+                .map_err(|_| Refusal::errno_saying(2, format!("param error: {name} is no number"))),
+        }
+    }
+
+    /// A 0/1 switch that is off when it is not given.
+    pub(crate) fn switch(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| !matches!(value, "" | "0"))
+    }
+}
+
+impl Ask {
+    /// Takes the head of a request apart.
+    pub(crate) fn new(parts: &Parts) -> Ask {
+        Ask {
+            http_method: parts.method.to_string(),
+            path: parts.uri.path().into(),
+            query: Params::parse(parts.uri.query().unwrap_or_default().as_bytes()),
+            form: Params::default(),
+            headers: parts.headers.clone(),
+            lose_slice: false,
+        }
+    }
+
+    /// `method=` of the query: the name of the call at most addresses.
+    pub(crate) fn api_method(&self) -> &str {
+        self.query.get("method").unwrap_or_default()
+    }
+
+    /// What fault patterns are matched against: `POST /rest/2.0/pcs/superfile2?method=upload&partseq=3`.
+    /// Only the parameters that name the call are there.
+    pub(crate) fn target(&self) -> String {
+        let mut target = format!("{} {}", self.http_method, self.path);
+        let mut joint = '?';
+        for key in ["method", "opera", "grant_type", "partseq"] {
+            if let Some(value) = self.query.get(key) {
+                target.push_str(&format!("{joint}{key}={value}"));
+                joint = '&';
+            }
+        }
+        target
+    }
+
+    /// The address the client used for us.
+    pub(crate) fn base_url(&self) -> String {
+        let host = self.header(header::HOST.as_str()).unwrap_or("localhost");
+        format!("http://{host}")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+
+    pub(crate) fn is_form(&self) -> bool {
+        self.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+    }
+
+    /// Reads a form body.
+    pub(crate) async fn read_form(&mut self, mut body: Stream) -> Result<(), Refusal> {
+        let mut text = Vec::new();
+        let mut too_long = false;
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk.map_err(|_| Refusal::errno_saying(2, "param error: body was cut"))?;
+            too_long |= text.len() + chunk.len() > FORM_LIMIT;
+            if !too_long {
+                text.extend_from_slice(&chunk);
+            }
+        }
+        if too_long {
+            return Err(Refusal::errno_saying(2, "param error: body is too long"));
+        }
+        self.form = Params::parse(&text);
+        Ok(())
+    }
+}
+
+/// The body as a stream that counts bytes and keeps to the bandwidth.
+pub(crate) fn metered(body: Incoming, cloud: Arc<Cloud>, count: Arc<AtomicU64>) -> Stream {
+    let data = body.into_data_stream();
+    stream::unfold((data, cloud, count), |(mut data, cloud, count)| async move {
+        let chunk = data.next().await?;
+        if let Ok(bytes) = &chunk {
+            count.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            cloud.throttle.pass(bytes.len()).await;
+        }
+        Some((chunk, (data, cloud, count)))
+    })
+    .boxed()
+}
+
+/// Reads a body to its end and forgets it, so that the client can finish sending and hear our answer.
+pub(crate) async fn drain(mut body: Stream) {
+    while let Some(Ok(_)) = body.next().await {}
+}

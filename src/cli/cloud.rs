@@ -88,7 +88,9 @@ pub(super) fn of_cloud(error: &cloud::Error, account: &str) -> Failed {
     let failed = Failed::new(error);
     match error.kind {
         Kind::Unauthorized => {
-            failed.status(ExitStatus::UserMustAct).hint(format!("xpand account login {account}"))
+            let failed = failed.status(ExitStatus::UserMustAct);
+            let next = format!("xpand account login {account}");
+            if error.message.contains(&next) { failed } else { failed.hint(next) }
         }
         Kind::Offline => failed.hint("is the network up?"),
         _ => failed,

@@ -15,12 +15,12 @@ use crate::backup::keeper::Keeper;
 use crate::backup::lookup::Lookup;
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::settle::Settler;
-use crate::backup::template::Template;
 use crate::backup::upload::{Source, Uploader};
 use crate::backup::verdict::Pause;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::content::{FilePath, FolderId};
+use crate::remote::template::Template;
 use crate::status::{self, AccountState, FolderState};
 
 /// What survives a reload of the configuration.

@@ -1,0 +1,169 @@
+//! The slices of one file: which are to be sent, each until the cloud answers with our MD5 of it.
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::calls::Failure;
+use super::{Source, Step, Stop, TRIES, Uploader};
+use crate::backup::body::slice_body;
+use crate::backup::disk;
+use crate::backup::job::{Bitmap, Job, Session};
+use crate::backup::progress::{Meters, Progress};
+use crate::backup::queue::Outcome;
+use crate::backup::verdict::{Call, Verdict};
+use crate::cloud::{Slice, Upload};
+use crate::status;
+
+/// What became of a session's slices.
+pub(super) enum Sent {
+    /// The cloud has them all.
+    All,
+    /// The cloud has forgotten the session.
+    Afresh,
+}
+
+impl Uploader {
+    /// Sends the slices the cloud lacks, `parallel` at a time.
+    pub(super) async fn send_slices(
+        &self,
+        job: &mut Job,
+        file: &Upload,
+        source: &Source,
+        upload: &mut Session,
+        progress: &Progress,
+    ) -> Step<Sent> {
+        let is_large = file.slices.len() > 1;
+        let length = |number: usize| file.slice_size.min(file.size - number as u64 * file.slice_size);
+        let wanted: Vec<usize> = (0..file.slices.len()).filter(|&number| !upload.have.get(number)).collect();
+        let sent: u64 = (0..file.slices.len()).filter(|&number| upload.have.get(number)).map(length).sum();
+        progress.enter(status::Stage::Sending, sent);
+        let (root, below) = (source.root.clone(), job.path.below.clone());
+        let opened = tokio::task::spawn_blocking(move || disk::open_one(&root, &below)).await;
+        let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok(local) => Arc::new(local),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Stop::Outcome(Outcome::Gone));
+            }
+            Err(error) => return Err(self.later(job, &format!("cannot read the file: {error}"))),
+        };
+        let session = upload.id.clone();
+        let mut wanted = wanted.into_iter();
+        let mut flying = FuturesUnordered::new();
+        loop {
+            while flying.len() < self.slots_in_all()
+                && let Some(number) = wanted.next()
+            {
+                flying.push(self.send_slice(file, &session, &local, number, length(number), progress));
+            }
+            let Some((number, sent)) = flying.next().await else { return Ok(Sent::All) };
+            match sent {
+                Ok(()) => upload.have.set(number),
+                Err(failure) => {
+                    drop(flying);
+                    self.keep(job, file, upload, is_large, false);
+                    return match failure.verdict {
+                        Verdict::Afresh => Ok(Sent::Afresh),
+                        Verdict::CheckFile => {
+                            self.check_file(source, job).await?;
+                            Err(self.later(job, &failure.why))
+                        }
+                        _ => Err(self.stop(job, failure)),
+                    };
+                }
+            }
+            self.meters.steps.fetch_add(1, Ordering::Relaxed);
+            if is_large {
+                // On the disk before the next slice: a power cut costs the slices in flight, no more.
+                self.keep(job, file, upload, true, false);
+                if self.keeper.commit().await.is_none() {
+                    return Err(Stop::Outcome(Outcome::Released));
+                }
+            }
+        }
+    }
+
+    /// One slice, until the cloud answers with our MD5 of it.
+    async fn send_slice(
+        &self,
+        file: &Upload,
+        session: &str,
+        local: &Arc<File>,
+        number: usize,
+        length: u64,
+        progress: &Progress,
+    ) -> (usize, Result<(), Failure>) {
+        let offset = number as u64 * file.slice_size;
+        let mut lies = 0;
+        let attempt = Attempt::new(progress, &self.meters);
+        loop {
+            let partseq = u32::try_from(number).unwrap_or(u32::MAX);
+            let sent = self.tried(Call::Send, || {
+                attempt.begin();
+                let count = attempt.counter();
+                let body = slice_body(Arc::clone(local), offset, length, count, Arc::clone(&self.throttle));
+                self.drive.send(file, session, Slice { number: partseq, length, body })
+            });
+            let sent = sent.await;
+            match sent {
+                Ok(md5) if md5 == file.slices[number] => return (number, Ok(())),
+                Ok(_) if lies < TRIES => lies += 1,
+                Ok(_) => {
+                    // Either the file changed after it was hashed, or the line damages what passes.
+                    let why = format!("the cloud got other bytes than ours in slice {number}");
+                    return (number, Err(Failure { verdict: Verdict::CheckFile, why }));
+                }
+                Err(failure) => return (number, Err(failure)),
+            }
+        }
+    }
+}
+
+/// Which slices are to be sent. In a resumed session that is what the cloud lacks and, in addition,
+/// what it never confirmed to us; in a new one what it asks for.
+pub(super) fn plan(resumed: Option<Session>, session: String, missing: &[u32], file: &Upload) -> Session {
+    let count = file.slices.len();
+    let mut asked = Bitmap::new(count);
+    missing.iter().for_each(|&number| asked.set(number as usize));
+    let confirmed = resumed.filter(|upload| upload.id == session).map(|upload| upload.have);
+    let mut have = Bitmap::new(count);
+    for number in (0..count).filter(|&number| !asked.get(number)) {
+        if confirmed.as_ref().is_none_or(|confirmed| confirmed.get(number)) {
+            have.set(number);
+        }
+    }
+    Session { id: session, remote: file.path.clone(), have }
+}
+
+/// Counts the bytes of one slice as they go out, and takes them back when it has to go again.
+struct Attempt {
+    progress: Arc<AtomicU64>,
+    meters: Arc<Meters>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Attempt {
+    fn new(progress: &Progress, meters: &Arc<Meters>) -> Self {
+        let (progress, meters) = (Arc::clone(&progress.done), Arc::clone(meters));
+        Self { progress, meters, sent: Arc::default() }
+    }
+
+    fn begin(&self) {
+        let again = self.sent.swap(0, Ordering::Relaxed);
+        self.progress.fetch_sub(again, Ordering::Relaxed);
+    }
+
+    fn counter(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let (progress, meters) = (Arc::clone(&self.progress), Arc::clone(&self.meters));
+        let sent = Arc::clone(&self.sent);
+        move |bytes| {
+            sent.fetch_add(bytes, Ordering::Relaxed);
+            progress.fetch_add(bytes, Ordering::Relaxed);
+            meters.sent(bytes);
+        }
+    }
+}

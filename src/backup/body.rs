@@ -81,9 +81,7 @@ impl<P: Fn(u64)> Body<P> {
             let (file, from) = (Arc::clone(&self.file), self.next);
             self.next += length;
             let slice = (self.next == self.end).then_some((self.start, self.end));
-            self.ahead.push_back(tokio::task::spawn_blocking(move || {
-                read(&file, from, length, slice)
-            }));
+            self.ahead.push_back(tokio::task::spawn_blocking(move || read(&file, from, length, slice)));
         }
     }
 
@@ -119,8 +117,7 @@ impl<P: Fn(u64)> Stream for Body<P> {
                 Ok(Ok(piece)) => {
                     let (throttle, length) = (Arc::clone(&body.throttle), piece.len() as u64);
                     if throttle.rate().is_some() {
-                        body.piece =
-                            Some((piece, Box::pin(async move { throttle.take(length).await })));
+                        body.piece = Some((piece, Box::pin(async move { throttle.take(length).await })));
                         continue;
                     }
                     (body.progress)(length);
@@ -158,17 +155,13 @@ impl Throttle {
     #[must_use]
     pub fn new(rate: Option<u64>) -> Arc<Self> {
         let (rate, _) = watch::channel(rate.map_or(0, |rate| rate.max(1)));
-        Arc::new(Self {
-            turn: Mutex::new(None),
-            rate,
-        })
+        Arc::new(Self { turn: Mutex::new(None), rate })
     }
 
     /// Sets the limit, also for those who wait already.
     pub fn set(&self, rate: Option<u64>) {
         let rate = rate.map_or(0, |rate| rate.max(1));
-        self.rate
-            .send_if_modified(|now| std::mem::replace(now, rate) != rate);
+        self.rate.send_if_modified(|now| std::mem::replace(now, rate) != rate);
     }
 
     /// Bytes a second; `None` is unlimited.
@@ -180,8 +173,7 @@ impl Throttle {
     /// A good size for a piece: a twentieth of a second, so that slow uploads are smooth.
     fn piece(&self) -> u64 {
         let most = PIECE_BYTES as u64;
-        self.rate()
-            .map_or(most, |rate| (rate / 20).clamp(LEAST_PIECE_BYTES, most))
+        self.rate().map_or(most, |rate| (rate / 20).clamp(LEAST_PIECE_BYTES, most))
     }
 
     /// Waits until `bytes` more may go. Drop the future to leave the line.
@@ -246,10 +238,7 @@ mod tests {
         };
         let body = slice_body(file, 1000, 400_000, progress, Throttle::new(None));
         let pieces: Vec<Bytes> = body.map(Result::unwrap).collect().await;
-        assert_eq!(
-            pieces.iter().map(Bytes::len).collect::<Vec<_>>(),
-            [131_072, 131_072, 131_072, 6784]
-        );
+        assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [131_072, 131_072, 131_072, 6784]);
         assert_eq!(pieces.concat(), bytes[1000..401_000]);
         assert_eq!(sent.load(Ordering::Relaxed), 400_000);
     }
@@ -262,13 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_became_shorter_is_an_error_and_the_end() {
-        let mut body = slice_body(
-            file_of(&[1; 200_000]),
-            0,
-            300_000,
-            |_| {},
-            Throttle::new(None),
-        );
+        let mut body = slice_body(file_of(&[1; 200_000]), 0, 300_000, |_| {}, Throttle::new(None));
         assert_eq!(body.next().await.unwrap().unwrap().len(), PIECE_BYTES);
         let error = body.next().await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
@@ -289,10 +272,7 @@ mod tests {
         });
         futures_util::future::join_all(streams).await;
         let seconds = start.elapsed().as_secs_f64();
-        assert!(
-            (19.0..21.0).contains(&seconds),
-            "2 MB at 100 kB/s took {seconds} s"
-        );
+        assert!((19.0..21.0).contains(&seconds), "2 MB at 100 kB/s took {seconds} s");
     }
 
     #[tokio::test(start_paused = true)]
@@ -304,11 +284,7 @@ mod tests {
         for _ in 0..40 {
             throttle.take(5000).await;
         }
-        assert!(
-            start.elapsed() >= Duration::from_millis(1850),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() >= Duration::from_millis(1850), "{:?}", start.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
@@ -323,11 +299,7 @@ mod tests {
         let start = Instant::now();
         throttle.set(Some(10_000));
         waiting.await.unwrap();
-        assert!(
-            start.elapsed() <= Duration::from_millis(1100),
-            "{:?}",
-            start.elapsed()
-        );
+        assert!(start.elapsed() <= Duration::from_millis(1100), "{:?}", start.elapsed());
         throttle.take(u64::MAX).await;
         throttle.set(None);
         let start = Instant::now();
@@ -337,12 +309,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn slow_uploads_go_in_small_pieces() {
-        for (rate, piece) in [
-            (None, 131_072),
-            (Some(1), 1024),
-            (Some(100_000), 5000),
-            (Some(u64::MAX), 131_072),
-        ] {
+        for (rate, piece) in
+            [(None, 131_072), (Some(1), 1024), (Some(100_000), 5000), (Some(u64::MAX), 131_072)]
+        {
             assert_eq!(Throttle::new(rate).piece(), piece);
         }
     }

@@ -22,11 +22,7 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new() -> Self {
-        Self {
-            state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476],
-            length: 0,
-            partial: [0; BLOCK],
-        }
+        Self { state: [0x6745_2301, 0xefcd_ab89, 0x98ba_dcfe, 0x1032_5476], length: 0, partial: [0; BLOCK] }
     }
 
     fn held(&self) -> usize {
@@ -95,9 +91,7 @@ fn two_streams(one: &mut [u32; 4], two: &mut [u32; 4], blocks: &[[u8; BLOCK]]) {
         md5::block_api::compress(one, blocks);
         md5::block_api::compress(two, blocks);
     } else {
-        blocks
-            .iter()
-            .for_each(|block| compress_both(one, two, block));
+        blocks.iter().for_each(|block| compress_both(one, two, block));
     }
 }
 
@@ -216,9 +210,7 @@ fn compress(state: &mut [u32; 4], block: &[u8; BLOCK]) {
     macro_rules! step {
         ($round:ident, $i:expr, $m:literal, $s:literal, $a:literal $b:literal $c:literal $d:literal) => {
             let sum = x[$a].wrapping_add(m[$m].wrapping_add(k[$i]));
-            x[$a] = $round(sum, x[$b], x[$c], x[$d])
-                .rotate_left($s)
-                .wrapping_add(x[$b]);
+            x[$a] = $round(sum, x[$b], x[$c], x[$d]).rotate_left($s).wrapping_add(x[$b]);
         };
     }
     all_steps!(step);
@@ -231,12 +223,10 @@ fn compress_both(one: &mut [u32; 4], two: &mut [u32; 4], block: &[u8; BLOCK]) {
     macro_rules! step {
         ($round:ident, $i:expr, $m:literal, $s:literal, $a:literal $b:literal $c:literal $d:literal) => {
             let shared = m[$m].wrapping_add(K[$i]);
-            x[$a] = $round(x[$a].wrapping_add(shared), x[$b], x[$c], x[$d])
-                .rotate_left($s)
-                .wrapping_add(x[$b]);
-            y[$a] = $round(y[$a].wrapping_add(shared), y[$b], y[$c], y[$d])
-                .rotate_left($s)
-                .wrapping_add(y[$b]);
+            x[$a] =
+                $round(x[$a].wrapping_add(shared), x[$b], x[$c], x[$d]).rotate_left($s).wrapping_add(x[$b]);
+            y[$a] =
+                $round(y[$a].wrapping_add(shared), y[$b], y[$c], y[$d]).rotate_left($s).wrapping_add(y[$b]);
         };
     }
     all_steps!(step);

@@ -298,8 +298,12 @@ impl Device {
         Ok(entry.map_or(Binding::Unknown, |entry| entry.binding))
     }
 
+    /// A damaged file is none: whoever writes next sets it aside.
     fn load(&self) -> Result<Option<Stored>> {
-        Stored::load(&self.path).map_err(at(&self.path))
+        match Stored::load(&self.path) {
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => Ok(None),
+            stored => stored.map_err(at(&self.path)),
+        }
     }
 
     /// The file, locked and read, with an address for the configured device.
@@ -386,6 +390,9 @@ impl Open {
     }
 
     async fn bind(&mut self, account: &str, user: &str, calls: &dyn Devices) -> Result<Binding> {
+        // What the file says of another user must not stand for this one, should the call fail.
+        self.account(account, user);
+        self.save()?;
         let id = self.id(calls).await?;
         let bound = match calls.bind(&id).await {
             Err(error) if error.number() == Some(NOT_REGISTERED) => {

@@ -7,6 +7,7 @@
 pub mod account;
 pub mod agent;
 mod check;
+mod cloud;
 pub mod device;
 pub mod docs;
 mod failed;
@@ -271,6 +272,10 @@ fn panic_in_one_sentence() {
         return;
     }
     std::panic::set_hook(Box::new(|panic| {
+        // sled reports damage by panicking; the store makes an error of it.
+        if crate::store::is_catching() {
+            return;
+        }
         let place = panic.location().map_or_else(String::new, ToString::to_string);
         let payload = panic.payload();
         let words = payload

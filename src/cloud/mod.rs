@@ -10,6 +10,8 @@
 mod error;
 pub mod http;
 mod lenient;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod xpan;
 
 pub use error::{Code, Error, Kind, Result};
@@ -94,7 +96,7 @@ pub trait Devices: Send + Sync {
     /// One page of what changed among the account's devices since `cursor`; empty is the beginning.
     fn diff<'a>(&'a self, cursor: &'a str) -> BoxFuture<'a, Result<DeviceChanges>>;
     /// The account's devices.
-    fn list(&self) -> BoxFuture<'_, Result<Vec<DeviceEntry>>>;
+    fn all(&self) -> BoxFuture<'_, Result<Vec<DeviceEntry>>>;
 }
 
 /// One page of [`Devices::diff`].

@@ -60,7 +60,7 @@ impl Meter {
         failed: Arc<Mutex<Option<io::Error>>>,
     ) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync + 'static {
         self.enter(Phase::Sending);
-        Watched { body, left: length, piece: Bytes::new(), failed, meter: self.clone() }
+        Watched { body, left: length, piece: Bytes::new(), ended: false, failed, meter: self.clone() }
     }
 
     /// Returns when nothing moved for too long: the limit that was passed.
@@ -86,12 +86,14 @@ struct Watched {
     body: SliceBody,
     left: u64,
     piece: Bytes,
+    ended: bool,
     failed: Arc<Mutex<Option<io::Error>>>,
     meter: Meter,
 }
 
 impl Watched {
-    fn fail(&self, error: io::Error) -> Poll<Option<io::Result<Bytes>>> {
+    fn fail(&mut self, error: io::Error) -> Poll<Option<io::Result<Bytes>>> {
+        self.ended = true;
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
         Poll::Ready(Some(Err(io::Error::other("our side failed"))))
     }
@@ -102,6 +104,9 @@ impl Stream for Watched {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         while self.piece.is_empty() {
+            if self.ended {
+                return Poll::Ready(None);
+            }
             match self.body.as_mut().poll_next(cx) {
                 Poll::Pending => {
                     self.meter.enter(Phase::Reading);

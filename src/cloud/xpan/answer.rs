@@ -75,7 +75,13 @@ impl Envelope {
 /// The failure the answer tells of, or [`Kind::Broken`] when it makes no sense.
 pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     let Answer { endpoint, status, .. } = *answer;
-    let read = serde_json::from_slice::<Envelope>(&answer.body);
+    // A list would be read as an object's fields in order.
+    let is_object = answer.body.trim_ascii_start().starts_with(b"{");
+    let read = if is_object {
+        serde_json::from_slice::<Envelope>(&answer.body).map_err(|error| place(&error))
+    } else {
+        Err("no JSON object".to_owned())
+    };
     let took_ms = u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX);
     let mut envelope = match read {
         Ok(envelope) => envelope,
@@ -110,7 +116,12 @@ pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
         return Err(Error::new(kind, endpoint, words).with_code(Code::Http(status)));
     }
     serde_json::from_slice(&answer.body)
-        .map_err(|error| broken(endpoint, "the answer makes no sense").because(error))
+        .map_err(|error| broken(endpoint, "the answer makes no sense").because(place(&error)))
+}
+
+/// Where an answer is wrong, without what stands there: it may be a token.
+fn place(error: &serde_json::Error) -> String {
+    format!("{:?} error in line {}, column {}", error.classify(), error.line(), error.column())
 }
 
 /// An answer without something it must have.

@@ -70,7 +70,7 @@ impl Devices for Xpan {
     }
 
     /// 设备列表
-    fn list(&self) -> BoxFuture<'_, Result<Vec<DeviceEntry>>> {
+    fn all(&self) -> BoxFuture<'_, Result<Vec<DeviceEntry>>> {
         Box::pin(async move {
             let query = [("method", "list"), ("category", "1,2,3")];
             let answer: wire::Devices = self.get("device list", PATH, &query, super::LARGE).await?;

@@ -9,7 +9,6 @@ mod read;
 mod section;
 mod show;
 mod source;
-mod template;
 pub mod units;
 mod values;
 

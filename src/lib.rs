@@ -1,4 +1,50 @@
 //! xpand backs up the photos and videos of a NAS or TV box to a cloud drive, by itself.
+//!
+//! This is the map. One binary is both the agent that systemd starts (`xpand run`) and every command; the
+//! commands speak to the running agent over a Unix socket, or to the cloud themselves.
+//!
+//! # Where everything is
+//!
+//! | module | what it is for |
+//! | --- | --- |
+//! | [`cli`] | what can be typed, what is printed, exit codes; the only writer to the terminal |
+//! | [`agent`] | one task a concern, wired in one place; start, reload, end |
+//! | [`control`] | the socket: requests and answers ([`control`] itself), server, client |
+//! | [`backup`] | the pipeline: folder, queue, upload; read its page for one photo's whole way |
+//! | [`device`] | the box as a device of the account: register, bind, checkbind, diff |
+//! | [`account`] | who we are in a cloud: login, tokens on disk, single-use refresh |
+//! | [`cloud`] | the protocols: what the pipeline needs of any cloud, HTTP, Baidu's calls and error table |
+//! | [`store`] | sled made safe: opened after anything, checksummed, really on the disk |
+//! | [`config`] | every setting with its meaning, default and check |
+//! | [`status`] | what a person can see, as plain data |
+//! | [`remote`] | what a file is called in the cloud, and back |
+//! | [`content`] | leaf words: `Md5`, `Fingerprint`, `FilePath`, `Media` |
+//! | [`durable`] | files that survive a power cut, locks, and sled's flush made real |
+//! | [`clock`] | the one reader of the wall clock |
+//!
+//! # Who may name whom
+//!
+//! ```text
+//! main -> cli -> agent -> { backup, device } -> account -> cloud -> content
+//!                           backup -> store -> durable
+//! leaves, named by anybody: config, status, content, remote, durable, clock, control's requests and answers
+//! ```
+//!
+//! Nothing points up or sideways; `tests/architecture.rs` fails when something does.
+//!
+//! # Invariants
+//!
+//! 1. `cloud` knows nothing of queues or sled; `store` knows keys and bytes, not what a job means.
+//! 2. Only `agent` spawns long tasks; everything below takes the time as an argument or a [`clock::Clock`].
+//! 3. Only `cli` writes to the terminal; the agent logs through `tracing`, and no secret ever reaches it.
+//! 4. No upload without an [`backup::upload::Uploader`], and only a logged-in account - bound, where a
+//!    device is configured - gets one.
+//! 5. Work may be done twice, never zero times; a second upload of equal content leaves one copy.
+//! 6. The source folders are only read. Nothing in a cloud is deleted or overwritten unless asked.
+//! 7. `done` is said only after the cloud confirmed `create` with our size, every slice's MD5 was ours,
+//!    and the record of it is on the disk.
+//! 8. What is in sled can be rebuilt from the folders and the cloud. Tokens and device id live elsewhere.
+//! 9. Memory does not grow with file size, slice size or library size: stream, bound, page.
 
 pub mod account;
 pub mod agent;
@@ -11,5 +57,6 @@ pub mod content;
 pub mod control;
 pub mod device;
 pub mod durable;
+pub mod remote;
 pub mod status;
 pub mod store;

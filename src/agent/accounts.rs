@@ -71,7 +71,7 @@ pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
             }
         }
     }
-    *lock(&account.uploader) = None;
+    account.stop_sending();
 }
 
 /// One round: login, user, binding, quota.
@@ -175,7 +175,9 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         throttle: Arc::clone(&hub.core.throttle),
         lookup: hub.core.forgotten.clone(),
         meters: Arc::clone(&hub.core.meters),
+        settle: hub.config.agent.settle,
         clock: hub.core.clock.clone(),
+        stop: hub.stop.child_token(),
     };
     let before = cell.replace(Arc::new(uploader));
     let sizes = before.map(|uploader| uploader.user.max_file_size);
@@ -216,7 +218,7 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
         // A pause for want of a login or a right membership ends with it; others have their own time.
         lock(&account.pause).take_if(|paused| matches!(paused.pause, Pause::Login | Pause::Membership));
     } else {
-        *lock(&account.uploader) = None;
+        account.stop_sending();
     }
     let mut view = lock(&account.view);
     if view.state != state {

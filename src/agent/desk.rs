@@ -78,7 +78,7 @@ impl Backend for Desk {
     }
 
     fn changes(&self) -> watch::Receiver<()> {
-        self.core.changes.subscribe()
+        self.core.meters.changes.subscribe()
     }
 
     fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>> {

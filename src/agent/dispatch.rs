@@ -125,15 +125,14 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
 }
 
 fn report(account: &str, path: &std::path::Path, outcome: &Outcome) {
-    let file = path.display();
     match outcome {
         Outcome::Done(copy) => {
-            tracing::info!(ACCOUNT = account, FILE = %file, "backed up as {}", copy.path);
+            tracing::info!(ACCOUNT = account, FILE = ?path, "backed up as {}", copy.path);
         }
-        Outcome::Again { why, .. } => tracing::info!(ACCOUNT = account, FILE = %file, "again later: {why}"),
-        Outcome::Park { why } => tracing::warn!(ACCOUNT = account, FILE = %file, "failed: {why}"),
-        Outcome::Skip(skip) => tracing::info!(ACCOUNT = account, FILE = %file, "skipped: {}", skip.words()),
-        Outcome::Changed(_) => tracing::debug!(ACCOUNT = account, FILE = %file, "it changed; again"),
+        Outcome::Again { why, .. } => tracing::info!(ACCOUNT = account, FILE = ?path, "again later: {why}"),
+        Outcome::Park { why } => tracing::warn!(ACCOUNT = account, FILE = ?path, "failed: {why}"),
+        Outcome::Skip(skip) => tracing::info!(ACCOUNT = account, FILE = ?path, "skipped: {}", skip.words()),
+        Outcome::Changed { .. } => tracing::debug!(ACCOUNT = account, FILE = ?path, "it changed; again"),
         Outcome::Gone | Outcome::Released => {}
     }
 }

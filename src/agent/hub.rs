@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
@@ -15,12 +15,12 @@ use crate::backup::keeper::Keeper;
 use crate::backup::lookup::Lookup;
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::settle::Settler;
-use crate::backup::template::Template;
 use crate::backup::upload::{Source, Uploader};
 use crate::backup::verdict::Pause;
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::content::{FilePath, FolderId};
+use crate::remote::template::Template;
 use crate::status::{self, AccountState, FolderState};
 
 /// What survives a reload of the configuration.
@@ -35,8 +35,6 @@ pub(super) struct Core {
     pub throttle: Arc<Throttle>,
     /// The user's pause.
     pub gate: Mutex<Gate>,
-    /// Marked whenever the status may have changed.
-    pub changes: watch::Sender<()>,
     /// Present when our memory may have gaps: what the cloud had when the agent started.
     pub forgotten: Option<Arc<Lookup>>,
 }
@@ -181,7 +179,7 @@ impl Hub {
 
     /// The status may have changed.
     pub(super) fn changed(&self) {
-        self.core.changes.send_replace(());
+        self.core.meters.changes.send_replace(());
     }
 
     /// Stops the uploads in flight; each keeps what the cloud has confirmed.
@@ -237,6 +235,13 @@ impl AccountCell {
     /// Whether files can be sent now.
     pub(super) fn can_send(&self, now_ms: i64) -> bool {
         lock(&self.uploader).is_some() && lock(&self.pause).as_ref().is_none_or(|p| p.until_ms <= now_ms)
+    }
+
+    /// Nothing may be sent any more: no login, or not bound. What is in flight stops too.
+    pub(super) fn stop_sending(&self) {
+        if let Some(uploader) = lock(&self.uploader).take() {
+            uploader.stop.cancel();
+        }
     }
 
     /// Stops sending for a while: longer each time in a row.

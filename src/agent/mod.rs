@@ -118,7 +118,6 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
         meters: Arc::default(),
         throttle: Throttle::new(config.upload.rate),
         gate: Mutex::new(gate::Gate::open(&state_dir)),
-        changes: watch::Sender::new(()),
         forgotten: opened.may_have_forgotten().then(|| Arc::new(Lookup::default())),
     });
     let desk = Arc::new(Desk { core: Arc::clone(&core), hub: get_hub, reloads, since: Mutex::default() });

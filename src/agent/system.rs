@@ -7,7 +7,7 @@ use std::time::Duration;
 use sd_notify::NotifyState;
 use tokio::time::Instant;
 
-use super::hub::{Hub, lock};
+use super::hub::{Hub, Work, lock};
 use super::view;
 use crate::status::State;
 
@@ -30,16 +30,16 @@ pub(super) async fn report(hub: Arc<Hub>) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return hub.stop.cancelled().await;
     };
-    let mut last = (hub.core.meters.steps.load(Ordering::Relaxed), Instant::now());
+    let mut last = (steps(&hub), Instant::now());
     loop {
         tokio::select! {
             () = tokio::time::sleep(limit / 3) => {}
             () = hub.stop.cancelled() => return,
         }
-        let steps = hub.core.meters.steps.load(Ordering::Relaxed);
+        let now = steps(&hub);
         let idle = lock(&hub.active).is_empty();
-        if idle || steps != last.0 {
-            last = (steps, Instant::now());
+        if idle || now != last.0 {
+            last = (now, Instant::now());
         }
         // The queue's lock is taken to make the status: a deadlock there feeds nobody.
         let status = view::status(&hub);
@@ -47,6 +47,13 @@ pub(super) async fn report(hub: Arc<Hub>) {
             notify(&[NotifyState::Watchdog, NotifyState::Status(&line(&status))]);
         }
     }
+}
+
+/// A number that moves whenever a file gets on, be it by a byte hashed.
+fn steps(hub: &Hub) -> u64 {
+    let done = |sum: u64, work: &Work| sum.wrapping_add(work.progress.done.load(Ordering::Relaxed));
+    let active = lock(&hub.active).values().fold(0, done);
+    hub.core.meters.steps.load(Ordering::Relaxed).wrapping_add(active)
 }
 
 fn line(status: &crate::status::Status) -> String {

@@ -195,16 +195,22 @@ impl Throttle {
                     _ = changes.changed() => {
                         // What is owed at the old rate is paid at the new one.
                         let owed = start.saturating_duration_since(Instant::now()).as_secs_f64() * rate as f64;
-                        let rate = (*changes.borrow()).max(1);
-                        *turn = Some(Instant::now() + Duration::from_secs_f64(owed / rate as f64));
+                        let rate = *changes.borrow();
+                        *turn = Some(Instant::now() + span(owed, rate));
                         continue;
                     }
                 }
             }
-            *turn = Some(start + Duration::from_secs_f64(bytes as f64 / rate as f64));
+            *turn = Some(start + span(bytes as f64, rate));
             return;
         }
     }
+}
+
+/// How long so many bytes take, a year at most.
+fn span(bytes: f64, rate: u64) -> Duration {
+    const YEAR: f64 = 31_536_000.0;
+    Duration::from_secs_f64((bytes / rate.max(1) as f64).clamp(0.0, YEAR))
 }
 
 #[cfg(test)]
@@ -294,6 +300,7 @@ mod tests {
         throttle.set(Some(10_000));
         waiting.await.unwrap();
         assert!(start.elapsed() <= Duration::from_millis(1100), "{:?}", start.elapsed());
+        throttle.take(u64::MAX).await;
         throttle.set(None);
         let start = Instant::now();
         throttle.take(u64::MAX).await;

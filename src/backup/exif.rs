@@ -13,9 +13,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use exif::{Exif, In, Reader, Tag, Value};
 
-use super::template::Date;
+use super::heif;
 use super::tiff;
 use crate::content::ExifInfo;
+use crate::remote::template::Date;
 
 /// What the parsers may read of one picture, bytes. EXIF and sizes stand in the first few kilobytes, or
 /// some jumps away.
@@ -26,7 +27,10 @@ const JUMP: u64 = 64;
 
 const WINDOW: usize = 4096;
 
-/// The largest block of EXIF that is looked at, bytes. A JPEG's has at most 64 KiB.
+/// What stands before the EXIF of a JPEG.
+const JPEG_MARK: &[u8] = b"Exif\0\0";
+
+/// So much of a block of EXIF is looked at, bytes. A JPEG's has at most 64 KiB.
 const BLOCK: u32 = 256 * 1024;
 
 /// More parts of a PNG or WebP are not looked at.
@@ -66,29 +70,27 @@ pub(super) struct Fields {
 fn read(file: &File) -> Option<ExifInfo> {
     let mut head = [0; 12];
     file.read_exact_at(&mut head, 0).ok()?;
-    let window = || Window::new(file);
-    let (fields, is_heif) = match &head {
-        [0xff, 0xd8, 0xff, ..] => (container(file)?, false),
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => (container(file)?, true),
-        [0x89, b'P', b'N', b'G', ..] => (block(png(&mut window()).ok()??)?, false),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => {
-            (block(webp(&mut window()).ok()??)?, false)
+    let mut window = Window::new(file);
+    let found = match &head {
+        [0xff, 0xd8, 0xff, ..] => jpeg(&mut window).ok()?,
+        [0x89, b'P', b'N', b'G', ..] => png(&mut window).ok()?,
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P'] => webp(&mut window).ok()?,
+        // It says itself how it is to be turned, and its EXIF says so once more: with that goes the size
+        // before turning, and not the one that is seen.
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => {
+            let heif = heif::read(&mut window).ok()??;
+            return finish(fields(&parse(heif.exif)?), heif.size);
         }
         // Its own sizes are the best: the first picture of a raw file is a small one.
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => {
-            return finish(tiff::fields(window()).ok()??, None);
+            return finish(tiff::fields(window).ok()??, None);
         }
         _ => return None,
     };
-    let size = imagesize::reader_size(window()).ok();
+    let fields = fields(&parse(found?)?);
+    let size = imagesize::reader_size(Window::new(file)).ok();
     let size = size.and_then(|size| Some((size.width.try_into().ok()?, size.height.try_into().ok()?)));
-    // A HEIC turns itself, and its EXIF says so once more: what belongs to that word is the size before.
-    let size = if is_heif { fields.size.filter(|&told| same_area(told, size)).or(size) } else { size };
     finish(fields, size)
-}
-
-fn same_area(told: (u32, u32), found: Option<(u32, u32)>) -> bool {
-    found.is_some_and(|(width, height)| told == (width, height) || told == (height, width))
 }
 
 fn finish(fields: Fields, size: Option<(u32, u32)>) -> Option<ExifInfo> {
@@ -106,22 +108,14 @@ fn finish(fields: Fields, size: Option<(u32, u32)>) -> Option<ExifInfo> {
     })
 }
 
-/// JPEG and HEIF, as the library reads them.
-fn container(file: &File) -> Option<Fields> {
-    let read = Reader::new().continue_on_error(true).read_from_container(&mut Window::new(file));
-    let exif = read.or_else(|error| error.distill_partial_result(|_| {})).ok()?;
-    Some(fields(&exif))
-}
-
-/// A block of EXIF that we found ourselves.
-fn block(mut bytes: Vec<u8>) -> Option<Fields> {
-    // WebP has seen both.
-    if bytes.starts_with(b"Exif\0\0") {
-        bytes.drain(..6);
+/// Understands a block of EXIF as far as it goes.
+fn parse(mut block: Vec<u8>) -> Option<Exif> {
+    // Some writers of WebP put a JPEG's mark in front.
+    if block.starts_with(JPEG_MARK) {
+        block.drain(..JPEG_MARK.len());
     }
-    let read = Reader::new().continue_on_error(true).read_raw(bytes);
-    let exif = read.or_else(|error| error.distill_partial_result(|_| {})).ok()?;
-    Some(fields(&exif))
+    let read = Reader::new().continue_on_error(true).read_raw(block);
+    read.or_else(|error| error.distill_partial_result(|_| {})).ok()
 }
 
 fn fields(exif: &Exif) -> Fields {
@@ -138,6 +132,34 @@ fn fields(exif: &Exif) -> Fields {
         digitized: words(Tag::DateTimeDigitized),
         size: number(Tag::PixelXDimension).zip(number(Tag::PixelYDimension)),
     }
+}
+
+/// The EXIF segment of a JPEG: one of those before the picture itself.
+fn jpeg(window: &mut Window<'_>) -> io::Result<Option<Vec<u8>>> {
+    window.seek(SeekFrom::Start(2))?;
+    for _ in 0..CHUNKS {
+        let [mark, kind, high, low] = window.four()?;
+        if (mark, kind) == (0xff, 0xff) {
+            // A byte to fill up with.
+            window.seek_relative(-3)?;
+            continue;
+        }
+        let length = u16::from_be_bytes([high, low]).saturating_sub(2);
+        match (mark, kind) {
+            (0xff, 0xe1) => {
+                let segment = window.block(length.into())?;
+                if segment.starts_with(JPEG_MARK) {
+                    return Ok(Some(segment));
+                }
+            }
+            // The picture begins, or this is no JPEG.
+            (0xff, 0xda) | (..0xff, _) => break,
+            _ => {
+                window.seek_relative(length.into())?;
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The eXIf chunk of a PNG, wherever it stands.
@@ -215,13 +237,10 @@ impl<'a> Window<'a> {
         Ok(four)
     }
 
-    /// The next `length` bytes, if they are not too many.
+    /// The next `length` bytes, or as many of them as we look at.
     pub(super) fn block(&mut self, length: u32) -> io::Result<Vec<u8>> {
-        if length > BLOCK {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
         let mut bytes = Vec::new();
-        self.take(length.into()).read_to_end(&mut bytes)?;
+        self.take(length.min(BLOCK).into()).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 

@@ -78,6 +78,42 @@ fn jpeg(exif: Option<&[u8]>, width: u16, height: u16) -> Vec<u8> {
     bytes
 }
 
+fn boxed(kind: &[u8; 4], body: &[&[u8]]) -> Vec<u8> {
+    let body = body.concat();
+    [&(body.len() as u32 + 8).to_be_bytes()[..], kind, &body].concat()
+}
+
+/// A HEIC of a 512 pixel tile and a large picture that turns itself, its EXIF in `mdat` at the end.
+fn heic(exif: &[u8]) -> Vec<u8> {
+    let size = |width: u32, height: u32| [[0; 4], width.to_be_bytes(), height.to_be_bytes()].concat();
+    let make = |offset: u32| {
+        let infe = boxed(b"infe", &[b"\x02\0\0\x01\0\x07\0\0Exif\0"]);
+        let length = (exif.len() as u32 + 10).to_be_bytes();
+        let iloc: &[&[u8]] = &[b"\x01\0\0\0\x44\0\0\x01\0\x07\0\0\0\0\0\x01", &offset.to_be_bytes(), &length];
+        let properties = [
+            boxed(b"ispe", &[&size(512, 512)]),
+            boxed(b"ispe", &[&size(4032, 3024)]),
+            boxed(b"irot", &[b"\x03"]),
+        ];
+        [
+            boxed(b"ftyp", &[b"heic\0\0\0\0mif1heic"]),
+            boxed(
+                b"meta",
+                &[
+                    &[0; 4],
+                    &boxed(b"iinf", &[b"\0\0\0\0\0\x01", &infe]),
+                    &boxed(b"iprp", &[&boxed(b"ipco", &[&properties.concat()])]),
+                    &boxed(b"iloc", iloc),
+                ],
+            ),
+            boxed(b"mdat", &[b"\0\0\0\x06Exif\0\0", exif]),
+        ]
+        .concat()
+    };
+    let length = make(0).len() - exif.len() - 10;
+    make(length as u32)
+}
+
 fn expected(width: u32, height: u32) -> ExifInfo {
     let date = Some("2018:09:06 15:58:58".to_owned());
     ExifInfo {
@@ -155,6 +191,15 @@ fn png_and_webp_are_read_wherever_their_exif_stands() {
 }
 
 #[test]
+fn a_heic_gives_the_size_before_it_turns_itself() {
+    let info = exif_info(&file_of(&heic(&tiff(false, 6, 0)))).unwrap();
+    assert_eq!(info, expected(4032, 3024));
+    // Some phones write more EXIF than a JPEG could hold.
+    let info = exif_info(&file_of(&heic(&tiff(false, 6, 200_000)))).unwrap();
+    assert_eq!(info, expected(4032, 3024));
+}
+
+#[test]
 fn dates_are_dates_and_names_are_one_line() {
     let read = |text: &[u8]| date(text.to_vec());
     assert_eq!(read(b"2018:09:06 15:58:58\0").as_deref(), Some("2018:09:06 15:58:58"));
@@ -198,7 +243,7 @@ proptest! {
             0 | 1 => exif,
             2 | 3 => jpeg(Some(&exif), 10, 10),
             4 => [b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x07\xe0\0\0\x05\xe8\x08\x02\0\0\0....\0\0\0\xc8eXIf", &exif[..]].concat(),
-            _ => [b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\x80meta\0\0\0\0", &exif[..]].concat(),
+            _ => heic(&exif),
         };
         for (at, byte) in noise {
             if let Some(place) = bytes.get_mut(at) {
@@ -218,8 +263,21 @@ fn real_pictures_are_read() {
         println!("skipped: no pictures at {}", fixtures.display());
         return;
     }
-    for entry in std::fs::read_dir(&fixtures).unwrap() {
-        let path = entry.unwrap().path();
-        println!("{}: {:?}", path.display(), exif_info(&File::open(&path).unwrap()));
+    for (name, model, day, size, orientation) in [
+        ("flower.jpg", "Canon PowerShot S40", (2003, 12, 14), (480, 360), 1),
+        ("iptc.jpg", "N70-1", (2006, 7, 8), (640, 480), 1),
+        ("ultrahdr.jpg", "Pixel 6", (2024, 5, 7), (1512, 2688), 1),
+        ("empty_gps_ifd.jpg", "Redmi Note 9S", (2020, 7, 27), (10, 10), 6),
+        ("broken_exif_dpi.jpg", "NIKON D800", (2013, 9, 11), (100, 100), 1),
+        ("arrow.heic", "iPhone 8 Plus", (2018, 7, 31), (4032, 3024), 6),
+        ("xiaomi.heic", "M2012K11AG", (2023, 4, 27), (2592, 1944), 1),
+    ] {
+        let info = exif_info(&File::open(fixtures.join(name)).unwrap()).unwrap();
+        assert_eq!(info.model.as_deref(), Some(model), "{name}");
+        assert_eq!(taken(&info), Some(day), "{name}");
+        assert_eq!(((info.width, info.height), info.orientation), (size, orientation), "{name}");
+    }
+    for name in ["clip.mp4", "clip.mov", "README.md"] {
+        assert_eq!(exif_info(&File::open(fixtures.join(name)).unwrap()), None, "{name}");
     }
 }

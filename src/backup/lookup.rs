@@ -15,6 +15,9 @@ const FOLDERS: usize = 8;
 /// A larger remote folder is not kept, and its files are simply sent: the cloud keeps one copy.
 const ENTRIES: usize = 10_000;
 
+/// After so many listings that failed nobody asks any more: the calls would be missing elsewhere.
+const FAILURES: u32 = 5;
+
 /// Listings of remote folders, as they were when first asked for.
 #[derive(Debug, Default)]
 pub struct Lookup {
@@ -26,6 +29,7 @@ struct Known {
     listed: BTreeMap<String, BTreeMap<String, Entry>>,
     order: VecDeque<String>,
     absent: BTreeSet<String>,
+    failures: u32,
 }
 
 impl Lookup {
@@ -38,8 +42,10 @@ impl Lookup {
         let folder = parent(&file.path);
         // One listing at a time, so that neighbours wait for it instead of asking too.
         let mut known = self.known.lock().await;
-        if !known.listed.contains_key(folder) && !known.is_absent(folder) {
-            known.fetch(drive, folder).await?;
+        if known.failures < FAILURES && !known.listed.contains_key(folder) && !known.is_absent(folder) {
+            let fetched = known.fetch(drive, folder).await;
+            known.failures += u32::from(fetched.is_err());
+            fetched?;
         }
         let entry = known.listed.get(folder).and_then(|entries| entries.get(&file.path));
         Ok(entry.filter(|entry| drive.is_same(entry, file)).cloned())

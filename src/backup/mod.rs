@@ -13,7 +13,6 @@
 //! | `settle` | which files have gone quiet |
 //! | `entry` `index` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
-//! | `names` `template` | what a file is called in the cloud, and back |
 //! | `lookup` `upload` `verdict` `progress` | one file against the cloud |
 //!
 //! Work may be done twice, never zero times. What a crash costs:
@@ -31,6 +30,7 @@ pub mod entry;
 pub mod exif;
 pub mod filter;
 pub mod hash;
+mod heif;
 pub mod index;
 pub mod job;
 mod junk;
@@ -38,13 +38,11 @@ pub mod keeper;
 pub mod lookup;
 mod md5;
 pub mod media;
-pub mod names;
 pub mod progress;
 pub mod queue;
 pub mod scan;
 pub mod settle;
 pub mod shelf;
-pub mod template;
 mod tiff;
 pub mod upload;
 pub mod verdict;

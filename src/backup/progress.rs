@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::status::Stage;
@@ -47,6 +48,8 @@ pub struct Meters {
     pub instant_files: AtomicU64,
     /// Moves whenever work gets on: the watchdog looks at it.
     pub steps: AtomicU64,
+    /// Marked whenever the status may have changed.
+    pub changes: watch::Sender<()>,
     start: Instant,
     /// Bytes in each of the last seconds: the second since the start, and the bytes.
     seconds: Mutex<[(u64, u64); SECONDS]>,
@@ -61,6 +64,7 @@ impl Default for Meters {
             sent_bytes: AtomicU64::default(),
             instant_files: AtomicU64::default(),
             steps: AtomicU64::default(),
+            changes: watch::Sender::new(()),
             start: Instant::now(),
             seconds: Mutex::default(),
         }
@@ -72,6 +76,7 @@ impl Meters {
     pub fn sent(&self, bytes: u64) {
         self.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.steps.fetch_add(1, Ordering::Relaxed);
+        self.changes.send_replace(());
         let now = self.start.elapsed().as_secs();
         let mut seconds = self.seconds.lock().unwrap_or_else(PoisonError::into_inner);
         let cell = &mut seconds[usize::try_from(now).unwrap_or(0) % SECONDS];

@@ -19,6 +19,9 @@
 //! follows, [`Queue::flushed`]. A file counts as backed up for a person only then. The agent does this
 //! at most every two seconds or 64 changes, and at once when a slice of a large file is confirmed.
 
+mod closing;
+mod folders;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use super::shelf::{Shelf, Unconfirmed};
 use crate::content::{FilePath, Fingerprint, FolderId};
 use crate::status::Counts;
 use crate::store::{Batch, Reader, Result, Store, Writer};
+use folders::{Name, read_folder, write_folder};
 
 /// Pages of the index one call looks through for waiting files, so that no call takes long.
 const PAGES_A_CALL: usize = 32;
@@ -88,8 +92,13 @@ pub enum Outcome {
     },
     /// It cannot be sent at all.
     Skip(Skip),
-    /// The file has changed meanwhile; this is it now.
-    Changed(Fingerprint),
+    /// The file has changed meanwhile.
+    Changed {
+        /// This is it now.
+        print: Fingerprint,
+        /// It has held still by then, milliseconds since 1970; kept in RAM only.
+        due_ms: i64,
+    },
     /// The file has gone.
     Gone,
     /// Nothing was decided: keep what there is, for the next time.
@@ -102,7 +111,7 @@ pub struct Queue {
     store: Arc<Store>,
     index: Index,
     shelves: BTreeMap<FolderId, Shelf>,
-    folders: BTreeMap<FolderId, (Vec<u8>, String)>,
+    folders: BTreeMap<FolderId, Name>,
     /// Files being worked on, and the version.
     claimed: HashMap<FilePath, Fingerprint>,
     /// Job records not yet in a batch.
@@ -357,117 +366,6 @@ impl Queue {
         }
     }
 
-    /// Ends the work on a claim.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn close(&mut self, mut job: Job, outcome: Outcome) -> Result<()> {
-        let path = job.path.clone();
-        self.claimed.remove(&path);
-        self.changes.0 += 1;
-        let Some(entry) = self.index.get(&self.store, &path)? else {
-            return self.drop_job(&path);
-        };
-        if entry.gone || entry.print != job.print {
-            return self.close_replaced(&job, entry, outcome);
-        }
-        match outcome {
-            Outcome::Done(copy) => {
-                self.remove_job(&job);
-                let size = entry.print.size;
-                let done = Entry { standing: Standing::BackedUp, copy: Some(copy), ..entry };
-                self.set(&path, Some(done))?;
-                let fresh = &mut self.shelf(path.folder).fresh;
-                *fresh = Unconfirmed { files: fresh.files + 1, bytes: fresh.bytes + size };
-                Ok(())
-            }
-            Outcome::Again { due_ms, why } => {
-                (job.tries, job.due_ms, job.why) = (job.tries.saturating_add(1), due_ms, Some(why));
-                self.keep_job(&job);
-                self.shelf(path.folder).push_due(due_ms, &path.below);
-                Ok(())
-            }
-            Outcome::Park { why } => {
-                (job.tries, job.due_ms, job.why) = (job.tries.saturating_add(1), 0, Some(why));
-                self.keep_job(&job);
-                self.set(&path, Some(Entry { standing: Standing::Failed, ..entry }))
-            }
-            Outcome::Skip(skip) => {
-                self.remove_job(&job);
-                self.set(&path, Some(Entry { standing: Standing::Skipped(skip), ..entry }))
-            }
-            Outcome::Changed(print) => {
-                self.remove_job(&job);
-                self.set(&path, Some(Entry { print, standing: Standing::Waiting, ..entry }))?;
-                self.shelf(path.folder).push(&path.below);
-                Ok(())
-            }
-            Outcome::Gone => {
-                self.remove_job(&job);
-                self.gone(&path)
-            }
-            Outcome::Released => {
-                if job.digests().is_some() || job.tries > 0 {
-                    self.keep_job(&job);
-                }
-                self.shelf(path.folder).push(&path.below);
-                Ok(())
-            }
-        }
-    }
-
-    /// The file was replaced or went while it was worked on: what was learned of the cloud is kept.
-    fn close_replaced(&mut self, job: &Job, entry: Entry, outcome: Outcome) -> Result<()> {
-        self.remove_job(job);
-        let path = &job.path;
-        if let Outcome::Done(copy) = outcome {
-            self.set(path, Some(Entry { copy: Some(copy), ..entry.clone() }))?;
-        }
-        if entry.standing == Standing::Waiting && !entry.gone {
-            self.shelf(path.folder).push(&path.below);
-        }
-        Ok(())
-    }
-
-    /// Failed and waiting files are tried now: one, or all of a folder. Returns how many.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn retry(&mut self, folder: FolderId, below: Option<&[u8]>) -> Result<u64> {
-        let mut count = 0;
-        let mut after: Option<Box<[u8]>> = None;
-        loop {
-            let jobs = match below {
-                Some(below) => {
-                    let path = FilePath { folder, below: below.into() };
-                    self.job(&path)?.into_iter().collect()
-                }
-                None => self.jobs(folder, after.as_deref())?,
-            };
-            after = jobs.last().map(|job| job.path.below.clone());
-            for mut job in jobs {
-                let path = job.path.clone();
-                let Some(entry) = self.index.get(&self.store, &path)? else {
-                    continue;
-                };
-                if self.claimed.contains_key(&path) || entry.gone || entry.print != job.print {
-                    continue;
-                }
-                if !matches!(entry.standing, Standing::Failed | Standing::Waiting) {
-                    continue;
-                }
-                (job.due_ms, job.tries) = (0, 0);
-                self.keep_job(&job);
-                self.set(&path, Some(Entry { standing: Standing::Waiting, ..entry }))?;
-                self.shelf(folder).push(&path.below);
-                count += 1;
-            }
-            if below.is_some() || after.is_none() {
-                return Ok(count);
-            }
-        }
-    }
-
     /// Which files are being worked on.
     pub fn claimed(&self) -> impl Iterator<Item = &FilePath> {
         self.claimed.keys()
@@ -576,40 +474,4 @@ impl Queue {
             None => self.store.get(key),
         }
     }
-}
-
-fn write_folder(path: &[u8], account: &str, counts: &Counts) -> Vec<u8> {
-    let mut writer = Writer::new();
-    writer.byte(1).bytes(path).bytes(account.as_bytes());
-    for count in [
-        counts.files,
-        counts.bytes,
-        counts.backed_up,
-        counts.waiting,
-        counts.failed,
-        counts.skipped,
-        counts.bytes_waiting,
-    ] {
-        writer.number(count);
-    }
-    writer.finish()
-}
-
-fn read_folder(payload: &[u8]) -> Option<((Vec<u8>, String), Counts)> {
-    let mut reader = Reader::new(payload);
-    if reader.byte().ok()? != 1 {
-        return None;
-    }
-    let name = (reader.bytes().ok()?.to_vec(), reader.text().ok()?);
-    let mut number = || reader.number().ok();
-    let counts = Counts {
-        files: number()?,
-        bytes: number()?,
-        backed_up: number()?,
-        waiting: number()?,
-        failed: number()?,
-        skipped: number()?,
-        bytes_waiting: number()?,
-    };
-    Some((name, counts))
 }

@@ -11,33 +11,35 @@
 //! What a crash costs: before `begin`, one read of the file; in `Sending`, the slices in flight; after
 //! `finish`, one look-up.
 
-use std::fs::File;
+mod calls;
+mod slices;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use super::body::{Throttle, slice_body};
+use super::body::Throttle;
 use super::entry::{Copy, Skip};
 use super::hash::{self, BUFFER_BYTES, HashError};
-use super::job::{Bitmap, Digests, Job, Session, Stage};
+use super::job::{Digests, Job, Stage};
 use super::keeper::Keeper;
 use super::lookup::{self, Lookup};
 use super::progress::{Meters, Progress};
 use super::queue::{Claim, Outcome};
-use super::template::{Date, Template};
-use super::verdict::{Call, Pause, Verdict, back_off, spread, verdict};
+use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
-use crate::cloud::{Begin, Drive, Error, Slice, Stored, Upload, User};
-use crate::content::{Media, OnConflict};
+use crate::cloud::{Begin, Drive, Stored, Upload, User};
+use crate::content::{Fingerprint, Media, OnConflict};
+use crate::remote::template::{Date, Template};
 use crate::status;
+use calls::{Failure, pause};
+use slices::{Sent, plan};
 
 /// Tries of one call before the file waits.
 const TRIES: u32 = 4;
@@ -64,8 +66,12 @@ pub struct Uploader {
     pub lookup: Option<Arc<Lookup>>,
     /// Sums.
     pub meters: Arc<Meters>,
+    /// `agent.settle`: how long a file that changed is left alone.
+    pub settle: Duration,
     /// For times to try again.
     pub clock: Clock,
+    /// Cancelled when the account may not send any more.
+    pub stop: CancellationToken,
 }
 
 /// What a configured folder says about its files' uploads.
@@ -119,6 +125,7 @@ impl Uploader {
             biased;
             stopped = self.work(source, &mut job, copy, progress, &cancelled) => stopped,
             () = stop.cancelled() => Err(Stop::Outcome(Outcome::Released)),
+            () = self.stop.cancelled() => Err(Stop::Outcome(Outcome::Released)),
         };
         cancelled.store(true, Ordering::Relaxed);
         let (outcome, pause) = match stopped {
@@ -200,7 +207,7 @@ impl Uploader {
                 job.stage = Stage::Hashed(digests.clone());
                 Ok(digests)
             }
-            Ok(Err(HashError::Changed { now })) => Err(Stop::Outcome(Outcome::Changed(now))),
+            Ok(Err(HashError::Changed { now })) => Err(self.changed(now)),
             Ok(Err(HashError::Gone)) => Err(Stop::Outcome(Outcome::Gone)),
             Ok(Err(HashError::Cancelled)) => Err(Stop::Outcome(Outcome::Released)),
             Ok(Err(HashError::Io(error))) => Err(self.later(job, &format!("cannot read the file: {error}"))),
@@ -285,111 +292,24 @@ impl Uploader {
             }
             Begin::Send { session, missing } => (session, missing),
         };
-        let mut upload = plan(resumed, session, &missing, file);
-        let is_large = file.slices.len() > 1;
-        self.keep(job, file, &upload, is_large, true);
-        match self.send_slices(job, file, source, &mut upload, progress).await? {
+        let upload = plan(resumed, session, &missing, file);
+        let session = upload.id.clone();
+        let Some(digests) = job.digests().cloned() else { return Ok(None) };
+        job.stage = Stage::Sending { digests, upload };
+        if file.slices.len() > 1 {
+            // A small file is sent again sooner than its session is written down.
+            self.keeper.with(|queue| {
+                queue.record(job, true);
+                Ok(())
+            });
+        }
+        match self.send_slices(job, file, source, progress).await? {
             Sent::All => {}
             Sent::Afresh => return Ok(None),
         }
-        self.keep(job, file, &upload, false, false);
         self.check_file(source, job).await?;
         progress.enter(status::Stage::Finishing, file.size);
-        self.finish(job, file, &upload.id).await
-    }
-
-    /// Sends the slices the cloud lacks, `parallel` at a time.
-    async fn send_slices(
-        &self,
-        job: &mut Job,
-        file: &Upload,
-        source: &Source,
-        upload: &mut Session,
-        progress: &Progress,
-    ) -> Step<Sent> {
-        let is_large = file.slices.len() > 1;
-        let length = |number: usize| file.slice_size.min(file.size - number as u64 * file.slice_size);
-        let wanted: Vec<usize> = (0..file.slices.len()).filter(|&number| !upload.have.get(number)).collect();
-        let sent: u64 = (0..file.slices.len()).filter(|&number| upload.have.get(number)).map(length).sum();
-        progress.enter(status::Stage::Sending, sent);
-        let (root, below) = (source.root.clone(), job.path.below.clone());
-        let opened = tokio::task::spawn_blocking(move || disk::open_one(&root, &below)).await;
-        let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
-            Ok(local) => Arc::new(local),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(Stop::Outcome(Outcome::Gone));
-            }
-            Err(error) => return Err(self.later(job, &format!("cannot read the file: {error}"))),
-        };
-        let session = upload.id.clone();
-        let mut wanted = wanted.into_iter();
-        let mut flying = FuturesUnordered::new();
-        loop {
-            while flying.len() < self.slots_in_all()
-                && let Some(number) = wanted.next()
-            {
-                flying.push(self.send_slice(file, &session, &local, number, length(number), progress));
-            }
-            let Some((number, sent)) = flying.next().await else { return Ok(Sent::All) };
-            match sent {
-                Ok(()) => upload.have.set(number),
-                Err(failure) => {
-                    drop(flying);
-                    self.keep(job, file, upload, is_large, false);
-                    return match failure.verdict {
-                        Verdict::Afresh => Ok(Sent::Afresh),
-                        Verdict::CheckFile => {
-                            self.check_file(source, job).await?;
-                            Err(self.later(job, &failure.why))
-                        }
-                        _ => Err(self.stop(job, failure)),
-                    };
-                }
-            }
-            self.meters.steps.fetch_add(1, Ordering::Relaxed);
-            if is_large {
-                // On the disk before the next slice: a power cut costs the slices in flight, no more.
-                self.keep(job, file, upload, true, false);
-                if self.keeper.commit().await.is_none() {
-                    return Err(Stop::Outcome(Outcome::Released));
-                }
-            }
-        }
-    }
-
-    /// One slice, until the cloud answers with our MD5 of it.
-    async fn send_slice(
-        &self,
-        file: &Upload,
-        session: &str,
-        local: &Arc<File>,
-        number: usize,
-        length: u64,
-        progress: &Progress,
-    ) -> (usize, Result<(), Failure>) {
-        let offset = number as u64 * file.slice_size;
-        let mut lies = 0;
-        let attempt = Attempt::new(progress, &self.meters);
-        loop {
-            let partseq = u32::try_from(number).unwrap_or(u32::MAX);
-            let sent = self.tried(Call::Send, || {
-                attempt.begin();
-                let count = attempt.counter();
-                let body = slice_body(Arc::clone(local), offset, length, count, Arc::clone(&self.throttle));
-                self.drive.send(file, session, Slice { number: partseq, length, body })
-            });
-            let sent = sent.await;
-            match sent {
-                Ok(md5) if md5 == file.slices[number] => return (number, Ok(())),
-                Ok(_) if lies < TRIES => lies += 1,
-                Ok(_) => {
-                    // Either the file changed after it was hashed, or the line damages what passes.
-                    let why = format!("the cloud got other bytes than ours in slice {number}");
-                    return (number, Err(Failure { verdict: Verdict::CheckFile, why }));
-                }
-                Err(failure) => return (number, Err(failure)),
-            }
-        }
+        self.finish(job, file, &session).await
     }
 
     /// Makes the file of its slices, and finds out whether it was made when the answer is lost.
@@ -421,60 +341,16 @@ impl Uploader {
         Err(self.later(job, &last))
     }
 
-    /// A call with its slot, some times over.
-    async fn tried<'a, T>(
-        &'a self,
-        call: Call,
-        mut action: impl FnMut() -> CloudFuture<'a, T>,
-    ) -> Result<T, Failure> {
-        let mut attempt = 0;
-        loop {
-            let Ok(slot) = self.slots.acquire().await else {
-                return Err(Failure { verdict: Verdict::Later, why: "the agent is ending".into() });
-            };
-            let error = match action().await {
-                Ok(value) => {
-                    self.meters.steps.fetch_add(1, Ordering::Relaxed);
-                    return Ok(value);
-                }
-                Err(error) => error,
-            };
-            drop(slot);
-            let why = chain(&error);
-            tracing::debug!(kind = ?error.kind, attempt, "{why}");
-            match verdict(&error, call) {
-                Verdict::Soon(_) if attempt + 1 < TRIES => tokio::time::sleep(pause(attempt)).await,
-                Verdict::Soon(Some(pause)) => return Err(Failure { verdict: Verdict::Pause(pause), why }),
-                Verdict::Soon(None) => return Err(Failure { verdict: Verdict::Later, why }),
-                verdict => return Err(Failure { verdict, why }),
-            }
-            attempt += 1;
-        }
-    }
-
     /// Our own file is still the version this job is about.
     async fn check_file(&self, source: &Source, job: &Job) -> Step<()> {
         let (root, below) = (source.root.clone(), job.path.below.clone());
         let print = tokio::task::spawn_blocking(move || disk::stat_one(&root, &below)).await;
         match print {
             Ok(Ok(Some(print))) if print == job.print => Ok(()),
-            Ok(Ok(Some(print))) => Err(Stop::Outcome(Outcome::Changed(print))),
+            Ok(Ok(Some(print))) => Err(self.changed(print)),
             Ok(Ok(None)) => Err(Stop::Outcome(Outcome::Gone)),
             Ok(Err(error)) => Err(self.later(job, &format!("cannot look at the file: {error}"))),
             Err(panic) => Err(self.later(job, &format!("looking at the file failed: {panic}"))),
-        }
-    }
-
-    fn keep(&self, job: &mut Job, file: &Upload, upload: &Session, stored: bool, slices: bool) {
-        if let Some(digests) = job.digests().cloned() {
-            debug_assert_eq!(digests.content, file.content_md5);
-            job.stage = Stage::Sending { digests, upload: upload.clone() };
-        }
-        if stored {
-            self.keeper.with(|queue| {
-                queue.record(job, slices);
-                Ok(())
-            });
         }
     }
 
@@ -487,88 +363,17 @@ impl Uploader {
     }
 
     fn later(&self, job: &Job, why: &str) -> Stop {
-        let wait = back_off(job.tries, spread());
-        let due_ms = self.clock.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+        let due_ms = self.in_ms(back_off(job.tries, spread()));
         Stop::Outcome(Outcome::Again { due_ms, why: why.to_owned() })
     }
 
-    /// Slices of one file in flight: never more than requests in all.
-    fn slots_in_all(&self) -> usize {
-        self.parallel.max(1)
-    }
-}
-
-type CloudFuture<'a, T> = crate::cloud::BoxFuture<'a, crate::cloud::Result<T>>;
-
-/// A call that did not succeed, and what to do about it.
-struct Failure {
-    verdict: Verdict,
-    why: String,
-}
-
-enum Sent {
-    All,
-    Afresh,
-}
-
-/// Which slices are to be sent. In a resumed session that is what the cloud lacks and, in addition,
-/// what it never confirmed to us; in a new one what it asks for.
-fn plan(resumed: Option<Session>, session: String, missing: &[u32], file: &Upload) -> Session {
-    let count = file.slices.len();
-    let mut asked = Bitmap::new(count);
-    missing.iter().for_each(|&number| asked.set(number as usize));
-    let confirmed = resumed.filter(|upload| upload.id == session).map(|upload| upload.have);
-    let mut have = Bitmap::new(count);
-    for number in (0..count).filter(|&number| !asked.get(number)) {
-        if confirmed.as_ref().is_none_or(|confirmed| confirmed.get(number)) {
-            have.set(number);
-        }
-    }
-    Session { id: session, remote: file.path.clone(), have }
-}
-
-/// Between two tries of one call: half a second, doubling, spread.
-fn pause(attempt: u32) -> Duration {
-    Duration::from_millis(500 << attempt.min(6)).mul_f64(0.75 + 0.5 * spread())
-}
-
-/// An error and its causes in one line.
-fn chain(error: &Error) -> String {
-    let mut words = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
-    words
-}
-
-/// Counts the bytes of one slice as they go out, and takes them back when it has to go again.
-struct Attempt {
-    progress: Arc<AtomicU64>,
-    meters: Arc<Meters>,
-    sent: Arc<AtomicU64>,
-}
-
-impl Attempt {
-    fn new(progress: &Progress, meters: &Arc<Meters>) -> Self {
-        let (progress, meters) = (Arc::clone(&progress.done), Arc::clone(meters));
-        Self { progress, meters, sent: Arc::default() }
+    /// The file is another than the one hashed: again once it has held still.
+    fn changed(&self, print: Fingerprint) -> Stop {
+        Stop::Outcome(Outcome::Changed { print, due_ms: self.in_ms(self.settle) })
     }
 
-    fn begin(&self) {
-        let again = self.sent.swap(0, Ordering::Relaxed);
-        self.progress.fetch_sub(again, Ordering::Relaxed);
-    }
-
-    fn counter(&self) -> impl Fn(u64) + Send + Sync + 'static {
-        let (progress, meters) = (Arc::clone(&self.progress), Arc::clone(&self.meters));
-        let sent = Arc::clone(&self.sent);
-        move |bytes| {
-            sent.fetch_add(bytes, Ordering::Relaxed);
-            progress.fetch_add(bytes, Ordering::Relaxed);
-            meters.sent(bytes);
-        }
+    fn in_ms(&self, wait: Duration) -> i64 {
+        self.clock.now_ms().saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX))
     }
 }
 

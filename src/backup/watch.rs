@@ -1,10 +1,10 @@
 //! What changes in the watched directories, as the kernel tells it.
 //!
 //! inotify directly, through rustix, and not through `notify`: version 8 of it always asks to be told of
-//! every `open` as well, so that a media server's reading, and our own, would wake us for nothing; it asks
-//! for every single `write`, keeps each directory's path twice, and follows links when it adds one. Here a
-//! directory costs its path below the folder and about 50 bytes, there is no thread, and nobody wakes up
-//! while nothing is written.
+//! every `open` and every single `write` as well, so that a media server's reading, and our own, would wake
+//! us for nothing; it follows links when it adds a directory; and it keeps each path twice, in 450 bytes a
+//! directory where this takes 150 (measured with 20,041 of them). There is no thread here, and nobody wakes
+//! up while nothing is written.
 //!
 //! Watches are hints. They are set on the way of a walk, each before its directory is read, and what comes
 //! of them is looked at through no link like everything else. Where they cannot be set - network disks,

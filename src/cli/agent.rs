@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::terminal::{Look, Tone, bytes, plain, span};
@@ -157,7 +158,9 @@ pub(super) fn run(context: &Context, command: Command) -> Outcome {
     match command {
         Command::Run => start(context),
         Command::Check => check::run(context),
-        Command::Explain { code: Some(code), .. } => explain_code(context, code),
+        Command::Explain { code: Some(code), .. } => {
+            context.print(&Code { code, meanings: crate::cloud::explain(code) })
+        }
         command => context.runtime()?.block_on(ask(context, command)),
     }
 }
@@ -327,8 +330,16 @@ impl Report for Explain {
 }
 
 /// `xpand explain --code N`.
-fn explain_code(_context: &Context, code: i64) -> Outcome {
-    Err(Failed::words(format!("the documents do not name {code}")))
+#[derive(Serialize)]
+struct Code {
+    code: i64,
+    meanings: Vec<String>,
+}
+
+impl Report for Code {
+    fn text(&self, _: &Look) -> String {
+        self.meanings.iter().map(|line| format!("{line}\n")).collect()
+    }
 }
 
 #[cfg(test)]

@@ -55,6 +55,11 @@ impl Failed {
         Self { status, lines: Vec::new(), hint: None }
     }
 
+    /// Tells it on stderr; the command goes on.
+    pub(super) fn warn(self) {
+        let _ = self.tell();
+    }
+
     /// Tells it on stderr.
     pub(super) fn tell(self) -> ExitStatus {
         let mut err = io::stderr().lock();
@@ -142,11 +147,14 @@ impl From<ClientError> for Failed {
                     "needs_login" | "needs_bind" => ExitStatus::UserMustAct,
                     _ => ExitStatus::Failed,
                 };
-                let mut lines: Vec<&str> = failure.message.lines().collect();
-                let last = lines.pop().unwrap_or("the agent refused");
-                let mut failed = Self::words(last).status(status);
-                let before = lines.into_iter().map(plain);
-                failed.lines.splice(0..0, before);
+                // Mistakes of the configuration, one a line, stand alone: editors find the places.
+                let mistakes = failure.code == "bad_config";
+                let sentence =
+                    if mistakes { "the agent keeps its old configuration" } else { &failure.message };
+                let mut failed = Self::words(sentence).status(status);
+                if mistakes {
+                    failed.lines.splice(0..0, failure.message.lines().map(plain));
+                }
                 failed.hint.clone_from(&failure.hint);
                 failed
             }

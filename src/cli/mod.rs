@@ -7,6 +7,7 @@
 pub mod account;
 pub mod agent;
 mod check;
+mod cloud;
 pub mod device;
 pub mod docs;
 mod failed;

@@ -34,14 +34,16 @@ impl Report for Status {
 pub(super) fn head(status: &Status, look: &Look) -> String {
     let (word, tone) = state(status.state);
     let mut text = look.paint(tone, word);
-    if !status.since.is_empty() {
-        text += &format!(", since {}", look.when(&status.since));
+    match look.when(&status.since).as_str() {
+        "" | "now" => {}
+        when => text += &format!(", since {when}"),
     }
     text.push('\n');
     if let Some(reason) = &status.reason {
         text += &format!("  {}\n", plain(reason));
     }
-    if let Some(next) = next(status) {
+    let reason = status.reason.as_deref().unwrap_or("");
+    if let Some(next) = next(status).filter(|next| !reason.contains(next)) {
         text += &format!("  next: {next}\n");
     }
     text
@@ -107,7 +109,7 @@ fn numbers(status: &Status) -> Vec<Vec<String>> {
         );
         rows.push(vec!["Files".to_owned(), line]);
     }
-    if totals.rate > 0 {
+    if totals.rate > 0 && !status.is_quiet() {
         let mut speed = format!("{}/s", bytes(totals.rate));
         if let Some(left) = totals.eta_secs {
             speed += &format!(", about {} left", span(left));
@@ -362,7 +364,7 @@ Now
         assert_eq!(
             text(&status),
             "\
-Needs a login, since now
+Needs a login
   home is not logged in
   next: xpand account login home
 
@@ -375,7 +377,7 @@ Accounts
         status.reason = None;
         assert_eq!(
             head(&status, &Look::without_colour(NOW_SECS)),
-            "Needs to be bound, since now\n  next: xpand device bind --account home\n"
+            "Needs to be bound\n  next: xpand device bind --account home\n"
         );
     }
 

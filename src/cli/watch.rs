@@ -1,7 +1,7 @@
 //! `xpand status --watch`: the status drawn again as it changes, with progress bars, until ^C.
 
 use std::collections::HashMap;
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -119,17 +119,18 @@ impl Bars {
     }
 
     fn show(&mut self, context: &Context, status: &Status) {
-        self.words.set_message(head(status, &context.look()).trim_end().to_owned());
         let totals = &status.totals;
         let counts = totals.counts;
-        let mut message = progress(
+        let numbers = progress(
             (counts.backed_up, counts.files),
             (counts.waiting, counts.bytes_waiting),
             counts.failed,
             counts.skipped,
         );
+        self.words.set_message(format!("{}  {numbers}", head(status, &context.look())));
+        let mut message = String::new();
         if totals.rate > 0 {
-            message += &format!(", {}/s", bytes(totals.rate));
+            message += &format!("{}/s", bytes(totals.rate));
         }
         if let Some(left) = totals.eta_secs {
             message += &format!(", about {} left", span(left));
@@ -168,5 +169,7 @@ impl Bars {
         }
         self.total.abandon();
         self.words.abandon();
+        // The last bar leaves the cursor behind it.
+        let _ = writeln!(std::io::stdout());
     }
 }

@@ -2,7 +2,7 @@
 
 use super::read::FoundFolder;
 use super::source::Mistakes;
-use super::template::Above;
+use crate::remote::meet::Above;
 
 /// Labels and paths are unique, and no two folders meet in the cloud.
 pub(super) fn folders(all: &[FoundFolder<'_>], device: &str, mistakes: &Mistakes<'_>) {

@@ -9,8 +9,9 @@ use toml::de::{DeTable, DeValue};
 use super::section::{Section, describe, flag, nearest, number, text};
 use super::source::{ConfigError, Mistakes};
 use super::{Account, Agent, Config, Device, Folder, Provider, Secret, Upload};
-use super::{checks, template, units, values};
+use super::{checks, units, values};
 use crate::content::{Media, OnConflict};
+use crate::remote::template::{self, Template};
 
 /// What the surroundings add to the text.
 pub(super) struct Place {
@@ -279,7 +280,7 @@ fn folder(section: &Section<'_>, known: &[&str], mistakes: &Mistakes<'_>) -> Opt
         })
     };
     let remote = section.text("remote", &format!("{:?}", template::DEFAULT), |text| {
-        template::check(text).map(|()| text.to_owned())
+        text.parse::<Template>().map(|_| text.to_owned()).map_err(|error| error.to_string())
     });
     let exclude = section.list("exclude", "[\"*.tmp\"]", values::glob);
     let default_excludes = section.get("default_excludes", "true", flag);

@@ -1,10 +1,4 @@
-//! `remote`: the template of remote names, and whether two of them can make the same name.
-
-/// What may stand in a template.
-pub(super) const PLACEHOLDERS: [&str; 6] = ["device", "label", "path", "year", "month", "day"];
-
-/// The default.
-pub(super) const DEFAULT: &str = "{device}/{label}/{path}";
+//! Whether files of two folders can get the same remote name.
 
 /// One piece of a component.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,61 +10,18 @@ enum Piece {
 
 /// The folders above `{path}`, rendered as far as they are known.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Above(Vec<Vec<Piece>>);
-
-/// Checks a template.
-///
-/// # Errors
-/// What is wrong with it, in words.
-pub(super) fn check(template: &str) -> Result<(), String> {
-    let mut rest = template;
-    let mut paths = 0;
-    while let Some(brace) = rest.find(['{', '}']) {
-        let tail = rest.get(brace..).unwrap_or("");
-        let Some((name, after)) = tail.strip_prefix('{').and_then(|inside| inside.split_once('}')) else {
-            return Err("a { or } has no partner".to_owned());
-        };
-        if !PLACEHOLDERS.contains(&name) {
-            return Err(format!(
-                "{{{name}}} is not known; there are {{device}} {{label}} {{path}} {{year}} {{month}} {{day}}"
-            ));
-        }
-        paths += usize::from(name == "path");
-        rest = after;
-    }
-    if paths != 1 {
-        return Err("{path} has to be there exactly once".to_owned());
-    }
-    let Some(above) = template.strip_suffix("{path}") else {
-        return Err("{path} has to come last".to_owned());
-    };
-    if !above.is_empty() && !above.ends_with('/') {
-        return Err("{path} has to be a part of its own, with / before it".to_owned());
-    }
-    for part in above.strip_suffix('/').unwrap_or(above).split('/') {
-        if part.is_empty() && !above.is_empty() {
-            return Err("it has an empty part (a / too many)".to_owned());
-        }
-        if part == "." || part == ".." {
-            return Err(format!("a part cannot be {part}"));
-        }
-        if part.chars().any(char::is_control) {
-            return Err("it has a control character".to_owned());
-        }
-    }
-    Ok(())
-}
+pub struct Above(Vec<Vec<Piece>>);
 
 impl Above {
-    /// Renders what stands above `{path}` in a template that [`check`] accepts.
-    pub(super) fn of(template: &str, device: &str, label: &str) -> Self {
+    /// Renders what stands above `{path}` in a template that was read and checked.
+    pub fn of(template: &str, device: &str, label: &str) -> Self {
         let above = template.strip_suffix("{path}").unwrap_or(template);
         let parts = above.split('/').filter(|part| !part.is_empty());
         Self(parts.map(|part| pieces(part, device, label)).collect())
     }
 
     /// Whether a file below the one can get the name of a file below the other.
-    pub(super) fn can_meet(&self, other: &Self) -> bool {
+    pub fn can_meet(&self, other: &Self) -> bool {
         self.0.iter().zip(&other.0).all(|(one, two)| overlap(&symbols(one), &symbols(two)))
     }
 }
@@ -130,33 +81,7 @@ fn overlap(a: &[Option<char>], b: &[Option<char>]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_default_and_dates_are_fine() {
-        for good in [DEFAULT, "{path}", "{label}/{year}/{month}-{day}/{path}", "相册 {device}/{path}"] {
-            assert_eq!(check(good), Ok(()), "{good}");
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_template_is_said_in_words() {
-        for (bad, words) in [
-            ("{label}", "{path} has to be there exactly once"),
-            ("{path}/{path}", "{path} has to be there exactly once"),
-            ("{path}/x", "{path} has to come last"),
-            ("{label", "a { or } has no partner"),
-            ("label}/{path}", "a { or } has no partner"),
-            ("{label}-{path}", "{path} has to be a part of its own, with / before it"),
-            ("{name}/{path}", "{name} is not known; there are {device} {label} {path} {year} {month} {day}"),
-            ("/x/{path}", "it has an empty part (a / too many)"),
-            ("x//{path}", "it has an empty part (a / too many)"),
-            ("/{path}", "it has an empty part (a / too many)"),
-            ("../{path}", "a part cannot be .."),
-            ("a\u{1b}/{path}", "it has a control character"),
-        ] {
-            assert_eq!(check(bad), Err(words.to_owned()), "{bad}");
-        }
-    }
+    use crate::remote::template::DEFAULT;
 
     #[test]
     fn templates_meet_when_one_name_fits_both() {

@@ -31,18 +31,55 @@ enum Part {
     Day,
 }
 
-/// Why a `remote` is none.
+/// Why a `remote` is none, in words.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NotATemplate {
-    /// `{word}` with an unknown word, or a brace that stands alone.
-    #[error("{{{0}}} is not known: write {{device}}, {{label}}, {{year}}, {{month}}, {{day}} or {{path}}")]
-    Unknown(String),
-    /// `{path}` is missing, not at the end, or only a part of the last name.
-    #[error("it must end with a whole name of {{path}}, as in \"{{device}}/{{label}}/{{path}}\"")]
-    Path,
-    /// `//`, a leading `/`, or a name of `.` or `..`.
-    #[error("it must be names with one / between them")]
-    Names,
+#[error("{0}")]
+pub struct NotATemplate(String);
+
+/// What may stand in a template.
+const PLACEHOLDERS: [&str; 6] = ["device", "label", "path", "year", "month", "day"];
+
+/// The default of the setting.
+pub const DEFAULT: &str = "{device}/{label}/{path}";
+
+/// Checks a template.
+fn check(template: &str) -> Result<(), String> {
+    let mut rest = template;
+    let mut paths = 0;
+    while let Some(brace) = rest.find(['{', '}']) {
+        let tail = rest.get(brace..).unwrap_or("");
+        let Some((name, after)) = tail.strip_prefix('{').and_then(|inside| inside.split_once('}')) else {
+            return Err("a { or } has no partner".to_owned());
+        };
+        if !PLACEHOLDERS.contains(&name) {
+            return Err(format!(
+                "{{{name}}} is not known; there are {{device}} {{label}} {{path}} {{year}} {{month}} {{day}}"
+            ));
+        }
+        paths += usize::from(name == "path");
+        rest = after;
+    }
+    if paths != 1 {
+        return Err("{path} has to be there exactly once".to_owned());
+    }
+    let Some(above) = template.strip_suffix("{path}") else {
+        return Err("{path} has to come last".to_owned());
+    };
+    if !above.is_empty() && !above.ends_with('/') {
+        return Err("{path} has to be a part of its own, with / before it".to_owned());
+    }
+    for part in above.strip_suffix('/').unwrap_or(above).split('/') {
+        if part.is_empty() && !above.is_empty() {
+            return Err("it has an empty part (a / too many)".to_owned());
+        }
+        if part == "." || part == ".." {
+            return Err(format!("a part cannot be {part}"));
+        }
+        if part.chars().any(char::is_control) {
+            return Err("it has a control character".to_owned());
+        }
+    }
+    Ok(())
 }
 
 impl FromStr for Template {
@@ -50,14 +87,8 @@ impl FromStr for Template {
 
     /// Reads the setting.
     fn from_str(text: &str) -> Result<Self, NotATemplate> {
-        let before = text.strip_suffix("{path}").ok_or(NotATemplate::Path)?;
-        if before.contains("{path}") || !(before.is_empty() || before.ends_with('/')) {
-            return Err(NotATemplate::Path);
-        }
-        let names = before.strip_suffix('/');
-        if names.is_some_and(|names| names.split('/').any(|name| matches!(name, "" | "." | ".."))) {
-            return Err(NotATemplate::Names);
-        }
+        check(text).map_err(NotATemplate)?;
+        let before = text.strip_suffix("{path}").unwrap_or(text);
         let mut parts = Vec::new();
         let mut rest = before;
         while let Some(at) = rest.find(['/', '{', '}']) {
@@ -70,15 +101,14 @@ impl FromStr for Template {
                 rest = after;
                 continue;
             }
-            let end = rest.find('}').filter(|&end| end > 0);
-            let end = end.ok_or_else(|| NotATemplate::Unknown(rest.trim_matches(['{', '}']).to_owned()))?;
+            let Some(end) = rest.find('}').filter(|&end| end > 0) else { break };
             parts.push(match &rest[1..end] {
                 "device" => Part::Device,
                 "label" => Part::Label,
                 "year" => Part::Year,
                 "month" => Part::Month,
                 "day" => Part::Day,
-                other => return Err(NotATemplate::Unknown(other.to_owned())),
+                other => return Err(NotATemplate(format!("{{{other}}} is not known"))),
             });
             rest = &rest[end + 1..];
         }
@@ -152,15 +182,6 @@ impl Template {
     pub fn has_date(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Year | Part::Month | Part::Day))
     }
-
-    /// Whether a file of a folder with this template and `label` could get the remote name of a file of
-    /// another folder (of the same account) with `other` and `other_label`.
-    #[must_use]
-    pub fn may_meet(&self, label: &str, other: &Self, other_label: &str, device: &str) -> bool {
-        let (one, two) = (self.prefix("", device, label, None), other.prefix("", device, other_label, None));
-        let same = |(one, two): (&str, &str)| one == two || one.contains(NO_DATE) || two.contains(NO_DATE);
-        one.split_terminator('/').zip(two.split_terminator('/')).all(same)
-    }
 }
 
 #[cfg(test)]
@@ -205,32 +226,29 @@ mod tests {
     }
 
     #[test]
-    fn a_template_that_would_lose_files_is_refused_with_words() {
-        assert_eq!("{device}/{label}".parse::<Template>(), Err(NotATemplate::Path));
-        assert_eq!("{path}/x".parse::<Template>(), Err(NotATemplate::Path));
-        assert_eq!("x-{path}".parse::<Template>(), Err(NotATemplate::Path));
-        assert_eq!("{path}/{path}".parse::<Template>(), Err(NotATemplate::Path));
-        assert_eq!("/x/{path}".parse::<Template>(), Err(NotATemplate::Names));
-        assert_eq!("x//{path}".parse::<Template>(), Err(NotATemplate::Names));
-        assert_eq!("../{path}".parse::<Template>(), Err(NotATemplate::Names));
-        assert_eq!("{hour}/{path}".parse::<Template>(), Err(NotATemplate::Unknown("hour".into())));
-        assert!(matches!("a}/{path}".parse::<Template>(), Err(NotATemplate::Unknown(_))));
-        assert!(matches!("{a/{path}".parse::<Template>(), Err(NotATemplate::Unknown(_))));
-        assert!(NotATemplate::Path.to_string().contains("{device}/{label}/{path}"));
+    fn the_default_and_dates_are_fine() {
+        for good in [DEFAULT, "{path}", "{label}/{year}/{month}-{day}/{path}", "相册 {device}/{path}"] {
+            assert!(good.parse::<Template>().is_ok(), "{good}");
+        }
     }
 
     #[test]
-    fn folders_whose_files_could_meet_are_told() {
-        let default = template("{device}/{label}/{path}");
-        assert!(!default.may_meet("a", &default, "b", "nas"));
-        assert!(template("{path}").may_meet("a", &default, "b", "nas"));
-        assert!(template("x/{label}/{path}").may_meet("y", &template("{label}/{path}"), "x", "nas"));
-        assert!(template("{year}/{path}").may_meet("y", &template("2024/{path}"), "x", "nas"));
-        assert!(!template("{year}/{label}/{path}").may_meet(
-            "y",
-            &template("{year}/{label}/{path}"),
-            "x",
-            "nas"
-        ));
+    fn what_is_wrong_with_a_template_is_said_in_words() {
+        for (bad, words) in [
+            ("{label}", "{path} has to be there exactly once"),
+            ("{path}/{path}", "{path} has to be there exactly once"),
+            ("{path}/x", "{path} has to come last"),
+            ("{label", "a { or } has no partner"),
+            ("label}/{path}", "a { or } has no partner"),
+            ("{label}-{path}", "{path} has to be a part of its own, with / before it"),
+            ("{name}/{path}", "{name} is not known; there are {device} {label} {path} {year} {month} {day}"),
+            ("/x/{path}", "it has an empty part (a / too many)"),
+            ("x//{path}", "it has an empty part (a / too many)"),
+            ("/{path}", "it has an empty part (a / too many)"),
+            ("../{path}", "a part cannot be .."),
+            ("a\u{1b}/{path}", "it has a control character"),
+        ] {
+            assert_eq!(bad.parse::<Template>(), Err(NotATemplate(words.to_owned())), "{bad}");
+        }
     }
 }

@@ -1,0 +1,66 @@
+//! A call to the cloud: with its slot, some times over, and what to do when it does not succeed.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::{TRIES, Uploader};
+use crate::backup::verdict::{Call, Verdict, spread, verdict};
+use crate::cloud::Error;
+
+/// What the calls of a drive return.
+pub(super) type CloudFuture<'a, T> = crate::cloud::BoxFuture<'a, crate::cloud::Result<T>>;
+
+/// A call that did not succeed, and what to do about it.
+pub(super) struct Failure {
+    pub(super) verdict: Verdict,
+    pub(super) why: String,
+}
+
+impl Uploader {
+    /// A call with its slot, some times over.
+    pub(super) async fn tried<'a, T>(
+        &'a self,
+        call: Call,
+        mut action: impl FnMut() -> CloudFuture<'a, T>,
+    ) -> Result<T, Failure> {
+        let mut attempt = 0;
+        loop {
+            let Ok(slot) = self.slots.acquire().await else {
+                return Err(Failure { verdict: Verdict::Later, why: "the agent is ending".into() });
+            };
+            let error = match action().await {
+                Ok(value) => {
+                    self.meters.steps.fetch_add(1, Ordering::Relaxed);
+                    return Ok(value);
+                }
+                Err(error) => error,
+            };
+            drop(slot);
+            let why = chain(&error);
+            tracing::debug!(kind = ?error.kind, attempt, "{why}");
+            match verdict(&error, call) {
+                Verdict::Soon(_) if attempt + 1 < TRIES => tokio::time::sleep(pause(attempt)).await,
+                Verdict::Soon(Some(pause)) => return Err(Failure { verdict: Verdict::Pause(pause), why }),
+                Verdict::Soon(None) => return Err(Failure { verdict: Verdict::Later, why }),
+                verdict => return Err(Failure { verdict, why }),
+            }
+            attempt += 1;
+        }
+    }
+}
+
+/// Between two tries of one call: half a second, doubling, spread.
+pub(super) fn pause(attempt: u32) -> Duration {
+    Duration::from_millis(500 << attempt.min(6)).mul_f64(0.75 + 0.5 * spread())
+}
+
+/// An error and its causes in one line.
+fn chain(error: &Error) -> String {
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
+}

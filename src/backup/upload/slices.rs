@@ -1,0 +1,188 @@
+//! The slices of one file: which are to be sent, each until the cloud answers with our MD5 of it.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::calls::Failure;
+use super::{Source, Step, Stop, TRIES, Uploader};
+use crate::backup::body::slice_body;
+use crate::backup::disk;
+use crate::backup::job::{Bitmap, Job, Session, Stage};
+use crate::backup::progress::{Meters, Progress};
+use crate::backup::queue::Outcome;
+use crate::backup::verdict::{Call, Verdict};
+use crate::cloud::{Slice, Upload};
+use crate::status;
+
+/// What became of a session's slices.
+pub(super) enum Sent {
+    /// The cloud has them all.
+    All,
+    /// The cloud has forgotten the session.
+    Afresh,
+}
+
+impl Uploader {
+    /// Sends the slices the cloud lacks, as many at a time as there may be requests. The session is the
+    /// job's, and learns of each slice as it is confirmed.
+    pub(super) async fn send_slices(
+        &self,
+        job: &mut Job,
+        file: &Upload,
+        source: &Source,
+        progress: &Progress,
+    ) -> Step<Sent> {
+        let Stage::Sending { upload, .. } = &job.stage else { return Ok(Sent::Afresh) };
+        let session = upload.id.clone();
+        let length = |number: usize| file.slice_size.min(file.size - number as u64 * file.slice_size);
+        let (have, wanted): (Vec<usize>, Vec<usize>) =
+            (0..file.slices.len()).partition(|&number| upload.have.get(number));
+        progress.enter(status::Stage::Sending, have.into_iter().map(length).sum());
+        let (root, below) = (source.root.clone(), job.path.below.clone());
+        let opened = tokio::task::spawn_blocking(move || disk::open_one(&root, &below)).await;
+        let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok(local) => Arc::new(local),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Stop::Outcome(Outcome::Gone));
+            }
+            Err(error) => return Err(self.later(job, &format!("cannot read the file: {error}"))),
+        };
+        // Shared by the slices in flight, and right at every moment: work may be stopped at any.
+        let shared = Mutex::new(&mut *job);
+        let send = async |number| {
+            self.send_slice(file, &session, &local, number, length(number), progress).await?;
+            self.confirm(&shared, number, file.slices.len() > 1).await
+        };
+        let mut wanted = wanted.into_iter();
+        let mut flying = FuturesUnordered::new();
+        let failure = loop {
+            while flying.len() < self.parallel.max(1)
+                && let Some(number) = wanted.next()
+            {
+                flying.push(send(number));
+            }
+            match flying.next().await {
+                Some(Ok(())) => {}
+                Some(Err(failure)) => break failure,
+                None => return Ok(Sent::All),
+            }
+        };
+        drop(flying);
+        match failure.verdict {
+            Verdict::Afresh => Ok(Sent::Afresh),
+            Verdict::CheckFile => {
+                self.check_file(source, job).await?;
+                // It may have changed without a trace: the next try reads it anew.
+                job.stage = Stage::Found;
+                Err(self.later(job, &failure.why))
+            }
+            _ => Err(self.stop(job, failure)),
+        }
+    }
+
+    /// The cloud has a slice. Of a large file that is on the disk before the next one goes: a power cut
+    /// costs the slices in flight, no more.
+    async fn confirm(&self, job: &Mutex<&mut Job>, number: usize, store: bool) -> Result<(), Failure> {
+        self.meters.steps.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut job = job.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Stage::Sending { upload, .. } = &mut job.stage {
+                upload.have.set(number);
+            }
+            if store {
+                self.keeper.with(|queue| {
+                    queue.record(&job, false);
+                    Ok(())
+                });
+            }
+        }
+        if store && self.keeper.commit().await.is_none() {
+            return Err(Failure { verdict: Verdict::Later, why: "the state cannot be written".into() });
+        }
+        Ok(())
+    }
+
+    /// One slice, until the cloud answers with our MD5 of it.
+    async fn send_slice(
+        &self,
+        file: &Upload,
+        session: &str,
+        local: &Arc<File>,
+        number: usize,
+        length: u64,
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let offset = number as u64 * file.slice_size;
+        let mut lies = 0;
+        let attempt = Attempt::new(progress, &self.meters);
+        loop {
+            let partseq = u32::try_from(number).unwrap_or(u32::MAX);
+            let sent = self.tried(Call::Send, || {
+                attempt.begin();
+                let count = attempt.counter();
+                let body = slice_body(Arc::clone(local), offset, length, count, Arc::clone(&self.throttle));
+                self.drive.send(file, session, Slice { number: partseq, length, body })
+            });
+            match sent.await {
+                Ok(md5) if md5 == file.slices[number] => return Ok(()),
+                Ok(_) if lies < TRIES => lies += 1,
+                Ok(_) => {
+                    // Either the file changed after it was hashed, or the line damages what passes.
+                    let why = format!("the cloud got other bytes than ours in slice {number}");
+                    return Err(Failure { verdict: Verdict::CheckFile, why });
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+    }
+}
+
+/// Which slices are to be sent. In a resumed session that is what the cloud lacks and, in addition,
+/// what it never confirmed to us; in a new one what it asks for.
+pub(super) fn plan(resumed: Option<Session>, session: String, missing: &[u32], file: &Upload) -> Session {
+    let count = file.slices.len();
+    let mut asked = Bitmap::new(count);
+    missing.iter().for_each(|&number| asked.set(number as usize));
+    let confirmed = resumed.filter(|upload| upload.id == session).map(|upload| upload.have);
+    let mut have = Bitmap::new(count);
+    for number in (0..count).filter(|&number| !asked.get(number)) {
+        if confirmed.as_ref().is_none_or(|confirmed| confirmed.get(number)) {
+            have.set(number);
+        }
+    }
+    Session { id: session, remote: file.path.clone(), have }
+}
+
+/// Counts the bytes of one slice as they go out, and takes them back when it has to go again.
+struct Attempt {
+    progress: Arc<AtomicU64>,
+    meters: Arc<Meters>,
+    sent: Arc<AtomicU64>,
+}
+
+impl Attempt {
+    fn new(progress: &Progress, meters: &Arc<Meters>) -> Self {
+        let (progress, meters) = (Arc::clone(&progress.done), Arc::clone(meters));
+        Self { progress, meters, sent: Arc::default() }
+    }
+
+    fn begin(&self) {
+        let again = self.sent.swap(0, Ordering::Relaxed);
+        self.progress.fetch_sub(again, Ordering::Relaxed);
+    }
+
+    fn counter(&self) -> impl Fn(u64) + Send + Sync + 'static {
+        let (progress, meters) = (Arc::clone(&self.progress), Arc::clone(&self.meters));
+        let sent = Arc::clone(&self.sent);
+        move |bytes| {
+            sent.fetch_add(bytes, Ordering::Relaxed);
+            progress.fetch_add(bytes, Ordering::Relaxed);
+            meters.sent(bytes);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What commands that speak to the cloud themselves begin with: configuration, account, tokens, drive.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::process::{Gid, Uid, geteuid};
+
+use super::{Context, ExitStatus, Failed, Outcome};
+use crate::account::{self, Accounts, Tokens};
+use crate::cloud::{self, Drive, Kind};
+use crate::config::{self, Config};
+use crate::device;
+
+/// The configuration, and the tokens of its accounts.
+pub(super) struct Cloud {
+    pub(super) config: Config,
+    pub(super) accounts: Accounts,
+}
+
+/// A drive and who is asking; [`Login::end`] it.
+pub(super) struct Login {
+    pub(super) drive: Arc<dyn Drive>,
+    tokens: Arc<Tokens>,
+}
+
+impl Cloud {
+    /// Reads the configuration. Called before any thread is started: see [`become_owner`].
+    pub(super) fn open(context: &Context) -> Outcome<Self> {
+        let config = context.config()?;
+        become_owner(&config.agent.state_dir)?;
+        let accounts = Accounts::new(&config.agent.state_dir, context.clock().clone());
+        Ok(Self { config, accounts })
+    }
+
+    /// The account of that name, or the only one there is.
+    pub(super) fn account(&self, name: Option<&str>) -> Outcome<&config::Account> {
+        let file = self.config.file.display();
+        let names: Vec<&str> = self.config.accounts.iter().map(|account| account.name.as_str()).collect();
+        match (name, self.config.accounts.as_slice()) {
+            (_, []) => Err(Failed::words(format!("{file} has no account"))
+                .hint("write [account.home] with client_id and client_secret")),
+            (Some(name), _) => self.config.account(name).ok_or_else(|| {
+                Failed::words(format!("there is no account {name:?} in {file}"))
+                    .hint(format!("there is {}", names.join(", ")))
+            }),
+            (None, [only]) => Ok(only),
+            (None, _) => {
+                Err(Failed::words("which account?").hint(format!("add --account NAME: {}", names.join(", "))))
+            }
+        }
+        .map_err(|failed| failed.status(ExitStatus::Usage))
+    }
+
+    /// The account's drive, with the tokens that are on the disk.
+    pub(super) fn login(&self, account: &config::Account) -> Outcome<Login> {
+        let failed = |error: account::Error| of_account(&error, &account.name);
+        let tokens = self.accounts.tokens(account).map_err(failed)?;
+        let source = Arc::clone(&tokens) as Arc<dyn cloud::TokenSource>;
+        let drive = cloud::open(account, source).map_err(|error| of_cloud(&error, &account.name))?;
+        Ok(Login { drive, tokens })
+    }
+}
+
+impl Login {
+    /// Lets a refresh of the tokens that is under way come to its end.
+    pub(super) async fn end(self) {
+        self.tokens.settle().await;
+    }
+}
+
+/// Root works as the owner of the state folder: what root writes there the agent could not read.
+/// Threads that are started later inherit it.
+fn become_owner(state_dir: &Path) -> Outcome {
+    let Ok(state) = std::fs::metadata(state_dir) else { return Ok(()) };
+    if !geteuid().is_root() || state.uid() == 0 {
+        return Ok(());
+    }
+    let (uid, gid) = (Uid::from_raw(state.uid()), Gid::from_raw(state.gid()));
+    let became = rustix::thread::set_thread_groups(&[gid])
+        .and_then(|()| rustix::thread::set_thread_gid(gid))
+        .and_then(|()| rustix::thread::set_thread_uid(uid));
+    became.map_err(|error| Failed::new(&std::io::Error::from(error)))
+}
+
+/// A failed call for an account, with what to do next.
+pub(super) fn of_cloud(error: &cloud::Error, account: &str) -> Failed {
+    let failed = Failed::new(error);
+    match error.kind {
+        Kind::Unauthorized => {
+            let failed = failed.status(ExitStatus::UserMustAct);
+            let next = format!("xpand account login {account}");
+            if error.message.contains(&next) { failed } else { failed.hint(next) }
+        }
+        Kind::Offline => failed.hint("is the network up?"),
+        _ => failed,
+    }
+}
+
+/// Trouble with an account's tokens, with what to do next.
+pub(super) fn of_account(error: &account::Error, account: &str) -> Failed {
+    match error {
+        account::Error::Cloud(error) => of_cloud(error, account),
+        account::Error::File { source, .. } => of_file(error, source),
+        account::Error::Input(_) | account::Error::Name(_) => Failed::new(error).status(ExitStatus::Usage),
+    }
+}
+
+/// Trouble with the device, with what to do next.
+pub(super) fn of_device(error: &device::Error, account: &str) -> Failed {
+    match error {
+        device::Error::Cloud(error) => of_cloud(error, account),
+        device::Error::File { source, .. } => of_file(error, source),
+        device::Error::NoAddress => Failed::new(error).status(ExitStatus::Usage),
+        device::Error::Off => Failed::new(error)
+            .status(ExitStatus::Usage)
+            .hint("write [device] with type = \"…\"; backup works without it"),
+    }
+}
+
+fn of_file(error: &dyn std::error::Error, source: &std::io::Error) -> Failed {
+    let failed = Failed::new(error);
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied => failed.hint("run it as root: sudo xpand …"),
+        _ => failed,
+    }
+}

@@ -120,7 +120,7 @@ async fn one(
             }
         }
         Command::List(_) => {
-            let devices = calls.list().await.map_err(|error| of_cloud(&error, account))?;
+            let devices = calls.all().await.map_err(|error| of_cloud(&error, account))?;
             context.print(&Entries { devices })
         }
         Command::Diff(_) => {

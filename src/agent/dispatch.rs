@@ -23,6 +23,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(super) async fn run(hub: Arc<Hub>) {
     let mut uploads = JoinSet::new();
     let room = hub.config.upload.parallel + AHEAD;
+    let mut commits = hub.core.keeper.commits();
     loop {
         let mut wait = LONGEST;
         let now_ms = hub.core.clock.now_ms();
@@ -40,6 +41,8 @@ pub(super) async fn run(hub: Arc<Hub>) {
         }
         tokio::select! {
             Some(ended) = uploads.join_next() => take(&hub, ended),
+            // Files count as backed up from here on: whoever watches has to see it.
+            Ok(()) = commits.changed() => hub.changed(),
             () = hub.work.notified() => {}
             () = tokio::time::sleep(wait) => {}
             () = hub.stop.cancelled() => break,

@@ -1,6 +1,6 @@
 //! The story's first half: a folder, a cloud, a login, a backup that is killed, and its second life.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
@@ -215,19 +215,17 @@ impl Story<'_> {
     fn kill(&mut self, mut agent: Agent) -> Step<Killed> {
         self.tell.step("Backing up - and a power cut in the middle of a film");
         self.tell.command("xpand status --watch");
-        let wanted = self.library.wanted().count();
-        let large = 2 * (4 << 20);
-        let has_large = self.before.values().any(|(size, _)| *size > large);
-        let mut uploads = Default::default();
-        let status = self.follow(&mut agent, |status, sim| {
+        let wanted: Vec<_> = self.library.wanted().filter_map(|below| self.before.get(below)).collect();
+        let largest = wanted.iter().map(|(size, _)| size.div_ceil(evidence::SLICE)).max().unwrap_or(0) as u32;
+        let (number_wanted, mut uploads) = (wanted.len(), BTreeMap::new());
+        self.follow(&mut agent, |status, sim| {
             uploads = evidence::uploads(&sim.calls());
             let done = uploads.values().filter(|upload: &&Upload| upload.created).count();
-            let some = !has_large && done * 3 >= wanted;
-            some || is_quiet(status) || uploads.values().any(Upload::is_midway)
+            let some = largest < 2 && done * 3 >= number_wanted;
+            some || is_quiet(status) || uploads.values().any(|upload| upload.is_midway(largest))
         })?;
         let pid = agent.pid();
         agent.kill()?;
-        self.tell.progress_ended(&super::follow::lines(&status)[0]);
         self.tell.command(&format!("kill -9 {pid}"));
         // What had left the agent may still arrive.
         let mut calls = self.sim.calls();
@@ -238,18 +236,21 @@ impl Story<'_> {
             .values()
             .flat_map(|upload| upload.noted.iter().map(|&slice| (upload.path.clone(), slice)));
         let noted = all.collect();
-        let upload = uploads.into_values().filter(Upload::is_midway).max_by_key(|upload| upload.slices);
+        let upload = uploads
+            .into_values()
+            .filter(|upload| upload.is_midway(largest))
+            .max_by_key(|upload| upload.slices);
         match &upload {
             None => self.tell.say("no file here has enough slices to be cut in the middle"),
             Some(upload) => {
                 let now = evidence::uploads(&calls).remove(&upload.path).unwrap_or_default();
-                let (name, has) = (local_name(&upload.path), now.arrived.len());
+                let (name, has) = (local_name(&upload.path), upload.arrived.len());
                 self.tell.prove(
                     has > 0 && has < upload.slices as usize && !now.created,
                     &format!(
                         "killed with {has} of {} slices of \"{name}\" in the cloud  {}",
                         upload.slices,
-                        upload.drawn(&now.arrived)
+                        upload.drawn(&upload.arrived)
                     ),
                     || format!("{has} slices, created: {}", now.created),
                 );

@@ -55,10 +55,9 @@ use jiff::Timestamp;
 
 use crate::clock::Clock;
 use crate::config;
-use crate::durable::Lock;
+use crate::durable::{Lock, Stamp};
 use crate::{cloud, durable};
 
-pub use file::Stamp;
 use file::Stored;
 pub use login::{Login, Prompt, Step};
 pub use tokens::Tokens;
@@ -129,9 +128,9 @@ impl Accounts {
     /// The source of tokens of an account: make one and share it. Reads nothing yet.
     ///
     /// # Errors
-    /// The name, the endpoint or the CA file cannot be used.
+    /// The name cannot be used.
     pub fn tokens(&self, account: &config::Account) -> Result<Arc<Tokens>, Error> {
-        self.tokens_of(&account.name, cloud::authority(account)?)
+        self.tokens_of(&account.name, cloud::authority(account))
     }
 
     /// As [`Accounts::tokens`], with another authority than the configuration's.
@@ -149,7 +148,7 @@ impl Accounts {
     /// The cloud refuses or cannot be reached, or the configuration cannot be used.
     pub async fn login(&self, account: &config::Account) -> Result<Login, Error> {
         let path = self.path(&account.name)?;
-        Login::start(cloud::authority(account)?, path, self.clock.clone()).await
+        Login::start(cloud::authority(account), path, self.clock.clone()).await
     }
 
     /// Takes tokens got elsewhere: `{"access_token", "refresh_token"?, "expires_at"?}`, the time in

@@ -9,7 +9,7 @@ use std::ffi::c_int;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -92,6 +92,19 @@ pub fn remove(path: &Path) -> io::Result<()> {
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Tells one state of a file from the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stamp(Option<(i64, i64, u64, u64)>);
+
+impl Stamp {
+    /// Of the file as it is now; a file that is not there has one too.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let meta = std::fs::metadata(path).ok();
+        Self(meta.map(|meta| (meta.mtime(), meta.mtime_nsec(), meta.size(), meta.ino())))
+    }
 }
 
 /// A lock that other processes see, held until dropped (or until the process dies).

@@ -1,7 +1,7 @@
-//! A token file: its layout (see [`super`]), reading and writing it, and noticing that it changed.
+//! A token file: its layout (see [`super`]), reading and writing it.
 
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -45,19 +45,6 @@ pub(super) struct Attempt {
 pub(super) struct Refused {
     pub(super) at: Timestamp,
     pub(super) words: String,
-}
-
-/// Tells one state of a file from the next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Stamp(Option<(i64, i64, u64, u64)>);
-
-impl Stamp {
-    /// Of the file as it is now; a file that is not there has one too.
-    #[must_use]
-    pub fn of(path: &Path) -> Self {
-        let meta = std::fs::metadata(path).ok();
-        Self(meta.map(|meta| (meta.mtime(), meta.mtime_nsec(), meta.size(), meta.ino())))
-    }
 }
 
 impl Stored {

@@ -8,10 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::file::{self, Attempt, Refused, Stamp, Stored};
+use super::file::{self, Attempt, Refused, Stored};
 use super::lock;
 use crate::clock::Clock;
 use crate::cloud::{Authority, BoxFuture, Code, Error, Grant, Kind, Result, Token, TokenSource};
+use crate::durable::Stamp;
 
 /// Between two attempts that may be refused (field notes 1.3: hammering is punished).
 const HOUR: i64 = 3600;

@@ -40,13 +40,12 @@ pub fn open(account: &config::Account, tokens: Arc<dyn TokenSource>) -> Result<A
     }
 }
 
-/// Where a configured account logs in. No call is made yet.
-///
-/// # Errors
-/// The endpoint or the CA file of the configuration cannot be used.
-pub fn authority(account: &config::Account) -> Result<Arc<dyn Authority>> {
+/// Where a configured account logs in. No call is made yet; an endpoint or CA file that cannot be used
+/// shows at the first.
+#[must_use]
+pub fn authority(account: &config::Account) -> Arc<dyn Authority> {
     match account.provider {
-        Provider::Baidu => Ok(Arc::new(xpan::oauth::OAuth::open(account)?)),
+        Provider::Baidu => Arc::new(xpan::oauth::OAuth::new(account)),
     }
 }
 

@@ -7,8 +7,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Mutex;
 
+use super::open::TAKEN;
 use super::*;
-use crate::cloud::{BoxFuture, Code, Kind};
+use crate::cloud::{BoxFuture, Code, DeviceChanges, Kind};
 
 /// A cloud with devices; `errors` are given once each, by call.
 #[derive(Default)]

@@ -1,3 +1,5 @@
+//! The client against servers that behave, dawdle, hang up and lie.
+
 #![allow(clippy::unwrap_used)]
 
 use super::*;

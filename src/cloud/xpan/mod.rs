@@ -40,7 +40,8 @@ pub struct Xpan {
     http: Http,
     tokens: Arc<dyn TokenSource>,
     hosts: upload::Hosts,
-    /// The token got after a slice was refused; refused again, it is not renewed again.
+    /// The token got after a slice was refused, until a slice went through with it; refused again, it is
+    /// not renewed again.
     renewed: Mutex<Option<Token>>,
 }
 

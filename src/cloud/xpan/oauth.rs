@@ -3,6 +3,7 @@
 //! Everything is a GET with query parameters at openapi.baidu.com. Nothing is stored here: what a crash
 //! in the middle of a refresh costs, and how it is noticed, is `account.rs`.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use super::{answer, wire};
@@ -14,22 +15,24 @@ const ORIGIN: &str = "https://openapi.baidu.com";
 
 /// Where an account of Baidu logs in.
 pub struct OAuth {
-    http: Http,
-    client_id: String,
-    client_secret: config::Secret,
+    account: config::Account,
+    /// Made at the first call: an agent logs in once a month, and a client costs memory.
+    http: OnceLock<Http>,
 }
 
 impl OAuth {
-    /// For a configured account. No call is made yet.
-    ///
-    /// # Errors
-    /// [`Kind::Local`](crate::cloud::Kind::Local): the endpoint or the CA file cannot be used.
-    pub fn open(account: &config::Account) -> Result<Self> {
-        Ok(Self {
-            http: Http::new(super::options(account))?,
-            client_id: account.client_id.clone(),
-            client_secret: account.client_secret.clone(),
-        })
+    /// For a configured account. What is wrong with its endpoint or CA file shows at the first call.
+    #[must_use]
+    pub fn new(account: &config::Account) -> Self {
+        Self { account: account.clone(), http: OnceLock::new() }
+    }
+
+    fn http(&self) -> Result<&Http> {
+        if let Some(http) = self.http.get() {
+            return Ok(http);
+        }
+        let http = Http::new(super::options(&self.account))?;
+        Ok(self.http.get_or_init(|| http))
     }
 
     async fn get<T: serde::de::DeserializeOwned>(
@@ -39,17 +42,18 @@ impl OAuth {
         query: &[(&str, &str)],
         secrets: Vec<String>,
     ) -> Result<T> {
-        let url = self.http.address(endpoint, ORIGIN, path, &http::encode(query))?;
+        let http = self.http()?;
+        let url = http.address(endpoint, ORIGIN, path, &http::encode(query))?;
         let request = Request { endpoint, url, body: Body::None, limit: super::SMALL, secrets };
-        answer::read(&self.http.call(request).await?)
+        answer::read(&http.call(request).await?)
     }
 
     async fn token(&self, kind: &str, key: &str, value: &Token) -> Result<wire::TokenAnswer> {
-        let secret = self.client_secret.secret();
+        let secret = self.account.client_secret.secret();
         let query = [
             ("grant_type", kind),
             (key, value.secret()),
-            ("client_id", &self.client_id),
+            ("client_id", &self.account.client_id),
             ("client_secret", secret),
         ];
         let secrets = vec![value.secret().to_owned(), secret.to_owned()];
@@ -72,7 +76,7 @@ impl Authority for OAuth {
         Box::pin(async move {
             let query = [
                 ("response_type", "device_code"),
-                ("client_id", self.client_id.as_str()),
+                ("client_id", self.account.client_id.as_str()),
                 ("scope", "basic,netdisk"),
             ];
             let path = "/oauth/2.0/device/code";

@@ -190,7 +190,11 @@ impl Xpan {
                 }
                 Err(error)
             }
-            sent => sent,
+            Ok(md5) => {
+                let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+                renewed.take_if(|renewed| *renewed == token);
+                Ok(md5)
+            }
         }
     }
 

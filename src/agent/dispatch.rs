@@ -107,7 +107,7 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let now_ms = hub.core.clock.now_ms();
     let account = &hub.accounts[folder.account];
     match pause {
-        Some((pause, why)) => account.pause_for(pause, why, now_ms),
+        Some((pause, why)) => account.pause_for(pause, why, &hub.core.clock),
         None if matches!(outcome, Outcome::Done(_)) => {
             lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
         }
@@ -117,7 +117,8 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     if outcome == Outcome::Gone {
         // Deleted, or the whole disk is gone: a look decides, and until then nothing is forgotten.
         let _ = hub.looks.send(Look { folder: at, start: job.path.below.clone() });
-        let wait = i64::try_from(back_off(job.tries, spread()).as_millis()).unwrap_or(i64::MAX / 2);
+        let wait = hub.core.clock.wait(back_off(job.tries, spread()));
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
         outcome = Outcome::Again { due_ms: now_ms + wait, why: "the file is not there just now".into() };
     }
     let path = job.path.clone();

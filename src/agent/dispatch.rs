@@ -108,10 +108,15 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let account = &hub.accounts[folder.account];
     match pause {
         Some((pause, why)) => account.pause_for(pause, why, &hub.core.clock),
-        None if matches!(outcome, Outcome::Done(_)) => {
-            lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+        None => {
+            if let Outcome::Done(copy) = &outcome {
+                lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+                // Until the cloud is asked again.
+                if let Some(quota) = &mut lock(&account.view).quota {
+                    quota.used = quota.used.saturating_add(copy.size);
+                }
+            }
         }
-        None => {}
     }
     report(&account.config.name, &job.path.under(&folder.config.path), &outcome);
     if outcome == Outcome::Gone {

@@ -24,6 +24,7 @@ pub(super) async fn run(hub: Arc<Hub>) {
     let mut uploads = JoinSet::new();
     let room = hub.config.upload.parallel + AHEAD;
     let mut commits = hub.core.keeper.commits();
+    let mut uncommitted = false;
     loop {
         let mut wait = LONGEST;
         let now_ms = hub.core.clock.now_ms();
@@ -39,8 +40,15 @@ pub(super) async fn run(hub: Arc<Hub>) {
                 wait = wait.min(until_then(until, now_ms));
             }
         }
+        if uploads.is_empty() && std::mem::take(&mut uncommitted) {
+            // The last of a batch: nobody else will share the commit.
+            hub.core.keeper.hurry();
+        }
         tokio::select! {
-            Some(ended) = uploads.join_next() => take(&hub, ended),
+            Some(ended) = uploads.join_next() => {
+                take(&hub, ended);
+                uncommitted = true;
+            }
             // Files count as backed up from here on: whoever watches has to see it.
             Ok(()) = commits.changed() => hub.changed(),
             () = hub.work.notified() => {}

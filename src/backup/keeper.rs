@@ -79,6 +79,12 @@ impl Keeper {
         }
     }
 
+    /// Has what changed committed at once, without waiting for it.
+    pub fn hurry(&self) {
+        self.wanted.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
     /// Commits until `stop`, and a last time then. Ends early when the store fails.
     ///
     /// # Errors

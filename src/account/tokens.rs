@@ -203,7 +203,7 @@ impl Inner {
             }
             Err(error) => {
                 let pause = memory.pause.map_or(FIRST_PAUSE, |(_, last)| (last * 2).min(SLOWEST));
-                memory.pause = Some((Instant::now() + pause, pause));
+                memory.pause = Some((Instant::now() + self.clock.wait(pause), pause));
                 let failure =
                     Failure { kind: error.kind, code: error.code.clone(), message: error.message.clone() };
                 memory.dead = Some((stale, failure));

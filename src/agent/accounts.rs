@@ -12,6 +12,7 @@ use crate::account::{Accounts, State};
 use crate::backup::upload::Uploader;
 use crate::backup::verdict::{Pause, spread};
 use crate::cloud::{self, Drive, Kind, User};
+use crate::content::OnConflict;
 use crate::device::{Binding, Device, DeviceState};
 use crate::status::{self, AccountState, Quota};
 
@@ -165,6 +166,8 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
     if cell.as_ref().is_some_and(|uploader| uploader.user == user && Arc::ptr_eq(&uploader.drive, &drive)) {
         return;
     }
+    // Keeping both, the cloud itself sees to it that equal content is not stored twice.
+    let asks_first = hub.core.may_have_forgotten || hub.config.upload.on_conflict != OnConflict::KeepBoth;
     let uploader = Uploader {
         drive,
         user,
@@ -173,7 +176,7 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         slots: Arc::clone(&shared.slots),
         hashers: Arc::clone(&shared.hashers),
         throttle: Arc::clone(&hub.core.throttle),
-        lookup: hub.core.forgotten.clone(),
+        lookup: asks_first.then(Arc::default),
         meters: Arc::clone(&hub.core.meters),
         settle: hub.config.agent.settle,
         clock: hub.core.clock.clone(),
@@ -199,11 +202,11 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
             hub.config.agent.check_bind
         }
         Found::Waiting(AccountState::Unbound, _) => hub.config.agent.check_bind,
-        Found::Waiting(..) => LOGIN,
+        Found::Waiting(..) => hub.core.clock.wait(LOGIN),
         Found::Failed(_) => {
             let wait = FIRST.saturating_mul(1 << (*failures).min(10)).min(SLOWEST);
             *failures += 1;
-            wait
+            hub.core.clock.wait(wait)
         }
     };
     let (state, reason) = match found {

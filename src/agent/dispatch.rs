@@ -24,6 +24,7 @@ pub(super) async fn run(hub: Arc<Hub>) {
     let mut uploads = JoinSet::new();
     let room = hub.config.upload.parallel + AHEAD;
     let mut commits = hub.core.keeper.commits();
+    let mut uncommitted = false;
     loop {
         let mut wait = LONGEST;
         let now_ms = hub.core.clock.now_ms();
@@ -39,8 +40,15 @@ pub(super) async fn run(hub: Arc<Hub>) {
                 wait = wait.min(until_then(until, now_ms));
             }
         }
+        if uploads.is_empty() && std::mem::take(&mut uncommitted) {
+            // The last of a batch: nobody else will share the commit.
+            hub.core.keeper.hurry();
+        }
         tokio::select! {
-            Some(ended) = uploads.join_next() => take(&hub, ended),
+            Some(ended) = uploads.join_next() => {
+                take(&hub, ended);
+                uncommitted = true;
+            }
             // Files count as backed up from here on: whoever watches has to see it.
             Ok(()) = commits.changed() => hub.changed(),
             () = hub.work.notified() => {}
@@ -107,17 +115,23 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let now_ms = hub.core.clock.now_ms();
     let account = &hub.accounts[folder.account];
     match pause {
-        Some((pause, why)) => account.pause_for(pause, why, now_ms),
-        None if matches!(outcome, Outcome::Done(_)) => {
-            lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+        Some((pause, why)) => account.pause_for(pause, why, &hub.core.clock),
+        None => {
+            if let Outcome::Done(copy) = &outcome {
+                lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+                // Until the cloud is asked again.
+                if let Some(quota) = &mut lock(&account.view).quota {
+                    quota.used = quota.used.saturating_add(copy.size);
+                }
+            }
         }
-        None => {}
     }
     report(&account.config.name, &job.path.under(&folder.config.path), &outcome);
     if outcome == Outcome::Gone {
         // Deleted, or the whole disk is gone: a look decides, and until then nothing is forgotten.
         let _ = hub.looks.send(Look { folder: at, start: job.path.below.clone() });
-        let wait = i64::try_from(back_off(job.tries, spread()).as_millis()).unwrap_or(i64::MAX / 2);
+        let wait = hub.core.clock.wait(back_off(job.tries, spread()));
+        let wait = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
         outcome = Outcome::Again { due_ms: now_ms + wait, why: "the file is not there just now".into() };
     }
     let path = job.path.clone();

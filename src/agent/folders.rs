@@ -68,7 +68,7 @@ pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>)
                 wanted.insert(look);
             }
             () = watcher.changed() => {
-                tokio::time::sleep(GATHER).await;
+                tokio::time::sleep(hub.core.clock.wait(GATHER)).await;
                 let changes = watcher.drain();
                 for path in changes.files.into_iter().chain(changes.dirs) {
                     if let Some((folder, _)) = hub.folder(path.folder) {
@@ -176,26 +176,27 @@ fn conclude(hub: &Hub, watcher: &Watcher, at: usize, report: &Report) -> i64 {
     let folder = &hub.folders[at];
     let now_ms = hub.core.clock.now_ms();
     let rescan = hub.config.agent.rescan;
+    let missing = hub.core.clock.wait(MISSING).min(rescan);
     let path = folder.config.path.display();
     let (state, reason, wait) = match (&report.missing, report.suspicious) {
         (Some(Missing::NotThere), _) => {
             let words =
                 format!("{path} is not there; nothing is forgotten, it goes on when the folder is back");
-            (FolderState::Missing, Some(words), MISSING.min(rescan))
+            (FolderState::Missing, Some(words), missing)
         }
         (Some(Missing::Denied), _) => {
             let words = format!("xpand may not read {path}; give its user the right to");
-            (FolderState::Denied, Some(words), MISSING.min(rescan))
+            (FolderState::Denied, Some(words), missing)
         }
         (Some(Missing::Error(error)), _) => {
-            (FolderState::Missing, Some(format!("{path} cannot be read: {error}")), MISSING.min(rescan))
+            (FolderState::Missing, Some(format!("{path} cannot be read: {error}")), missing)
         }
         (None, Some((gone, all))) => {
             let words = format!(
                 "{gone} of {all} files are not in {path} any more: is the disk plugged in? \
                  Nothing is forgotten; it goes on when they are back"
             );
-            (FolderState::Suspicious, Some(words), MISSING.min(rescan))
+            (FolderState::Suspicious, Some(words), missing)
         }
         (None, None) => match watcher.polling(folder.id) {
             Some(why) => (FolderState::Polling, Some(why), rescan),

@@ -12,7 +12,6 @@ use super::gate::Gate;
 use crate::backup::body::Throttle;
 use crate::backup::filter::Filter;
 use crate::backup::keeper::Keeper;
-use crate::backup::lookup::Lookup;
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::settle::Settler;
 use crate::backup::upload::{Source, Uploader};
@@ -35,8 +34,8 @@ pub(super) struct Core {
     pub throttle: Arc<Throttle>,
     /// The user's pause.
     pub gate: Mutex<Gate>,
-    /// Present when our memory may have gaps: what the cloud had when the agent started.
-    pub forgotten: Option<Arc<Lookup>>,
+    /// Our memory may have gaps: the cloud is asked before anything is sent.
+    pub may_have_forgotten: bool,
 }
 
 /// One life: from a start or a reload of the configuration to the next.
@@ -81,6 +80,9 @@ pub(super) struct Look {
     /// Below the folder; empty for all of it.
     pub start: Box<[u8]>,
 }
+
+/// An account's reason until its first round has ended.
+pub(super) const NOT_ASKED: &str = "not asked yet";
 
 /// One account.
 pub(super) struct AccountCell {
@@ -220,7 +222,7 @@ impl AccountCell {
             name: config.name.clone(),
             provider: config.provider.as_str().to_owned(),
             state: AccountState::Offline,
-            reason: Some("not asked yet".into()),
+            reason: Some(NOT_ASKED.into()),
             ..status::Account::default()
         };
         Self {
@@ -245,7 +247,8 @@ impl AccountCell {
     }
 
     /// Stops sending for a while: longer each time in a row.
-    pub(super) fn pause_for(&self, pause: Pause, why: String, now_ms: i64) {
+    pub(super) fn pause_for(&self, pause: Pause, why: String, clock: &Clock) {
+        let now_ms = clock.now_ms();
         let mut cell = lock(&self.pause);
         let again = cell.as_ref().filter(|paused| {
             // Uploads that were in flight together fail together: that is one time.
@@ -255,7 +258,7 @@ impl AccountCell {
             return;
         }
         let times = again.map_or(0, |paused| paused.times + 1);
-        let wait = wait(pause, times).mul_f64(0.9 + 0.2 * crate::backup::verdict::spread());
+        let wait = clock.wait(wait(pause, times)).mul_f64(0.9 + 0.2 * crate::backup::verdict::spread());
         let until_ms = now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
         tracing::warn!(ACCOUNT = %self.config.name, "sending pauses for {} s: {why}", wait.as_secs());
         *cell = Some(Paused { pause, why, until_ms, times });

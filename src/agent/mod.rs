@@ -34,8 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Accounts;
 use crate::backup::body::Throttle;
-use crate::backup::keeper::Keeper;
-use crate::backup::lookup::Lookup;
+use crate::backup::keeper::{self, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::control::socket::SocketError;
@@ -114,11 +113,11 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     let store = Arc::new(store);
     let core = Arc::new(Core {
         clock: clock.clone(),
-        keeper: Keeper::open(Arc::clone(&store))?,
+        keeper: Keeper::open(Arc::clone(&store), clock.wait(keeper::LONGEST))?,
         meters: Arc::default(),
         throttle: Throttle::new(config.upload.rate),
         gate: Mutex::new(gate::Gate::open(&state_dir)),
-        forgotten: opened.may_have_forgotten().then(|| Arc::new(Lookup::default())),
+        may_have_forgotten: opened.may_have_forgotten(),
     });
     let desk = Arc::new(Desk { core: Arc::clone(&core), hub: get_hub, reloads, since: Mutex::default() });
     let control = tokio::spawn(server::serve(listener, desk, ended.clone().cancelled_owned()));

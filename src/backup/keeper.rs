@@ -16,7 +16,7 @@ use super::queue::Queue;
 use crate::store::{Error, Result, Store};
 
 /// The longest a change waits for its commit.
-const LONGEST: Duration = Duration::from_secs(2);
+pub const LONGEST: Duration = Duration::from_secs(2);
 /// So many changes are committed at once: ends of work, and found files, which cost less to find again.
 const MANY: (usize, usize) = (64, 2048);
 
@@ -25,6 +25,7 @@ const MANY: (usize, usize) = (64, 2048);
 pub struct Keeper {
     queue: Mutex<Queue>,
     store: Arc<Store>,
+    longest: Duration,
     changed: Notify,
     wanted: AtomicU64,
     committed: watch::Sender<u64>,
@@ -33,14 +34,15 @@ pub struct Keeper {
 }
 
 impl Keeper {
-    /// Opens the queue in `store`.
+    /// Opens the queue in `store`; a change waits for its commit at most `longest` ([`LONGEST`]).
     ///
     /// # Errors
     /// The store fails.
-    pub fn open(store: Arc<Store>) -> Result<Arc<Self>> {
+    pub fn open(store: Arc<Store>, longest: Duration) -> Result<Arc<Self>> {
         Ok(Arc::new(Self {
             queue: Mutex::new(Queue::open(Arc::clone(&store))?),
             store,
+            longest,
             changed: Notify::new(),
             wanted: AtomicU64::new(0),
             committed: watch::Sender::new(0),
@@ -77,6 +79,12 @@ impl Keeper {
         }
     }
 
+    /// Has what changed committed at once, without waiting for it.
+    pub fn hurry(&self) {
+        self.wanted.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
     /// Commits until `stop`, and a last time then. Ends early when the store fails.
     ///
     /// # Errors
@@ -98,7 +106,7 @@ impl Keeper {
 
     /// Waits for more changes to share the commit with.
     async fn gather(&self, stop: &CancellationToken) {
-        let until = Instant::now() + LONGEST;
+        let until = Instant::now() + self.longest;
         loop {
             let urgent = self.wanted.load(Ordering::SeqCst) > *self.committed.borrow();
             if urgent || self.with(|queue| Ok(is_many(queue))) != Some(false) {

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tokio::sync::Mutex;
 
 use crate::cloud::{Drive, Entry, Kind, Result, Upload};
+use crate::content::OnConflict;
 
 /// Listings kept at a time.
 const FOLDERS: usize = 8;
@@ -18,7 +19,7 @@ const ENTRIES: usize = 10_000;
 /// After so many listings that failed nobody asks any more: the calls would be missing elsewhere.
 const FAILURES: u32 = 5;
 
-/// Listings of remote folders, as they were when first asked for.
+/// Listings of one drive's remote folders, as they were when first asked for.
 #[derive(Debug, Default)]
 pub struct Lookup {
     known: Mutex<Known>,
@@ -33,8 +34,8 @@ struct Known {
 }
 
 impl Lookup {
-    /// The entry at the path of `file` if it certainly has that content, by listings that may be as old
-    /// as this `Lookup`: what was there then is there still.
+    /// The entry that certainly is `file`, by listings that may be as old as this `Lookup`: what was there
+    /// then is there still, unless we replaced it ([`Lookup::forget`]).
     ///
     /// # Errors
     /// The listing fails; a missing folder is no failure.
@@ -47,28 +48,66 @@ impl Lookup {
             known.failures += u32::from(fetched.is_err());
             fetched?;
         }
-        let entry = known.listed.get(folder).and_then(|entries| entries.get(&file.path));
-        Ok(entry.filter(|entry| drive.is_same(entry, file)).cloned())
+        let Some(entries) = known.listed.get(folder) else { return Ok(None) };
+        let alike = entries.range(stem(&file.path).to_owned()..).map(|(_, entry)| entry);
+        let mut found = Found::default();
+        for entry in alike.take_while(|entry| entry.path.starts_with(stem(&file.path))) {
+            found.see(entry, drive, file);
+        }
+        Ok(found.same(file))
+    }
+
+    /// What is at `path` is not what was listed any more.
+    pub async fn forget(&self, path: &str) {
+        if let Some(entries) = self.known.lock().await.listed.get_mut(parent(path)) {
+            entries.remove(path);
+        }
     }
 }
 
-/// The entry at the path of `file` as the cloud lists it this moment, whatever its content.
+/// What a listing says of a file's content.
+#[derive(Default)]
+struct Found {
+    /// Something has the file's own path.
+    is_taken: bool,
+    /// The file, there.
+    own: Option<Entry>,
+    /// The file, under a name like its own.
+    renamed: Option<Entry>,
+}
+
+impl Found {
+    fn see(&mut self, entry: &Entry, drive: &dyn Drive, file: &Upload) {
+        if entry.path == file.path {
+            self.is_taken = true;
+            self.own = drive.is_same(entry, file).then(|| entry.clone());
+        } else if is_renamed(&entry.path, &file.path) && drive.is_same(entry, file) {
+            self.renamed = Some(entry.clone());
+        }
+    }
+
+    /// The file: also under the name that the cloud gave it because its own was taken.
+    fn same(self, file: &Upload) -> Option<Entry> {
+        let renamed = self.renamed.filter(|_| self.is_taken && file.on_conflict == OnConflict::KeepBoth);
+        self.own.or(renamed)
+    }
+}
+
+/// The entry that certainly is `file`, as the cloud lists it this moment.
 ///
 /// # Errors
 /// The listing fails; a missing folder is no failure.
 pub async fn look(drive: &dyn Drive, file: &Upload) -> Result<Option<Entry>> {
-    let mut after = None;
+    let (mut after, mut found) = (None, Found::default());
     loop {
         let page = match drive.list(parent(&file.path), after).await {
             Err(error) if error.kind == Kind::Missing => return Ok(None),
             page => page?,
         };
-        if let Some(entry) = page.entries.into_iter().find(|entry| entry.path == file.path) {
-            return Ok(Some(entry));
-        }
+        page.entries.iter().for_each(|entry| found.see(entry, drive, file));
         match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(None),
+            Some(next) if found.own.is_none() => after = Some(next),
+            _ => return Ok(found.same(file)),
         }
     }
 }
@@ -132,10 +171,55 @@ impl Known {
     }
 }
 
+/// A path without its ending: `/a/b` of `/a/b.jpg`.
+fn stem(path: &str) -> &str {
+    let name = path.rfind('/').map_or(0, |at| at + 1);
+    path[name..].rfind('.').map_or(path, |dot| &path[..name + dot])
+}
+
+/// Whether the cloud may have made `path` of `wanted`, whose name was taken: `b(1).jpg`, or
+/// `b_20261121_180000.jpg` (field notes 3.2).
+fn is_renamed(path: &str, wanted: &str) -> bool {
+    let (stem, ending) = wanted.split_at(stem(wanted).len());
+    let added = path.strip_prefix(stem).and_then(|rest| rest.strip_suffix(ending));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    added.is_some_and(|added| {
+        let counted = added.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+        let dated = added.strip_prefix('_').and_then(|rest| rest.split_once('_'));
+        counted.is_some_and(is_number)
+            || dated.is_some_and(|(day, time)| {
+                [day, time].map(str::len) == [8, 6] && is_number(&added.replace('_', ""))
+            })
+    })
+}
+
 /// The remote folder something lies in.
 fn parent(path: &str) -> &str {
     match path.rsplit_once('/') {
         None | Some(("", _)) => "/",
         Some((folder, _)) => folder,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_the_cloud_made_up_is_known_by_what_was_added() {
+        let wanted = "/apps/x/a.b/c.jpg";
+        for path in ["/apps/x/a.b/c(1).jpg", "/apps/x/a.b/c_20261121_180000.jpg"] {
+            assert!(is_renamed(path, wanted), "{path}");
+        }
+        for path in [
+            wanted,
+            "/apps/x/a.b/cc.jpg",
+            "/apps/x/a.b/c(1).png",
+            "/apps/x/a.b/c(1)/d.jpg",
+            "/apps/x/a.b/c_b.jpg",
+        ] {
+            assert!(!is_renamed(path, wanted), "{path}");
+        }
+        assert_eq!(stem("/a.b/c"), "/a.b/c");
     }
 }

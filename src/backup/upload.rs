@@ -160,6 +160,9 @@ impl Uploader {
         }
         for _ in 0..STARTS {
             if let Some(stored) = self.send_once(source, job, &file, progress).await? {
+                if let Some(lookup) = &self.lookup {
+                    lookup.forget(&stored.path).await;
+                }
                 return Ok(copy_of(&file, stored));
             }
             job.stage = Stage::Hashed(digests.clone());
@@ -249,7 +252,7 @@ impl Uploader {
             // Everything was sent, and perhaps the file was made: our last answer is lost.
             Stage::Sending { upload, .. } if upload.have.is_full() => {
                 let looked = self.tried(Call::Begin, || Box::pin(lookup::look(drive, file))).await;
-                looked.map_err(|failure| self.stop(job, failure))?.filter(|entry| drive.is_same(entry, file))
+                looked.map_err(|failure| self.stop(job, failure))?
             }
             _ => match &self.lookup {
                 // Not knowing costs the uplink, not the file: go on without.
@@ -332,11 +335,11 @@ impl Uploader {
             }
             let looked = self.tried(Call::Begin, || Box::pin(lookup::look(&*self.drive, file))).await;
             let entry = looked.map_err(|failure| self.stop(job, failure))?;
-            if let Some(entry) = entry.filter(|e| e.size == file.size && self.drive.is_same(e, file)) {
+            if let Some(entry) = entry.filter(|entry| entry.size == file.size) {
                 return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
             last = failure.why;
-            tokio::time::sleep(pause(attempt)).await;
+            tokio::time::sleep(self.clock.wait(pause(attempt))).await;
         }
         Err(self.later(job, &last))
     }
@@ -363,7 +366,7 @@ impl Uploader {
     }
 
     fn later(&self, job: &Job, why: &str) -> Stop {
-        let due_ms = self.in_ms(back_off(job.tries, spread()));
+        let due_ms = self.in_ms(self.clock.wait(back_off(job.tries, spread())));
         Stop::Outcome(Outcome::Again { due_ms, why: why.to_owned() })
     }
 

@@ -39,7 +39,9 @@ impl Uploader {
             let why = chain(&error);
             tracing::debug!(kind = ?error.kind, attempt, "{why}");
             match verdict(&error, call) {
-                Verdict::Soon(_) if attempt + 1 < TRIES => tokio::time::sleep(pause(attempt)).await,
+                Verdict::Soon(_) if attempt + 1 < TRIES => {
+                    tokio::time::sleep(self.clock.wait(pause(attempt))).await;
+                }
                 Verdict::Soon(Some(pause)) => return Err(Failure { verdict: Verdict::Pause(pause), why }),
                 Verdict::Soon(None) => return Err(Failure { verdict: Verdict::Later, why }),
                 verdict => return Err(Failure { verdict, why }),

@@ -1,0 +1,372 @@
+//! The rig: a temporary folder, a local cloud, and the real agent on both - in this process, or as the
+//! real program, which can be killed.
+//!
+//! Nothing here sleeps for luck: whoever waits says for what, and gets a generous time for it. The agent's
+//! own back-offs run a hundred times faster (`Clock::hurried`), everything else in real time.
+#![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
+
+pub mod cloud;
+pub mod media;
+pub mod process;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use cloudsim::CloudSim;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use xpand::account::Accounts;
+use xpand::agent::{self, Options, Signals};
+use xpand::clock::Clock;
+use xpand::config::Config;
+use xpand::control::client::Client;
+use xpand::status::Status;
+
+/// Whatever is waited for has come by then, even on a machine that does five other things.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two looks.
+const LOOK: Duration = Duration::from_millis(15);
+
+/// What a test wants of its rig.
+pub struct Setup {
+    pub sim: cloudsim::Options,
+    pub accounts: Vec<Account>,
+    pub folders: Vec<Folder>,
+    /// More lines of `[upload]`.
+    pub upload: String,
+    /// More lines of `[agent]`.
+    pub agent: String,
+    pub parallel: usize,
+    pub settle: &'static str,
+    pub check_bind: &'static str,
+    /// The serial number of `[device]`.
+    pub device: Option<&'static str>,
+    /// How many times faster the agent's own waits run.
+    pub hurry: u32,
+    /// A state folder elsewhere.
+    pub state: Option<PathBuf>,
+}
+
+pub struct Account {
+    pub name: &'static str,
+    /// Whose drive it is at the local cloud.
+    pub user: &'static str,
+    pub logged_in: bool,
+}
+
+pub struct Folder {
+    pub label: &'static str,
+    pub account: &'static str,
+    /// More lines of `[[folder]]`.
+    pub more: String,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            sim: cloudsim::Options::default(),
+            accounts: vec![Account { name: "home", user: "demo", logged_in: true }],
+            folders: vec![Folder { label: "photo", account: "home", more: String::new() }],
+            upload: String::new(),
+            agent: String::new(),
+            parallel: 4,
+            settle: "60ms",
+            check_bind: "1h",
+            device: None,
+            hurry: 100,
+            state: None,
+        }
+    }
+}
+
+/// See the module.
+pub struct Rig {
+    pub sim: CloudSim,
+    pub client: Client,
+    pub setup: Setup,
+    dir: tempfile::TempDir,
+    agent: Option<Running>,
+    /// Contents that were in the cloud once: (account, path, MD5).
+    grown: Mutex<Vec<(String, String, String)>>,
+    counter: std::sync::atomic::AtomicU64,
+}
+
+struct Running {
+    signals: Signals,
+    task: JoinHandle<Result<(), agent::Error>>,
+}
+
+impl Rig {
+    /// Everything but the agent.
+    pub fn ready(change: impl FnOnce(&mut Setup)) -> Self {
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(std::env::var("XPAND_TEST_LOG").unwrap_or_else(|_| "off".into()))
+            .with_test_writer()
+            .try_init();
+        let mut setup = Setup::default();
+        change(&mut setup);
+        let dir = tempfile::Builder::new().prefix("xp-").tempdir().unwrap();
+        let sim = CloudSim::start_blocking(setup.sim.clone()).unwrap();
+        let client = Client::new(dir.path().join("sock"));
+        let (grown, counter) = (Mutex::default(), 0.into());
+        let rig = Self { sim, client, setup, dir, agent: None, grown, counter };
+        fs::create_dir(rig.dir.path().join("outbox")).unwrap();
+        for folder in &rig.setup.folders {
+            fs::create_dir(rig.root(folder.label)).unwrap();
+        }
+        rig.write_config();
+        for account in rig.setup.accounts.iter().filter(|account| account.logged_in) {
+            rig.log_in(account.name);
+        }
+        rig
+    }
+
+    /// With the agent, which has just been started.
+    pub fn start(change: impl FnOnce(&mut Setup)) -> Self {
+        let mut rig = Self::ready(change);
+        rig.begin();
+        rig
+    }
+
+    /// Starts the agent in this process.
+    pub fn begin(&mut self) {
+        assert!(self.agent.is_none(), "it runs");
+        let config = Config::read(self.config_file()).unwrap();
+        let clock = Clock::system().hurried(self.setup.hurry);
+        let signals = Signals { shutdown: CancellationToken::new(), reload: Arc::default() };
+        let options = Options { config, socket: None, clock };
+        let task = tokio::spawn(agent::run(options, signals.clone()));
+        self.agent = Some(Running { signals, task });
+    }
+
+    /// Ends the agent in an orderly way. Returns how long that took.
+    pub async fn stop(&mut self) -> Duration {
+        self.assert_only_grew();
+        let Running { signals, task } = self.agent.take().expect("it runs");
+        let begun = Instant::now();
+        signals.shutdown.cancel();
+        let ended = tokio::time::timeout(PATIENCE, task).await.expect("it ends");
+        ended.unwrap().unwrap();
+        begun.elapsed()
+    }
+
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.begin();
+    }
+
+    /// As SIGHUP.
+    pub fn hang_up(&self) {
+        self.agent.as_ref().expect("it runs").signals.reload.notify_one();
+    }
+
+    /// Why the agent ended by itself.
+    pub async fn ended(&mut self) -> Result<(), agent::Error> {
+        let Running { task, .. } = self.agent.take().expect("it runs");
+        tokio::time::timeout(PATIENCE, task).await.expect("it ends").unwrap()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn state_dir(&self) -> PathBuf {
+        self.setup.state.clone().unwrap_or_else(|| self.path("state"))
+    }
+
+    pub fn config_file(&self) -> PathBuf {
+        self.path("config.toml")
+    }
+
+    /// The local folder with this label.
+    pub fn root(&self, label: &str) -> PathBuf {
+        self.path(label)
+    }
+
+    /// Writes the configuration that [`Rig::setup`] describes.
+    pub fn write_config(&self) {
+        let setup = &self.setup;
+        let mut text = String::new();
+        if let Some(serial) = setup.device {
+            let kind = &setup.sim.device_type;
+            let _ = writeln!(text, "[device]\ntype = \"{kind}\"\nname = \"Rig\"\nserial = \"{serial}\"\n");
+        }
+        for account in &setup.accounts {
+            let (name, url) = (account.name, self.sim.url());
+            let _ = writeln!(
+                text,
+                "[account.{name}]\nclient_id = \"demo\"\nclient_secret = \"demo\"\napp = \"xpand\"\n\
+                 endpoint = \"{url}\"\n"
+            );
+        }
+        for folder in &setup.folders {
+            let (path, Folder { label, account, more }) = (self.root(folder.label), folder);
+            let remote = if more.contains("remote") { "" } else { "remote = \"{label}/{path}\"\n" };
+            let _ = writeln!(
+                text,
+                "[[folder]]\npath = {path:?}\naccount = \"{account}\"\nlabel = \"{label}\"\n{remote}{more}\n"
+            );
+        }
+        let (state, socket) = (self.state_dir(), self.path("sock"));
+        let Setup { parallel, upload, settle, check_bind, agent, .. } = setup;
+        let _ = writeln!(
+            text,
+            "[upload]\nparallel = {parallel}\n{upload}\n[agent]\nstate_dir = {state:?}\n\
+             socket = {socket:?}\nsettle = \"{settle}\"\ncheck_bind = \"{check_bind}\"\n{agent}"
+        );
+        fs::write(self.config_file(), text).unwrap();
+    }
+
+    pub fn accounts(&self) -> Accounts {
+        Accounts::new(&self.state_dir(), Clock::system())
+    }
+
+    /// Makes a pair of tokens valid in the cloud and imports it, as `xpand account import` does.
+    pub fn log_in(&self, name: &str) {
+        self.log_in_for(name, Duration::from_hours(24 * 30));
+    }
+
+    /// The same, with tokens of that life as far as the cloud is concerned; nobody tells the agent.
+    pub fn log_in_for(&self, name: &str, life: Duration) {
+        let account = self.setup.accounts.iter().find(|account| account.name == name).unwrap();
+        let number = self.counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (access, refresh) = (format!("access-{name}-{number}"), format!("refresh-{name}-{number}"));
+        self.sim.add_token(account.user, &access, Some(&refresh), Some(life)).unwrap();
+        let json = format!(r#"{{"access_token": "{access}", "refresh_token": "{refresh}"}}"#);
+        self.accounts().import(name, &json).unwrap();
+    }
+
+    /// Puts a file into the first folder, whole at once, and returns its absolute path.
+    pub fn put(&self, below: &str, bytes: &[u8]) -> PathBuf {
+        self.put_in(self.setup.folders[0].label, below, bytes)
+    }
+
+    pub fn put_in(&self, label: &str, below: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.root(label).join(below);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let number = self.counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let outbox = self.path("outbox").join(number.to_string());
+        fs::write(&outbox, bytes).unwrap();
+        fs::rename(outbox, &path).unwrap();
+        path
+    }
+
+    /// `count` photos of some kilobytes in a few folders.
+    pub fn put_photos(&self, count: usize) {
+        for number in 0..count {
+            let bytes = media::photo(1000 + number as u64, 3000 + 37 * number);
+            self.put(&format!("2024/{:02}/IMG_{number:04}.jpg", number % 3), &bytes);
+        }
+    }
+
+    /// The status, which adds up.
+    pub async fn status(&self) -> Status {
+        let status = self.client.status().await.unwrap();
+        check_sums(&status);
+        status
+    }
+
+    /// Waits until the status is as `check` wants it, and returns it.
+    pub async fn until(&self, what: &str, check: impl Fn(&Status) -> bool) -> Status {
+        let begun = Instant::now();
+        let mut last = None;
+        loop {
+            if let Ok(status) = self.client.status().await {
+                check_sums(&status);
+                if check(&status) {
+                    return status;
+                }
+                last = Some(status);
+            }
+            let is_over = self.agent.as_ref().is_some_and(|agent| agent.task.is_finished());
+            assert!(!is_over && begun.elapsed() < PATIENCE, "no {what}; {}", self.story(last.as_ref()));
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits for something that the status does not show.
+    pub async fn until_true(&self, what: &str, check: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !check() {
+            let status = self.client.status().await.ok();
+            assert!(begun.elapsed() < PATIENCE, "no {what}; {}", self.story(status.as_ref()));
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until every folder has been looked at and nothing waits.
+    pub async fn wait_quiet(&self) -> Status {
+        self.until("quiet", is_quiet).await
+    }
+
+    /// Waits until the folders' files are in the cloud and nothing waits, and checks that each is there once.
+    pub async fn wait_arrived(&self) -> Status {
+        let begun = Instant::now();
+        loop {
+            let status = self.wait_quiet().await;
+            let differs = self.differs();
+            if differs.is_none() {
+                self.assert_arrived_once();
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{}; {}", differs.unwrap(), self.story(Some(&status)));
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// For a failed test: what the agent says, and what the cloud was asked last.
+    pub fn story(&self, status: Option<&Status>) -> String {
+        let calls = self.sim.calls();
+        let lines = calls.iter().skip(calls.len().saturating_sub(60)).map(|call| {
+            let part = call.query.get("partseq").map_or(String::new(), |part| format!("&partseq={part}"));
+            let fault = call.fault.as_deref().unwrap_or("");
+            format!("{:4} {}{part} -> {} {} {fault}", call.n, call.target(), call.status, call.errno)
+        });
+        format!("{status:#?}\n{}", lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Every folder was looked at, and nothing waits.
+pub fn is_quiet(status: &Status) -> bool {
+    !status.folders.is_empty() && status.folders.iter().all(|f| f.last_scan.is_some()) && status.is_quiet()
+}
+
+/// `files = backed_up + waiting + failed + skipped`, in every folder and in all.
+pub fn check_sums(status: &Status) {
+    let mut sums = BTreeMap::new();
+    for folder in &status.folders {
+        let c = &folder.counts;
+        assert_eq!(c.files, c.backed_up + c.waiting + c.failed + c.skipped, "{status:#?}");
+        for (name, count) in [("files", c.files), ("waiting", c.waiting), ("backed_up", c.backed_up)] {
+            *sums.entry(name).or_insert(0) += count;
+        }
+    }
+    let c = &status.totals.counts;
+    assert_eq!(c.files, c.backed_up + c.waiting + c.failed + c.skipped, "{status:#?}");
+    for (name, count) in [("files", c.files), ("waiting", c.waiting), ("backed_up", c.backed_up)] {
+        assert_eq!(sums.get(name).copied().unwrap_or(0), count, "{name}: {status:#?}");
+    }
+}
+
+/// All files below a folder, links not followed, with their path below it.
+pub fn files_below(root: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
+                Ok(kind) if kind.is_file() => {
+                    let below = entry.path().strip_prefix(root).unwrap().to_owned();
+                    found.push((entry.path(), below));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
+}

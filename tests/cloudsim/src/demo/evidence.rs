@@ -9,7 +9,7 @@ use crate::Call;
 pub(super) const SLICE: u64 = 4 << 20;
 
 /// An answer that lies back this long has certainly been noted by the agent, on its disk.
-const NOTED_MS: u64 = 1000;
+const NOTED_MS: u64 = 1500;
 
 /// How far a file is.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +30,7 @@ impl Upload {
     pub(super) fn is_midway(&self, largest: u32) -> bool {
         let left = self.slices.saturating_sub(self.arrived.len() as u32);
         let needed = if self.slices >= 4 { 2 } else { 1 };
-        let is_large = self.slices > 1 && self.slices * 2 >= largest;
+        let is_large = self.slices > 1 && self.slices * 3 >= largest * 2;
         is_large && !self.created && left >= needed && self.noted.len() as u32 >= needed
     }
 

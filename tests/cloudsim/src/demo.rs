@@ -85,11 +85,11 @@ impl Demo {
     /// `live` says that `out` is a terminal, whose lines can be drawn again.
     pub fn play(&self, out: Box<dyn Write>, live: bool, interrupted: Arc<AtomicBool>) -> Ended {
         let mut tell = Tell::new(out, live && !self.plain);
-        let began = Instant::now();
-        let outcome = self.prepared(&mut tell, &interrupted);
+        let mut began = Instant::now();
+        let outcome = self.prepared(&mut tell, &interrupted, &mut began);
         // A step that was torn apart by ^C may call it by another name.
         if interrupted.load(Ordering::Relaxed) {
-            tell.verdict(false, "interrupted; everything is tidied up");
+            tell.verdict(false, "Interrupted; the agent is ended and its folder gone.");
             return Ended::Interrupted;
         }
         if let Err(Stop::Broken(words)) = outcome {
@@ -110,7 +110,7 @@ impl Demo {
         Ended::Failed
     }
 
-    fn prepared(&self, tell: &mut Tell, interrupted: &AtomicBool) -> Step {
+    fn prepared(&self, tell: &mut Tell, interrupted: &AtomicBool, began: &mut Instant) -> Step {
         tell.line(
             "xpand backs up a family's photos and videos to a cloud drive, by itself. This is the whole",
         );
@@ -126,6 +126,7 @@ impl Demo {
                 build::xpand().map_err(Stop::Broken)?
             }
         };
+        *began = Instant::now();
         story::play(self, &binary, tell, interrupted)
     }
 }

@@ -1,4 +1,4 @@
-//! Names out of the cloud, read back by a second implementation of the rule that `src/backup/names.rs`
+//! Names out of the cloud, read back by a second implementation of the rule that `src/remote/names.rs`
 //! documents, so that the first has a witness.
 //!
 //! `%XX` is one byte. A name that was too long is several folders, each but the last ending in `%+`.

@@ -110,7 +110,7 @@ pub(super) fn some(wrong: &[String]) -> String {
 }
 
 /// MD5 of a file, read bit by bit.
-fn md5(path: &Path) -> io::Result<String> {
+pub(super) fn md5(path: &Path) -> io::Result<String> {
     let (mut file, mut hash, mut buffer) = (File::open(path)?, Md5::new(), vec![0; 1 << 18]);
     loop {
         match file.read(&mut buffer)? {

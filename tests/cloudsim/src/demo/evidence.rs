@@ -6,10 +6,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::Call;
 
 /// Bytes of a slice of an ordinary account.
-const SLICE: u64 = 4 << 20;
+pub(super) const SLICE: u64 = 4 << 20;
 
 /// An answer that lies back this long has certainly been noted by the agent, on its disk.
-const NOTED_MS: u64 = 1000;
+const NOTED_MS: u64 = 1500;
 
 /// How far a file is.
 #[derive(Clone, Debug, Default)]
@@ -25,10 +25,13 @@ pub(super) struct Upload {
 
 impl Upload {
     /// In the middle: enough has arrived to be worth keeping, enough is left to be worth a kill.
-    pub(super) fn is_midway(&self) -> bool {
+    ///
+    /// `largest` is the most slices that a file of the folder has: a short film is no middle to speak of.
+    pub(super) fn is_midway(&self, largest: u32) -> bool {
         let left = self.slices.saturating_sub(self.arrived.len() as u32);
         let needed = if self.slices >= 4 { 2 } else { 1 };
-        !self.created && left >= needed && self.noted.len() as u32 >= needed
+        let is_large = self.slices > 1 && self.slices * 3 >= largest * 2;
+        is_large && !self.created && left >= needed && self.noted.len() as u32 >= needed
     }
 
     /// `■■□□`

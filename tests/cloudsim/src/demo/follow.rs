@@ -90,9 +90,9 @@ pub(super) fn lines(status: &Value) -> Vec<String> {
         "{} {percent:>3}%  {state}: {} of {} files",
         bar(done, all, 24),
         number("/totals/backed_up"),
-        number("/totals/files")
+        number("/totals/files").saturating_sub(number("/totals/skipped"))
     );
-    if number("/totals/rate") > 0 {
+    if number("/totals/rate") > 0 && !active.is_empty() {
         whole += &format!(", {}/s", size(number("/totals/rate")));
     }
     if let Some(reason) = status["reason"].as_str() {

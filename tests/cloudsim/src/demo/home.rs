@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -95,6 +96,8 @@ settle = "1s"
             quoted(&self.root.join("xpand.sock"))?,
         );
         fs::write(self.config(), &text)?;
+        // It holds a secret.
+        fs::set_permissions(self.config(), fs::Permissions::from_mode(0o600))?;
         Ok(text)
     }
 

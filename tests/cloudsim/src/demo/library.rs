@@ -134,6 +134,12 @@ impl Library {
         self.photo(below, 99, Some(1))
     }
 
+    /// One more file with the content of another.
+    pub(super) fn copy(&mut self, from: &[u8], to: &[u8]) -> io::Result<()> {
+        let expect = self.files.get(from).cloned().unwrap_or(Expect::Junk);
+        self.write(to, &fs::read(self.path(from))?, expect)
+    }
+
     pub(super) fn path(&self, below: &[u8]) -> PathBuf {
         self.root.join(OsStr::from_bytes(below))
     }

@@ -9,12 +9,13 @@ use serde_json::Value;
 
 use super::Step;
 use super::agent::Agent;
-use super::compare::{Compared, some};
+use super::compare::{Compared, md5, some};
 use super::evidence;
 use super::follow::is_quiet;
 use super::library::{Expect, looks};
 use super::story::{PREFIX, Story};
 use super::tell::{number, plain, size};
+use crate::Call;
 
 /// An agent that is told to end does so within this.
 const ENDING: Duration = Duration::from_secs(5);
@@ -151,33 +152,59 @@ impl Story<'_> {
         Ok(())
     }
 
-    /// A phone copies a picture into the folder while the agent runs.
-    pub(super) fn new_picture(&mut self, agent: &mut Agent) -> Step {
+    /// A phone copies a picture into the folder while the agent runs; somebody makes a copy of a film.
+    pub(super) fn new_files(&mut self, agent: &mut Agent) -> Step {
         if !self.library.made {
             return Ok(());
         }
-        self.tell.step("A new picture comes into the folder");
-        let below = b"2024/Just taken.jpg";
-        let path = self.library.path(below);
-        let from = self.sim.calls().last().map_or(0, |call| call.n + 1);
-        self.tell.command(&format!("cp IMG_2001.jpg '{}'", path.display()));
-        self.library.add_photo(below)?;
-        let began = Instant::now();
-        let remote = format!("{PREFIX}2024/Just taken.jpg");
-        self.wait(Duration::from_secs(30), || self.sim.file(&remote).is_some())?;
-        let time = began.elapsed();
-        self.follow(agent, |status, _| is_quiet(status))?;
-        let here = std::fs::read(&path).map(|bytes| crate::md5_hex(&bytes))?;
-        let there = self.sim.file(&remote).map(|file| file.md5);
-        let made = evidence::count(&self.sim.calls_since(from), "create");
+        self.tell.step("New files come into the folder");
+        let taken = b"2024/Just taken.jpg";
+        self.tell.command(&format!("cp phone/IMG_2001.jpg '{}'", self.library.path(taken).display()));
+        self.library.add_photo(taken)?;
+        let (time, calls) = self.arrives(agent, taken)?;
+        let made = evidence::count(&calls, "create");
         self.tell.prove(
-            there.as_ref() == Some(&here) && made == 1,
-            &format!("it was in the cloud {:.1} s later, and nothing else was sent", time.as_secs_f32()),
-            || format!("{there:?} instead of {here}, {made} files made"),
+            made == 1,
+            &format!("a new picture is in the cloud {time:.1} s later, and nothing else was sent"),
+            || format!("{made} files were made"),
         );
+        let again = b"Best of/The sea again.mp4";
+        self.tell.command(&format!(
+            "cp '{}' '{}'",
+            self.library.path(b"2024/Holiday/The sea.mp4").display(),
+            self.library.path(again).display()
+        ));
+        self.library.copy(b"2024/Holiday/The sea.mp4", again)?;
+        let (time, calls) = self.arrives(agent, again)?;
+        let sent = evidence::slice_bytes(&calls);
+        self.tell.prove(
+            sent == 0,
+            &format!(
+                "a copy of a film is there {time:.1} s later without a byte being sent: the cloud knew it"
+            ),
+            || format!("{sent} bytes sent"),
+        );
+        Ok(())
+    }
+
+    /// Waits until a file is in the cloud as it is here. Returns the seconds, and the calls it took.
+    fn arrives(&mut self, agent: &mut Agent, below: &[u8]) -> Step<(f32, Vec<Call>)> {
+        let from = self.sim.calls().last().map_or(0, |call| call.n + 1);
+        let began = Instant::now();
+        let remote = format!("{PREFIX}{}", String::from_utf8_lossy(below));
+        self.wait(Duration::from_secs(30), || self.sim.file(&remote).is_some())?;
+        let time = began.elapsed().as_secs_f32();
+        let status = self.follow(agent, |status, _| is_quiet(status))?;
+        self.tell.progress_ended(&super::follow::lines(&status)[0]);
+        let here = md5(&self.library.path(below))?;
+        let there = self.sim.file(&remote).map(|file| file.md5);
+        let name = plain(below);
+        self.tell.prove(there.as_ref() == Some(&here), &format!("\"{name}\" has the same MD5 there"), || {
+            format!("{there:?} instead of {here}")
+        });
         let now = looks(&self.library.root)?;
         self.before.extend(now.into_iter().filter(|(name, _)| name == below));
-        Ok(())
+        Ok((time, self.sim.calls_since(from)))
     }
 
     /// The end, and the figures.
@@ -199,13 +226,14 @@ impl Story<'_> {
         let instant = stored.iter().filter(|file| file.instant).count();
         let bytes = stored.iter().map(|file| file.size).sum();
         let files = number(stored.len(), "file");
+        let build = if cfg!(debug_assertions) { " (a debug build)" } else { "" };
         self.tell.table(&[
             ("In the cloud", format!("{files}, {}", size(bytes))),
             ("Sent", format!("{} in {}", size(evidence::slice_bytes(&calls)), number(slices.len(), "slice"))),
             ("Sent twice, for the kill", number(self.repeated, "slice")),
             ("Already there, not sent", format!("{} of the same content", number(instant, "file"))),
             ("Calls to the cloud", calls.len().to_string()),
-            ("Memory of the agent", format!("{} at most", size(self.memory))),
+            ("Memory of the agent", format!("{} at most{build}", size(self.memory))),
             ("Asked to end, it took", format!("{} ms", time.as_millis())),
         ]);
         Ok(())

@@ -1,6 +1,7 @@
 //! The story's first half: a folder, a cloud, a login, a backup that is killed, and its second life.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
@@ -21,7 +22,7 @@ use crate::{Call, CloudSim, Options};
 /// What every name in the cloud begins with: device and label of the configuration.
 pub(super) const PREFIX: &str = "/apps/xpand/Living room NAS/photos/";
 /// The line until the kill, bytes a second: slow enough to hit the middle of a film.
-const SLOW: u64 = 5 << 20;
+const SLOW: u64 = 4 << 20;
 /// And afterwards.
 const FASTER: u64 = 12 << 20;
 
@@ -47,24 +48,19 @@ pub(super) fn play(demo: &Demo, binary: &Path, tell: &mut Tell, interrupted: &At
     let before = looks(&library.root)?;
     let sim = a_cloud(&home, &library, tell)?;
     let mut story = Story { tell, sim, library, before, home, interrupted, memory: 0, repeated: 0 };
-    story.configuration()?;
-    story.login()?;
-    let mut agent = story.start("Start the backup: it registers this box as a device and binds it")?;
-    story.device(&mut agent)?;
-    let killed = story.kill(agent)?;
-    let mut agent = story.resume(killed)?;
-    story.compare()?;
-    story.left_out()?;
-    story.second_run(&mut agent)?;
-    story.new_picture(&mut agent)?;
-    story.end(agent)
+    let outcome = story.play();
+    if demo.keep.is_some() {
+        let calls = story.sim.calls();
+        let lines = calls.iter().filter_map(|call| serde_json::to_string(call).ok()).map(|line| line + "\n");
+        fs::write(story.home.root.join("calls.jsonl"), lines.collect::<String>())?;
+    }
+    outcome
 }
-
 /// What was so at the kill.
 struct Killed {
     /// The file in whose middle it happened.
     upload: Option<Upload>,
-    /// All slices that the agent had certainly noted, of all files.
+    /// All slices that the agent had certainly noted, of all files of several slices.
     noted: BTreeSet<(String, u32)>,
     /// Calls until then.
     calls: Vec<Call>,
@@ -83,8 +79,8 @@ fn a_folder(demo: &Demo, home: &Home, tell: &mut Tell) -> Step<Library> {
     }
     let what = if library.made { "made now in" } else { "yours, only read, in" };
     tell.say(&format!(
-        "{} and videos, {}, {what} {}",
-        number(wanted, "photo"),
+        "{} photos and videos, {}, {what} {}",
+        wanted,
         size(library.bytes()),
         library.root.display()
     ));
@@ -122,6 +118,20 @@ impl Story<'_> {
     /// An error when somebody has pressed ^C.
     pub(super) fn go_on(&self) -> Step {
         if self.interrupted.load(Ordering::Relaxed) { Err(Stop::Interrupted) } else { Ok(()) }
+    }
+
+    fn play(&mut self) -> Step {
+        self.configuration()?;
+        self.login()?;
+        let mut agent = self.start("Start the backup: it registers this box as a device and binds it")?;
+        self.device(&mut agent)?;
+        let killed = self.kill(agent)?;
+        let mut agent = self.resume(killed)?;
+        self.compare()?;
+        self.left_out()?;
+        self.second_run(&mut agent)?;
+        self.new_files(&mut agent)?;
+        self.end(agent)
     }
 
     fn configuration(&mut self) -> Step {
@@ -215,41 +225,42 @@ impl Story<'_> {
     fn kill(&mut self, mut agent: Agent) -> Step<Killed> {
         self.tell.step("Backing up - and a power cut in the middle of a film");
         self.tell.command("xpand status --watch");
-        let wanted = self.library.wanted().count();
-        let large = 2 * (4 << 20);
-        let has_large = self.before.values().any(|(size, _)| *size > large);
-        let mut uploads = Default::default();
-        let status = self.follow(&mut agent, |status, sim| {
+        let wanted: Vec<_> = self.library.wanted().filter_map(|below| self.before.get(below)).collect();
+        let largest = wanted.iter().map(|(size, _)| size.div_ceil(evidence::SLICE)).max().unwrap_or(0) as u32;
+        let (number_wanted, mut uploads) = (wanted.len(), BTreeMap::new());
+        self.follow(&mut agent, |status, sim| {
             uploads = evidence::uploads(&sim.calls());
             let done = uploads.values().filter(|upload: &&Upload| upload.created).count();
-            let some = !has_large && done * 3 >= wanted;
-            some || is_quiet(status) || uploads.values().any(Upload::is_midway)
+            let some = largest < 2 && done * 3 >= number_wanted;
+            some || is_quiet(status) || uploads.values().any(|upload| upload.is_midway(largest))
         })?;
         let pid = agent.pid();
         agent.kill()?;
-        self.tell.progress_ended(&super::follow::lines(&status)[0]);
         self.tell.command(&format!("kill -9 {pid}"));
         // What had left the agent may still arrive.
         let mut calls = self.sim.calls();
         while self.wait(Duration::from_millis(400), || self.sim.calls().len() != calls.len())? {
             calls = self.sim.calls();
         }
-        let all = uploads
-            .values()
-            .flat_map(|upload| upload.noted.iter().map(|&slice| (upload.path.clone(), slice)));
-        let noted = all.collect();
-        let upload = uploads.into_values().filter(Upload::is_midway).max_by_key(|upload| upload.slices);
+        // A file of one slice is made of one piece: it begins anew until the cloud has it.
+        let films = uploads.values().filter(|upload| upload.slices > 1);
+        let noted =
+            films.flat_map(|upload| upload.noted.iter().map(|&slice| (upload.path.clone(), slice))).collect();
+        let upload = uploads
+            .into_values()
+            .filter(|upload| upload.is_midway(largest))
+            .max_by_key(|upload| upload.slices);
         match &upload {
             None => self.tell.say("no file here has enough slices to be cut in the middle"),
             Some(upload) => {
                 let now = evidence::uploads(&calls).remove(&upload.path).unwrap_or_default();
-                let (name, has) = (local_name(&upload.path), now.arrived.len());
+                let (name, has) = (local_name(&upload.path), upload.arrived.len());
                 self.tell.prove(
                     has > 0 && has < upload.slices as usize && !now.created,
                     &format!(
                         "killed with {has} of {} slices of \"{name}\" in the cloud  {}",
                         upload.slices,
-                        upload.drawn(&now.arrived)
+                        upload.drawn(&upload.arrived)
                     ),
                     || format!("{has} slices, created: {}", now.created),
                 );
@@ -288,7 +299,7 @@ impl Story<'_> {
         self.tell.prove(
             again.is_empty(),
             &format!(
-                "none of the {} that were confirmed before the kill was sent again",
+                "of the {} of films that were confirmed before the kill, none was sent again",
                 number(killed.noted.len(), "slice")
             ),
             || format!("sent again: {}", again.join(", ")),

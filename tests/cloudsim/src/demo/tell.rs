@@ -16,7 +16,8 @@ pub(super) struct Tell {
     live: bool,
     colour: bool,
     drawn: usize,
-    last: Option<Instant>,
+    /// When a line of progress was last printed where it stays, and which.
+    last: Option<(Instant, String)>,
     step: u32,
     pub(super) proved: u32,
     pub(super) failed: Vec<String>,
@@ -74,10 +75,10 @@ impl Tell {
     /// Progress: all lines drawn again on a terminal; elsewhere the first one, now and then.
     pub(super) fn progress(&mut self, lines: &[String]) {
         if !self.live {
-            if self.last.is_none_or(|last| last.elapsed() >= CALM) {
-                self.last = Some(Instant::now());
-                let first = lines.first().cloned().unwrap_or_default();
+            let first = lines.first().cloned().unwrap_or_default();
+            if self.last.as_ref().is_none_or(|(time, line)| time.elapsed() >= CALM && *line != first) {
                 self.line(&format!("   {first}"));
+                self.last = Some((Instant::now(), first));
             }
             return;
         }
@@ -92,8 +93,9 @@ impl Tell {
     /// The last line of progress stays.
     pub(super) fn progress_ended(&mut self, last: &str) {
         self.wipe();
-        self.last = None;
-        self.say(last);
+        if self.last.take().is_none_or(|(_, line)| line != last) {
+            self.say(last);
+        }
     }
 
     /// Rows of name and value.

@@ -13,6 +13,7 @@ use crate::backup::queue::{Claim, Next, Outcome};
 use crate::backup::upload::Ended;
 use crate::backup::verdict::{back_off, spread};
 use crate::content::FolderId;
+use crate::memory;
 
 /// Files worked on beyond `upload.parallel`: while those send, these are read.
 const AHEAD: usize = 2;
@@ -43,6 +44,7 @@ pub(super) async fn run(hub: Arc<Hub>) {
         if uploads.is_empty() && std::mem::take(&mut uncommitted) {
             // The last of a batch: nobody else will share the commit.
             hub.core.keeper.hurry();
+            memory::give_back();
         }
         tokio::select! {
             Some(ended) = uploads.join_next() => {

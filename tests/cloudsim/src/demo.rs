@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! demo.rs     how it is asked for and how it ends     story.rs proofs.rs  the steps, one after the other
+//! setting.rs  folder, cloud and configuration
 //! follow.rs   waiting for the agent, with bars
 //! library.rs  the folder with its pictures            media.rs jpeg.rs exif.rs  what is in them
 //! build.rs    the binary                              home.rs agent.rs          where and how it runs
@@ -26,6 +27,7 @@ mod library;
 mod media;
 mod names;
 mod proofs;
+mod setting;
 mod story;
 mod tell;
 
@@ -89,7 +91,7 @@ impl Demo {
         let outcome = self.prepared(&mut tell, &interrupted, &mut began);
         // A step that was torn apart by ^C may call it by another name.
         if interrupted.load(Ordering::Relaxed) {
-            tell.verdict(false, "Interrupted; the agent is ended and its folder gone.");
+            tell.verdict(false, "Interrupted; the agent and the cloud have ended.");
             return Ended::Interrupted;
         }
         if let Err(Stop::Broken(words)) = outcome {

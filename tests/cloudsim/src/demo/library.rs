@@ -131,7 +131,7 @@ impl Library {
 
     /// One more picture, as if a phone had just copied it here.
     pub(super) fn add_photo(&mut self, below: &[u8]) -> io::Result<()> {
-        self.photo(below, 99, Some(1))
+        self.photo(below, 27, Some(1))
     }
 
     /// One more file with the content of another.

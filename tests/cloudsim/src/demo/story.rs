@@ -15,15 +15,13 @@ use super::evidence::{self, Upload};
 use super::follow::is_quiet;
 use super::home::Home;
 use super::library::{Library, Looks, looks};
-use super::tell::{Tell, number, plain, size};
-use super::{Demo, Step, Stop, names};
-use crate::{Call, CloudSim, Options};
+use super::tell::{Tell, number, plain};
+use super::{Demo, Step, Stop, names, setting};
+use crate::{Call, CloudSim};
 
 /// What every name in the cloud begins with: device and label of the configuration.
 pub(super) const PREFIX: &str = "/apps/xpand/Living room NAS/photos/";
-/// The line until the kill, bytes a second: slow enough to hit the middle of a film.
-const SLOW: u64 = 4 << 20;
-/// And afterwards.
+/// The line after the kill, bytes a second.
 const FASTER: u64 = 12 << 20;
 
 /// What the steps share. The cloud ends before its folder goes.
@@ -44,9 +42,9 @@ pub(super) struct Story<'a> {
 pub(super) fn play(demo: &Demo, binary: &Path, tell: &mut Tell, interrupted: &AtomicBool) -> Step {
     let home = Home::open(demo.keep.as_deref(), binary)
         .map_err(|error| Stop::Broken(format!("no place for the demo: {error}")))?;
-    let library = a_folder(demo, &home, tell)?;
+    let library = setting::a_folder(demo, &home, tell)?;
     let before = looks(&library.root)?;
-    let sim = a_cloud(&home, &library, tell)?;
+    let sim = setting::a_cloud(&home, &library, tell)?;
     let mut story = Story { tell, sim, library, before, home, interrupted, memory: 0, repeated: 0 };
     let outcome = story.play();
     if demo.keep.is_some() {
@@ -64,54 +62,6 @@ struct Killed {
     noted: BTreeSet<(String, u32)>,
     /// Calls until then.
     calls: Vec<Call>,
-}
-
-fn a_folder(demo: &Demo, home: &Home, tell: &mut Tell) -> Step<Library> {
-    tell.step("A family's folder");
-    let library = match &demo.photos {
-        Some(photos) => Library::of_user(photos)
-            .map_err(|error| Stop::Broken(format!("{} cannot be read: {error}", photos.display())))?,
-        None => Library::make(&home.root.join("photos"))?,
-    };
-    let wanted = library.wanted().count();
-    if wanted == 0 {
-        return Err(Stop::Broken(format!("{} has no photos or videos", library.root.display())));
-    }
-    let what = if library.made { "made now in" } else { "yours, only read, in" };
-    tell.say(&format!(
-        "{} photos and videos, {}, {what} {}",
-        wanted,
-        size(library.bytes()),
-        library.root.display()
-    ));
-    if library.made {
-        tell.say("with odd names, an empty file, and the junk that NAS boxes leave in folders:");
-        let odd = library.files.keys().filter(|below| below.starts_with(b"Odd names/"));
-        let odd: Vec<String> = odd.map(|below| format!("\"{}\"", plain(&below[10..]))).collect();
-        tell.shown(&odd.join("  "));
-        if !library.refused.is_empty() {
-            tell.say(&format!("this disk does not take the names {}", library.refused.join(", ")));
-        }
-    } else {
-        tell.say(&format!("the local cloud keeps a copy below {}", home.root.display()));
-    }
-    Ok(library)
-}
-
-fn a_cloud(home: &Home, library: &Library, tell: &mut Tell) -> Step<CloudSim> {
-    tell.step("A cloud drive on this machine, and xpand's configuration");
-    let options = Options {
-        data: Some(home.root.join("cloud")),
-        bandwidth: Some(SLOW),
-        code_interval: Duration::from_secs(1),
-        ..Options::default()
-    };
-    let sim = CloudSim::start_blocking(options)?;
-    tell.say(&format!("it speaks Baidu Netdisk's documented API at {}, {}/s", sim.url(), size(SLOW)));
-    let text = home.configure(&sim.url(), &library.root)?;
-    tell.command("cat config.toml");
-    tell.shown(&text);
-    Ok(sim)
 }
 
 impl Story<'_> {

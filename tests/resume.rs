@@ -194,3 +194,20 @@ async fn a_lost_state_finds_the_copy_that_had_to_be_renamed() {
     assert_eq!(status.totals.instant, 2);
     rig.assert_nothing_sent_after(mark);
 }
+
+/// A power cut can leave sled a database that opens well and is empty: the epoch beside it knows better.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_lost_its_content_costs_a_look() {
+    let mut rig = Rig::ready(|_| ());
+    rig.put_photos(20);
+    rig.begin();
+    rig.wait_arrived().await;
+    rig.stop().await;
+    let mark = rig.mark();
+    assert!(rig.state_dir().join("epoch").exists());
+    fs::remove_dir_all(rig.state_dir().join("db")).unwrap();
+    rig.begin();
+    let status = rig.wait_arrived().await;
+    assert_eq!(status.totals.instant, 20);
+    rig.assert_nothing_sent_after(mark);
+}

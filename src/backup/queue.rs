@@ -245,7 +245,8 @@ impl Queue {
             return Ok(offer);
         }
         let standing = match standing {
-            Some(standing @ (Standing::BackedUp | Standing::Failed)) if same => standing,
+            // A failed one that went and came back is tried again: its job, which knew why, went with it.
+            Some(Standing::BackedUp) if same => Standing::BackedUp,
             _ => Standing::Waiting,
         };
         if !same {
@@ -475,3 +476,7 @@ impl Queue {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "queue_tests.rs"]
+mod tests;

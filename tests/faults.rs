@@ -1,0 +1,347 @@
+//! When calls fail, in every way the local cloud knows: everything arrives, once, and the status says why
+//! it takes longer.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use cloudsim::{Fault, FaultKind, md5_hex};
+use common::media::{photo, video};
+use common::{Rig, is_quiet};
+use xpand::control::{FileState, QueueQuery, Standing};
+use xpand::status::{AccountState, State};
+
+const MIB: usize = 1 << 20;
+
+/// Failures after which the same thing may do later, each of them once.
+fn passing() -> Vec<FaultKind> {
+    use FaultKind::*;
+    vec![
+        DropBefore,
+        DropAfter,
+        Status(503),
+        Status(504),
+        Status(429),
+        Status(408),
+        Html(502),
+        Html(200),
+        Empty500,
+        CutAnswer,
+        JsonAsHtml,
+        Huge(9 << 20),
+        WrongMd5,
+        LostSlices,
+        Delay(Duration::from_millis(300)),
+        Errno(1),
+        Errno(4),
+        Errno(-31),
+        Errno(42000),
+        ErrorCode(31021),
+        ErrorCode(31034),
+        ErrorCode(31200),
+        Errno(999_999_999),
+    ]
+}
+
+/// Each failure hits one call of this method; 40 photos and two videos of three slices arrive all the same.
+async fn everything_arrives_although_it_fails(method: &str, kinds: Vec<FaultKind>) {
+    let mut rig = Rig::ready(|setup| setup.sim.seed = Some(7));
+    rig.put_photos(40);
+    rig.put("one.mp4", &video(1, 9 * MIB));
+    rig.put("two.mp4", &video(2, 9 * MIB));
+    let kinds = kinds.into_iter().filter(|kind| {
+        // An unknown number is not tried again: a person has to look. Other tests are about that.
+        *kind != FaultKind::Errno(999_999_999) || matches!(method, "uinfo" | "locateupload" | "list")
+    });
+    for kind in kinds {
+        rig.sim.fault(Fault::once(&format!("method={method}|/{method}"), kind)).unwrap();
+    }
+    rig.begin();
+    rig.wait_arrived().await;
+    let hit = rig.sim.calls().iter().filter(|call| call.fault.is_some()).count();
+    assert!(hit > 0, "no call was hit: {method}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_arrives_once_when_precreate_fails_in_every_way() {
+    everything_arrives_although_it_fails("precreate", passing()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_arrives_once_when_superfile2_fails_in_every_way() {
+    everything_arrives_although_it_fails("superfile2", passing()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_arrives_once_when_create_fails_in_every_way() {
+    let mut kinds = passing();
+    kinds.extend([10, 31_081, 31_190, 31_353, 31_355, 31_363].map(FaultKind::Errno));
+    everything_arrives_although_it_fails("create", kinds).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_arrives_once_when_list_fails_in_every_way() {
+    // The answer to a look after a lost answer is one of those that are hit.
+    let mut rig = Rig::ready(|_| ());
+    rig.put_photos(40);
+    for kind in passing().into_iter().filter(|kind| *kind != FaultKind::WrongMd5) {
+        rig.sim.fault(Fault::once("method=list", kind.clone())).unwrap();
+        rig.sim.fault(Fault::once("method=create", FaultKind::DropAfter)).unwrap();
+    }
+    rig.begin();
+    rig.wait_arrived().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_arrives_once_when_uinfo_fails_in_every_way() {
+    everything_arrives_although_it_fails("uinfo", passing()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_arrives_once_when_locateupload_fails_in_every_way() {
+    everything_arrives_although_it_fails("locateupload", passing()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_arrives_once_when_a_fifth_of_all_calls_fails() {
+    use FaultKind::*;
+    for seed in [1, 2] {
+        let mut rig = Rig::ready(|setup| setup.sim.seed = Some(seed));
+        rig.put_photos(80);
+        rig.put("film.mp4", &video(seed, 13 * MIB));
+        let kinds = [DropBefore, DropAfter, Status(503), Html(502), Empty500, CutAnswer, ErrorCode(31_021)];
+        for kind in kinds {
+            rig.sim.fault(Fault::chance("", kind, 0.03)).unwrap();
+        }
+        rig.begin();
+        rig.wait_arrived().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_lost_answer_to_create_the_cloud_is_asked_and_nothing_sent_again() {
+    for kind in [FaultKind::DropAfter, FaultKind::CutAnswer, FaultKind::Huge(2 << 20)] {
+        let rig = Rig::start(|_| ());
+        rig.wait_quiet().await;
+        rig.sim.fault(Fault::once("method=create", kind.clone())).unwrap();
+        let mark = rig.mark();
+        rig.put("film.mp4", &video(1, 5 * MIB));
+        rig.wait_arrived().await;
+        assert_eq!(rig.slices_after(mark), [0, 1], "{kind}");
+        assert_eq!(rig.calls_after(mark, "method=create").len(), 1, "{kind}");
+        assert_eq!(rig.calls_after(mark, "method=list").len(), 1, "{kind}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_lost_answer_to_create_the_renamed_copy_is_found() {
+    let rig = Rig::start(|_| ());
+    rig.wait_quiet().await;
+    rig.sim.put_file("demo", "/apps/xpand/photo/a.jpg", &photo(1, 2000)).unwrap();
+    rig.sim.fault(Fault::once("method=create", FaultKind::DropAfter)).unwrap();
+    rig.put("a.jpg", &photo(2, 2500));
+    rig.until("backed up", |status| is_quiet(status) && status.totals.counts.backed_up == 1).await;
+    assert_eq!(rig.sim.files().len(), 2, "{:#?}", rig.sim.files());
+    assert_eq!(rig.sim.count("superfile2"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_that_lies_about_every_slice_is_never_believed() {
+    let rig = Rig::start(|_| ());
+    rig.wait_quiet().await;
+    rig.sim.fault(Fault::always("superfile2", FaultKind::WrongMd5)).unwrap();
+    let path = rig.put("a.jpg", &photo(1, 2000));
+    rig.until_true("several tries", || {
+        assert!(rig.sim.files().is_empty());
+        rig.sim.count("superfile2") > 12
+    })
+    .await;
+    let line = rig.client.explain(&path).await.unwrap();
+    assert!(matches!(line.state, Standing::Waiting | Standing::Active), "{line:?}");
+    rig.sim.clear_faults();
+    rig.wait_arrived().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_drive_pauses_the_account_and_it_goes_on_alone_when_there_is_room() {
+    let mut rig = Rig::ready(|setup| setup.sim.quota = 100_000);
+    rig.put("small.jpg", &photo(1, 5000));
+    rig.put("large.jpg", &photo(2, 400_000));
+    rig.begin();
+    let status = rig.until("quota_full", |status| status.state == State::QuotaFull).await;
+    assert!(status.reason.as_ref().unwrap().contains("the drive is full"), "{status:#?}");
+    assert_eq!(status.accounts[0].quota.unwrap().total, 100_000);
+    assert_eq!(status.totals.counts.failed, 0);
+    rig.sim.set_quota(1 << 40).unwrap();
+    rig.wait_arrived().await;
+    rig.until("idle", |status| status.state == State::Idle && status.reason.is_none()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_calls_pause_the_account_and_it_goes_on_alone() {
+    let mut rig = Rig::ready(|setup| setup.hurry = 30);
+    rig.put_photos(10);
+    rig.sim.fault(Fault::times("precreate", FaultKind::Errno(31_034), 4)).unwrap();
+    rig.begin();
+    let status = rig.until("paused", |status| status.state == State::Paused).await;
+    assert!(status.reason.as_ref().unwrap().contains("too many calls"), "{status:#?}");
+    // Nobody asks while it pauses.
+    let before = rig.sim.count("precreate");
+    assert!(before <= 4 + 2, "{before}");
+    rig.wait_arrived().await;
+}
+
+fn refreshes(rig: &Rig) -> usize {
+    let is_refresh = |call: &&cloudsim::Call| {
+        call.path.ends_with("/token") && call.query.get("grant_type").is_some_and(|g| g == "refresh_token")
+    };
+    rig.sim.calls().iter().filter(is_refresh).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_ends_is_renewed_once_for_all_calls_in_flight() {
+    let mut rig = Rig::ready(|setup| setup.parallel = 6);
+    rig.put_photos(60);
+    rig.put("film.mp4", &video(1, 17 * MIB));
+    rig.begin();
+    for round in 1..=3 {
+        rig.until_true("some files", || rig.sim.files().len() > 10 * round).await;
+        rig.sim.expire().unwrap();
+        rig.until_true("a renewal", || refreshes(&rig) == round).await;
+    }
+    let status = rig.wait_arrived().await;
+    assert_eq!(refreshes(&rig), 3);
+    assert_eq!(status.accounts[0].state, AccountState::Ready);
+}
+
+/// The slice's bytes are gone when its token is refused: it goes again at once, and nobody pauses.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_ends_in_the_middle_of_a_video_does_not_pause_it() {
+    let mut rig = Rig::ready(|setup| {
+        setup.hurry = 1;
+        setup.parallel = 1;
+    });
+    rig.put("film.mp4", &video(1, 17 * MIB));
+    rig.sim.fault(Fault::once("superfile2.*partseq=2", FaultKind::ErrorCode(111))).unwrap();
+    rig.begin();
+    rig.until("backed up", |status| {
+        assert_ne!(status.state, State::Paused, "{status:#?}");
+        status.totals.counts.backed_up == 1
+    })
+    .await;
+    assert_eq!((refreshes(&rig), rig.slices_after(0).len()), (1, 6));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_that_is_not_renewed_needs_a_person_and_is_tried_once() {
+    let rig = Rig::start(|_| ());
+    rig.put_photos(3);
+    rig.wait_arrived().await;
+    rig.sim
+        .fault(Fault::always("grant_type=refresh_token", FaultKind::OAuth("expired_token".into())))
+        .unwrap();
+    rig.sim.expire().unwrap();
+    rig.put("late.jpg", &photo(9, 900));
+    let status = rig.until("needs_login", |status| status.state == State::NeedsLogin).await;
+    assert!(status.reason.as_ref().unwrap().contains("xpand account login home"), "{status:#?}");
+    assert_eq!(status.accounts[0].state, AccountState::NeedsLogin);
+    // Whatever a person tries with the agent, the used-up token is not sent again.
+    for _ in 0..5 {
+        rig.client.retry(None).await.unwrap();
+        rig.client.scan(None).await.unwrap();
+        rig.until("needs_login", |status| status.state == State::NeedsLogin).await;
+    }
+    assert_eq!(refreshes(&rig), 1);
+    rig.sim.clear_faults();
+    rig.log_in("home");
+    rig.wait_arrived().await;
+    assert_eq!(refreshes(&rig), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_network_the_agent_says_offline_and_goes_on_alone() {
+    let rig = Rig::start(|_| ());
+    rig.put_photos(5);
+    rig.wait_arrived().await;
+    rig.sim.stop();
+    rig.put("late.jpg", &photo(9, 900));
+    rig.put("film.mp4", &video(1, 5 * MIB));
+    let status = rig.until("offline", |status| status.state == State::Offline).await;
+    assert_eq!((status.totals.counts.backed_up, status.totals.counts.failed), (5, 0));
+    rig.sim.restart().unwrap();
+    rig.wait_arrived().await;
+    rig.until("idle", |status| status.state == State::Idle).await;
+    assert_eq!(rig.status().await.accounts[0].state, AccountState::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_starts_without_a_network_goes_on_alone_when_it_comes() {
+    let mut rig = Rig::ready(|_| ());
+    rig.put_photos(5);
+    rig.sim.stop();
+    rig.begin();
+    rig.until("offline", |status| status.state == State::Offline && status.totals.counts.waiting == 5).await;
+    rig.sim.restart().unwrap();
+    rig.wait_arrived().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_bad_file_is_parked_with_the_servers_code_and_the_others_go_on() {
+    let mut rig = Rig::ready(|setup| setup.parallel = 1);
+    rig.put_photos(10);
+    rig.sim.fault(Fault::once("method=create", FaultKind::Errno(31_062)).after(3)).unwrap();
+    rig.sim
+        .fault(Fault::once("method=create", FaultKind::Errno(987_654)).after(3).saying("no such thing"))
+        .unwrap();
+    rig.begin();
+    let status = rig.until("eight and two", |status| {
+        is_quiet(status) && (status.totals.counts.backed_up, status.totals.counts.failed) == (8, 2)
+    });
+    let status = status.await;
+    assert_eq!(status.state, State::Idle);
+    assert!(status.reason.as_ref().unwrap().contains("2 files failed"), "{status:#?}");
+    let query = QueueQuery { state: Some(FileState::Failed), limit: 10, after: None };
+    let failed = rig.client.queue(&query).await.unwrap().files;
+    let words: Vec<_> = failed.iter().map(|file| file.reason.clone().unwrap()).collect();
+    assert!(words.iter().any(|w| w.contains("the name is not allowed") && w.contains("31062")), "{words:?}");
+    assert!(words.iter().any(|w| w.contains("no such thing") && w.contains("987654")), "{words:?}");
+    // Also after a restart; and then a person says "again": one of them, then all.
+    rig.restart().await;
+    rig.until("still two", |status| is_quiet(status) && status.totals.counts.failed == 2).await;
+    rig.client.retry(Some(failed[0].path.as_ref())).await.unwrap();
+    rig.until("one", |status| is_quiet(status) && status.totals.counts.failed == 1).await;
+    rig.client.retry(None).await.unwrap();
+    rig.wait_arrived().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_membership_that_ends_while_sending_cuts_the_slices_anew() {
+    let mut rig = Rig::ready(|setup| setup.sim.vip = 2);
+    rig.put("film.mp4", &video(1, 9 * MIB));
+    rig.sim.fault(Fault::times("superfile2", FaultKind::DropBefore, 2)).unwrap();
+    rig.begin();
+    rig.until("ready", |status| status.accounts.first().is_some_and(|a| a.vip_type == Some(2))).await;
+    rig.sim.set_vip(0).unwrap();
+    let status = rig.wait_arrived().await;
+    let file = rig.stored("photo/film.mp4");
+    assert_eq!(file.md5, md5_hex(&video(1, 9 * MIB)));
+    if file.block_list.len() > 1 {
+        assert_eq!(status.accounts[0].vip_type, Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blocked_application_stops_the_account_with_the_reason() {
+    let mut rig = Rig::ready(|_| ());
+    rig.put_photos(5);
+    rig.sim.fault(Fault::always("precreate", FaultKind::Errno(20_013))).unwrap();
+    rig.begin();
+    let status = rig.until("failed", |status| status.state == State::Failed).await;
+    assert!(status.reason.as_ref().unwrap().contains("20013"), "{status:#?}");
+    assert_eq!(status.totals.counts.failed, 0, "it is not the files' fault");
+    assert!(rig.sim.count("precreate") <= 8);
+    rig.sim.clear_faults();
+    rig.client.retry(None).await.unwrap();
+    rig.wait_arrived().await;
+}

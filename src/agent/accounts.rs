@@ -2,6 +2,7 @@
 //! whenever somebody logs in, out, binds or unbinds.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -55,7 +56,10 @@ pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
     let mut failures = 0_u32;
     let mut checked_ms = i64::MIN;
     loop {
-        let found = round(&hub, &shared, at, &mut drive, &mut checked_ms).await;
+        let found = tokio::select! {
+            found = round(&hub, &shared, at, &mut drive, &mut checked_ms) => found,
+            () = hub.stop.cancelled() => break,
+        };
         let wait = show(&hub, account, found, &mut failures);
         refresh_device(&hub, &shared);
         tokio::select! {
@@ -185,11 +189,10 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         clock: hub.core.clock.clone(),
         stop: hub.stop.child_token(),
     };
-    let before = cell.replace(Arc::new(uploader));
-    let sizes = before.map(|uploader| uploader.user.max_file_size);
-    let now = cell.as_ref().map(|uploader| uploader.user.max_file_size);
+    let largest = uploader.user.max_file_size;
+    *cell = Some(Arc::new(uploader));
     drop(cell);
-    if sizes != now {
+    if account.largest.swap(largest, Ordering::Relaxed) != largest {
         // Files that were too large may fit, or the other way round.
         for folder in (0..hub.folders.len()).filter(|&folder| hub.folders[folder].account == at) {
             let _ = hub.looks.send(Look { folder, start: Box::default() });
@@ -221,9 +224,18 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
         }
     };
     if state == AccountState::Ready {
-        // A pause for want of a login or a right membership ends with it; others have their own time.
-        lock(&account.pause).take_if(|paused| matches!(paused.pause, Pause::Login | Pause::Membership));
-    } else {
+        // The first pause for want of a login or a right membership ends here. If the cloud goes on to
+        // refuse what it calls good, the next ones last, longer each time.
+        let now_ms = hub.core.clock.now_ms();
+        if let Some(paused) = lock(&account.pause).as_mut()
+            && matches!(paused.pause, Pause::Login | Pause::Membership)
+            && paused.times == 0
+        {
+            paused.until_ms = now_ms;
+        }
+    }
+    if matches!(state, AccountState::NeedsLogin | AccountState::Unbound) {
+        // Offline stops nothing: uploads notice by themselves, and may be through before we are.
         account.stop_sending();
     }
     let mut view = lock(&account.view);

@@ -124,6 +124,8 @@ pub struct Queue {
     turn: usize,
 }
 
+/// Longer than any back-off, milliseconds (verdict.rs: 7.5 h at most).
+const LONGEST_MS: i64 = 8 * 3_600_000;
 /// Job ids are promised on disk in blocks of this many.
 const PROMISE: u64 = 1000;
 
@@ -350,7 +352,8 @@ impl Queue {
             Some(job) if job.print == entry.print => job,
             _ => Job::new(self.new_job_id(), path.clone(), entry.print),
         };
-        if job.due_ms > now_ms {
+        // Further off than any back-off: the clock was ahead when it was taken.
+        if job.due_ms > now_ms && job.due_ms - now_ms <= LONGEST_MS {
             self.shelf(path.folder).push_due(job.due_ms, &path.below);
             return Ok(None);
         }

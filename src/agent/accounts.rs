@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::hub::{AccountCell, Hub, Look, lock};
+use super::hub::{AccountCell, Hub, Look, NOT_ASKED, lock};
 use super::view::time;
 use crate::account::{Accounts, State};
 use crate::backup::upload::Uploader;
@@ -121,6 +121,16 @@ async fn round(
         Err(error) => return refused(&error, &login()),
     };
     show_user(account, &user);
+    match hub.core.keeper.with(|queue| queue.set_user(name, &user.id)) {
+        Some(true) => {}
+        Some(false) => {
+            // What is backed up is so in another user's drive: begin anew with what is known of this one's.
+            tracing::warn!(ACCOUNT = %name, "another user is logged in now; looking at everything again");
+            hub.core.renew.notify_one();
+            return Found::Failed("another user is logged in now".into());
+        }
+        None => return Found::Failed("the state cannot be written".into()),
+    }
     if let Some(devices) = open.devices() {
         let now_ms = hub.core.clock.now_ms();
         let every = i64::try_from(hub.config.agent.check_bind.as_millis()).unwrap_or(i64::MAX);
@@ -173,7 +183,8 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         return;
     }
     // Keeping both, the cloud itself sees to it that equal content is not stored twice.
-    let asks_first = hub.core.may_have_forgotten || hub.config.upload.on_conflict != OnConflict::KeepBoth;
+    let asks_first = hub.core.may_have_forgotten.load(Ordering::Relaxed)
+        || hub.config.upload.on_conflict != OnConflict::KeepBoth;
     let uploader = Uploader {
         drive,
         user,
@@ -239,7 +250,7 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
         account.stop_sending();
     }
     let mut view = lock(&account.view);
-    if view.state != state {
+    if view.state != state || view.reason.as_deref() == Some(NOT_ASKED) {
         match &reason {
             Some(words) => tracing::warn!(ACCOUNT = %account.config.name, "{words}"),
             None => tracing::info!(ACCOUNT = %account.config.name, "ready"),

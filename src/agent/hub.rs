@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -36,8 +36,10 @@ pub(super) struct Core {
     pub throttle: Arc<Throttle>,
     /// The user's pause.
     pub gate: Mutex<Gate>,
+    /// Rings when the life has to begin anew: another user is logged in.
+    pub renew: Notify,
     /// Our memory may have gaps: the cloud is asked before anything is sent.
-    pub may_have_forgotten: bool,
+    pub may_have_forgotten: AtomicBool,
 }
 
 /// One life: from a start or a reload of the configuration to the next.
@@ -160,7 +162,7 @@ impl Hub {
         let accounts = config.accounts.iter().map(AccountCell::new).collect();
         let mut folders = Vec::new();
         for folder in &config.folders {
-            let id = core.keeper.with(|queue| Ok(queue.folder(&folder.path, &folder.account)))?;
+            let id = core.keeper.with(|queue| queue.folder(&folder.path, &folder.account))?;
             match FolderCell::new(folder, &config, id) {
                 Ok(cell) => folders.push(cell),
                 Err(words) => return Some(Err(words)),

@@ -5,6 +5,7 @@
 //! ```text
 //! db/                sled 0.34.7; one tree; every value is  crc32(key, payload) LE  +  payload
 //! epoch              "xpand state 1\n": written once db/ holds its first record durably
+//! look_first         there until a new, cut off or rebuilt database has caught up with the cloud
 //! running            there while an agent runs: found at a start, the last end was not a clean one
 //! db.damaged/        the last database that could not be used, for a person to look at
 //! ```
@@ -120,6 +121,21 @@ impl Store {
     pub fn close(self) -> Result<()> {
         self.flush()?;
         open::mark_stopped(&self.folder)
+    }
+
+    /// Whether the cloud may hold files that this database does not know of: it was new, cut off or set
+    /// aside at some start, and not everything has been looked at since.
+    #[must_use]
+    pub fn may_have_forgotten(&self) -> bool {
+        open::must_look(&self.folder)
+    }
+
+    /// Everything has been looked at: what the cloud holds and this database does not know is not ours.
+    ///
+    /// # Errors
+    /// The mark cannot be removed.
+    pub fn looked(&self) -> Result<()> {
+        open::mark_looked(&self.folder)
     }
 
     /// Notes that the database must not be used again: the next start sets it aside.

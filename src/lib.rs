@@ -20,6 +20,7 @@
 //! | [`remote`] | what a file is called in the cloud, and back |
 //! | [`content`] | leaf words: `Md5`, `Fingerprint`, `FilePath`, `Media` |
 //! | [`durable`] | files that survive a power cut, locks, and sled's flush made real |
+//! | [`memory`] | keeps the C library from hoarding what was freed |
 //! | [`clock`] | the one reader of the wall clock |
 //!
 //! # Who may name whom
@@ -27,7 +28,7 @@
 //! ```text
 //! main -> cli -> agent -> { backup, device } -> account -> cloud -> content
 //!                           backup -> store -> durable
-//! leaves, named by anybody: config, status, content, remote, durable, clock, control's requests and answers
+//! leaves, named by anybody: config, status, content, remote, durable, memory, clock, control's requests and answers
 //! ```
 //!
 //! Nothing points up or sideways; `tests/architecture.rs` fails when something does.
@@ -57,6 +58,7 @@ pub mod content;
 pub mod control;
 pub mod device;
 pub mod durable;
+pub mod memory;
 pub mod remote;
 pub mod status;
 pub mod store;

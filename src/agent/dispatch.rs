@@ -13,6 +13,7 @@ use crate::backup::queue::{Claim, Next, Outcome};
 use crate::backup::upload::Ended;
 use crate::backup::verdict::{back_off, spread};
 use crate::content::FolderId;
+use crate::memory;
 
 /// Files worked on beyond `upload.parallel`: while those send, these are read.
 const AHEAD: usize = 2;
@@ -23,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(super) async fn run(hub: Arc<Hub>) {
     let mut uploads = JoinSet::new();
     let room = hub.config.upload.parallel + AHEAD;
+    let mut commits = hub.core.keeper.commits();
+    let mut uncommitted = false;
     loop {
         let mut wait = LONGEST;
         let now_ms = hub.core.clock.now_ms();
@@ -38,8 +41,18 @@ pub(super) async fn run(hub: Arc<Hub>) {
                 wait = wait.min(until_then(until, now_ms));
             }
         }
+        if uploads.is_empty() && std::mem::take(&mut uncommitted) {
+            // The last of a batch: nobody else will share the commit.
+            hub.core.keeper.hurry();
+            memory::give_back();
+        }
         tokio::select! {
-            Some(ended) = uploads.join_next() => take(&hub, ended),
+            Some(ended) = uploads.join_next() => {
+                take(&hub, ended);
+                uncommitted = true;
+            }
+            // Files count as backed up from here on: whoever watches has to see it.
+            Ok(()) = commits.changed() => hub.changed(),
             () = hub.work.notified() => {}
             () = tokio::time::sleep(wait) => {}
             () = hub.stop.cancelled() => break,
@@ -105,10 +118,15 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let account = &hub.accounts[folder.account];
     match pause {
         Some((pause, why)) => account.pause_for(pause, why, &hub.core.clock),
-        None if matches!(outcome, Outcome::Done(_)) => {
-            lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+        None => {
+            if let Outcome::Done(copy) = &outcome {
+                lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+                // Until the cloud is asked again.
+                if let Some(quota) = &mut lock(&account.view).quota {
+                    quota.used = quota.used.saturating_add(copy.size);
+                }
+            }
         }
-        None => {}
     }
     report(&account.config.name, &job.path.under(&folder.config.path), &outcome);
     if outcome == Outcome::Gone {

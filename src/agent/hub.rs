@@ -81,6 +81,9 @@ pub(super) struct Look {
     pub start: Box<[u8]>,
 }
 
+/// An account's reason until its first round has ended.
+pub(super) const NOT_ASKED: &str = "not asked yet";
+
 /// One account.
 pub(super) struct AccountCell {
     /// `[account.NAME]`
@@ -219,7 +222,7 @@ impl AccountCell {
             name: config.name.clone(),
             provider: config.provider.as_str().to_owned(),
             state: AccountState::Offline,
-            reason: Some("not asked yet".into()),
+            reason: Some(NOT_ASKED.into()),
             ..status::Account::default()
         };
         Self {

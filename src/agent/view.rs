@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use jiff::Timestamp;
 
 use super::gate::Open;
-use super::hub::{AccountCell, FolderCell, Hub, Paused, lock};
+use super::hub::{AccountCell, FolderCell, Hub, NOT_ASKED, Paused, lock};
 use crate::backup::verdict::Pause;
 use crate::status::{Account, AccountState, Active, Counts, Folder, FolderState, State, Status, Totals};
 
@@ -130,8 +130,10 @@ fn overall(
             Pause::Login | Pause::Membership => {}
         }
     }
-    if let Some(reason) = of(AccountState::Offline) {
-        return (State::Offline, reason);
+    match of(AccountState::Offline) {
+        Some(Some(reason)) if reason == NOT_ASKED => return (State::Starting, None),
+        Some(reason) => return (State::Offline, reason),
+        None => {}
     }
     let scanning = folders.iter().any(|folder| folder.state == FolderState::Scanning);
     if is_active || (counts.waiting > 0 && !scanning) {

@@ -79,6 +79,12 @@ impl Keeper {
         }
     }
 
+    /// Has what changed committed at once, without waiting for it.
+    pub fn hurry(&self) {
+        self.wanted.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_one();
+    }
+
     /// Commits until `stop`, and a last time then. Ends early when the store fails.
     ///
     /// # Errors
@@ -129,14 +135,14 @@ impl Keeper {
                     Ok(())
                 })?;
             }
-            Some(())
+            Some(changed)
         });
-        if matches!(committed.await, Ok(Some(()))) {
-            self.committed.send_if_modified(|done| std::mem::replace(done, seq.max(*done)) < seq);
+        if let Ok(Some(changed)) = committed.await {
+            self.committed.send_if_modified(|done| std::mem::replace(done, seq.max(*done)) < seq || changed);
         }
     }
 
-    /// Fires after each commit that somebody asked for, and when nothing more will come.
+    /// Fires after each commit: only then does what was done count as done.
     #[must_use]
     pub fn commits(&self) -> watch::Receiver<u64> {
         self.committed.subscribe()

@@ -182,7 +182,15 @@ fn stem(path: &str) -> &str {
 fn is_renamed(path: &str, wanted: &str) -> bool {
     let (stem, ending) = wanted.split_at(stem(wanted).len());
     let added = path.strip_prefix(stem).and_then(|rest| rest.strip_suffix(ending));
-    added.is_some_and(|added| added.starts_with(['(', '_']) && !added.contains('/'))
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    added.is_some_and(|added| {
+        let counted = added.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+        let dated = added.strip_prefix('_').and_then(|rest| rest.split_once('_'));
+        counted.is_some_and(is_number)
+            || dated.is_some_and(|(day, time)| {
+                [day, time].map(str::len) == [8, 6] && is_number(&added.replace('_', ""))
+            })
+    })
 }
 
 /// The remote folder something lies in.
@@ -203,7 +211,13 @@ mod tests {
         for path in ["/apps/x/a.b/c(1).jpg", "/apps/x/a.b/c_20261121_180000.jpg"] {
             assert!(is_renamed(path, wanted), "{path}");
         }
-        for path in [wanted, "/apps/x/a.b/cc.jpg", "/apps/x/a.b/c(1).png", "/apps/x/a.b/c(1)/d.jpg"] {
+        for path in [
+            wanted,
+            "/apps/x/a.b/cc.jpg",
+            "/apps/x/a.b/c(1).png",
+            "/apps/x/a.b/c(1)/d.jpg",
+            "/apps/x/a.b/c_b.jpg",
+        ] {
             assert!(!is_renamed(path, wanted), "{path}");
         }
         assert_eq!(stem("/a.b/c"), "/a.b/c");

@@ -15,6 +15,7 @@ use crate::agent;
 use crate::clock::Clock;
 use crate::config::{Config, units};
 use crate::control::{Explain, FileLine, FileState, QueueQuery, Standing};
+use crate::memory;
 
 /// What the running agent is asked, and the agent itself.
 #[derive(Subcommand, Debug)]
@@ -100,6 +101,7 @@ pub(super) fn start(context: &Context) -> Outcome {
 
 /// Runs the agent until SIGTERM, SIGINT or ^C; SIGHUP reads the configuration again.
 fn run_agent(context: &Context, config: Config) -> Outcome {
+    memory::share_one_heap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .max_blocking_threads(16)

@@ -87,6 +87,9 @@ fn become_owner(state_dir: &Path) -> Outcome {
 pub(super) fn of_cloud(error: &cloud::Error, account: &str) -> Failed {
     let failed = Failed::new(error);
     match error.kind {
+        Kind::Offline if failed.says("certificate") => {
+            failed.hint("if the server is yours, name its root in ca_file; else somebody is in between, or the clock is wrong")
+        }
         Kind::Unauthorized => {
             let failed = failed.status(ExitStatus::UserMustAct);
             let next = format!("xpand account login {account}");

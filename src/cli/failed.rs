@@ -35,6 +35,11 @@ impl Failed {
         }
     }
 
+    /// Whether a word is in what went wrong.
+    pub(super) fn says(&self, word: &str) -> bool {
+        self.lines.iter().any(|line| line.contains(word))
+    }
+
     /// With another exit code.
     #[must_use]
     pub fn status(mut self, status: ExitStatus) -> Self {

@@ -129,7 +129,8 @@ fn sled_open(folder: &Path) -> Result<sled::Db> {
         let opened = guarded(folder, || {
             sled::Config::new()
                 .path(&db)
-                .cache_capacity(8 << 20)
+                // Soft: sled takes a few MiB more. What is read twice is read in a row.
+                .cache_capacity(4 << 20)
                 // Our own commits flush; sled's timer would wake and write an idle box.
                 .flush_every_ms(None)
                 .mode(sled::Mode::LowSpace)

@@ -144,11 +144,16 @@ impl Uploader {
 
 /// Which slices are to be sent. In a resumed session that is what the cloud lacks and, in addition,
 /// what it never confirmed to us; in a new one what it asks for.
+///
+/// `[0]` and `[]` are one answer (预上传, 响应示例): of a session whose slice 0 was confirmed to us it says
+/// that nothing is missing. Should slice 0 be lost after all, `finish` says so and the upload begins anew.
 pub(super) fn plan(resumed: Option<Session>, session: String, missing: &[u32], file: &Upload) -> Session {
     let count = file.slices.len();
     let mut asked = Bitmap::new(count);
-    missing.iter().for_each(|&number| asked.set(number as usize));
     let confirmed = resumed.filter(|upload| upload.id == session).map(|upload| upload.have);
+    if missing != [0] || confirmed.as_ref().is_none_or(|confirmed| !confirmed.get(0)) {
+        missing.iter().for_each(|&number| asked.set(number as usize));
+    }
     let mut have = Bitmap::new(count);
     for number in (0..count).filter(|&number| !asked.get(number)) {
         if confirmed.as_ref().is_none_or(|confirmed| confirmed.get(number)) {

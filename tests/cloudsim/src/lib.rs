@@ -19,6 +19,7 @@
 //! drives.rs    trees of files, on disk and in the journal          entry.rs journal.rs names.rs cloud_md5.rs
 //! state.rs     everything behind one lock, and what survives a restart
 //! control.rs   /_sim/*
+//! demo.rs      `cargo demo`: a story played against this cloud, with the real agent
 //! ```
 //!
 //! A new family of calls is a new file and new lines in `route.rs`. The README lists what the simulator
@@ -29,6 +30,7 @@ mod calls;
 mod cloud_md5;
 mod control;
 mod create;
+pub mod demo;
 mod device;
 mod dice;
 mod drives;

@@ -1,12 +1,15 @@
 //! The `cloudsim` command: a simulated cloud to try things against.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use cloudsim::demo::{Demo, Ended};
 use cloudsim::{CloudSim, Locate, Options, parse_duration, parse_size};
 
 /// A local cloud that speaks the documents.
@@ -21,6 +24,8 @@ struct Args {
 enum Command {
     /// Serve until interrupted
     Serve(Serve),
+    /// Play the whole story of a backup on this machine, and prove it
+    Demo(Demo),
 }
 
 #[derive(clap::Args)]
@@ -63,6 +68,7 @@ struct Serve {
 fn main() -> ExitCode {
     let done = match Args::parse().command {
         Command::Serve(serve) => run(serve),
+        Command::Demo(demo) => return play(&demo),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -71,6 +77,32 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Plays the demo; ^C lets it tidy up, a second one does not wait for that.
+fn play(demo: &Demo) -> ExitCode {
+    const INTERRUPTED: u8 = 130;
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = interrupted.clone();
+    std::thread::spawn(move || {
+        while let Ok(()) = wait_for_signal() {
+            if flag.swap(true, Ordering::Relaxed) {
+                std::process::exit(INTERRUPTED.into());
+            }
+        }
+    });
+    let out = io::stdout();
+    let live = out.is_terminal();
+    match demo.play(Box::new(out), live, interrupted) {
+        Ended::Proved => ExitCode::SUCCESS,
+        Ended::Failed => ExitCode::FAILURE,
+        Ended::Interrupted => INTERRUPTED.into(),
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn wait_for_signal() -> io::Result<()> {
+    wait_for_end().await
 }
 
 #[tokio::main(flavor = "current_thread")]

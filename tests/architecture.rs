@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "agent",
         &[
             "account", "backup", "clock", "cloud", "config", "content", "control", "device", "durable",
-            "remote", "status", "store",
+            "memory", "remote", "status", "store",
         ],
     ),
     ("backup", &["clock", "cloud", "config", "content", "remote", "status", "store"]),
@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "account", "agent", "clock", "cloud", "config", "content", "control", "device", "durable",
-            "remote", "status", "store",
+            "memory", "remote", "status", "store",
         ],
     ),
     ("cloud", &["config", "content"]),

@@ -32,6 +32,8 @@ pub(super) struct Shared {
     pub device: Device,
     /// `upload.parallel`
     pub slots: Arc<Semaphore>,
+    /// As many, for slices alone.
+    pub(super) slices: Arc<Semaphore>,
     /// One file is hashed on each processor but one.
     pub hashers: Arc<Semaphore>,
 }
@@ -174,6 +176,7 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         keeper: Arc::clone(&hub.core.keeper),
         parallel: hub.config.upload.parallel,
         slots: Arc::clone(&shared.slots),
+        slices: Arc::clone(&shared.slices),
         hashers: Arc::clone(&shared.hashers),
         throttle: Arc::clone(&hub.core.throttle),
         lookup: asks_first.then(Arc::default),

@@ -184,6 +184,7 @@ impl Life {
             accounts: Accounts::new(&config.agent.state_dir, core.clock.clone()),
             device: Device::new(&config.agent.state_dir, config.device.as_ref()),
             slots: Arc::new(Semaphore::new(config.upload.parallel)),
+            slices: Arc::new(Semaphore::new(config.upload.parallel)),
             hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
         });
         let mut tasks = JoinSet::new();

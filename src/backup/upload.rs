@@ -58,6 +58,8 @@ pub struct Uploader {
     pub parallel: usize,
     /// One permit a request in flight, all files and accounts together.
     pub slots: Arc<Semaphore>,
+    /// As many permits, for slices alone.
+    pub slices: Arc<Semaphore>,
     /// One permit a file being hashed.
     pub hashers: Arc<Semaphore>,
     /// `upload.rate`
@@ -305,6 +307,8 @@ impl Uploader {
                 queue.record(job, true);
                 Ok(())
             });
+            // A kill from here on costs slices, not the session.
+            self.keeper.hurry();
         }
         match self.send_slices(job, file, source, progress).await? {
             Sent::All => {}

@@ -25,6 +25,12 @@ impl Uploader {
     ) -> Result<T, Failure> {
         let mut attempt = 0;
         loop {
+            // Slices queue up here first, so that a photo's small calls wait for one slice of a film at
+            // most and not for all that have queued before them.
+            let turn = match call {
+                Call::Send => self.slices.acquire().await.ok(),
+                Call::Begin | Call::Finish => None,
+            };
             let Ok(slot) = self.slots.acquire().await else {
                 return Err(Failure { verdict: Verdict::Later, why: "the agent is ending".into() });
             };
@@ -35,7 +41,7 @@ impl Uploader {
                 }
                 Err(error) => error,
             };
-            drop(slot);
+            drop((slot, turn));
             let why = chain(&error);
             tracing::debug!(kind = ?error.kind, attempt, "{why}");
             match verdict(&error, call) {

@@ -191,3 +191,47 @@ impl Attempt {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{Md5, Media, OnConflict};
+
+    fn to_send(resumed: Option<&[usize]>, missing: &[u32]) -> Vec<usize> {
+        let file = Upload {
+            path: "/apps/x/a.mp4".into(),
+            size: 12 << 20,
+            content_md5: Md5([0; 16]),
+            head_md5: Md5([0; 16]),
+            slice_size: 4 << 20,
+            slices: Arc::new([Md5([0; 16]); 3]),
+            media: Media::Video,
+            exif: None,
+            ctime_secs: 0,
+            mtime_secs: 0,
+            on_conflict: OnConflict::KeepBoth,
+        };
+        let resumed = resumed.map(|confirmed| {
+            let mut have = Bitmap::new(3);
+            confirmed.iter().for_each(|&number| have.set(number));
+            Session { id: "s".into(), remote: file.path.clone(), have }
+        });
+        let plan = plan(resumed, "s".into(), missing, &file);
+        (0..3).filter(|&number| !plan.have.get(number)).collect()
+    }
+
+    #[test]
+    fn a_slice_is_sent_when_the_cloud_lacks_it_or_never_confirmed_it() {
+        assert_eq!(to_send(None, &[0, 1, 2]), [0, 1, 2]);
+        assert_eq!(to_send(Some(&[0, 1]), &[2]), [2]);
+        assert_eq!(to_send(Some(&[0]), &[2]), [1, 2]);
+        assert_eq!(to_send(Some(&[0, 1]), &[1, 2]), [1, 2]);
+    }
+
+    #[test]
+    fn zero_alone_says_nothing_is_missing_once_slice_zero_was_confirmed() {
+        assert_eq!(to_send(Some(&[0, 1, 2]), &[0]), [0; 0]);
+        assert_eq!(to_send(Some(&[0, 2]), &[0]), [1]);
+        assert_eq!(to_send(Some(&[1, 2]), &[0]), [0]);
+    }
+}

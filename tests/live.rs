@@ -55,8 +55,9 @@ async fn the_sums_are_right_in_every_document_of_the_event_stream() {
         seen += 1;
         if !changed && backed_up > 20 {
             changed = true;
-            rig.put("2024/00/IMG_0000.jpg", &photo(777, 1234));
-            fs::remove_file(rig.root("camera").join("3.jpg")).unwrap();
+            // Not one of the first, of which one is parked.
+            rig.put("2024/02/IMG_0059.jpg", &photo(777, 1234));
+            fs::remove_file(rig.root("camera").join("9.jpg")).unwrap();
         }
         let counts = &status.totals.counts;
         if is_quiet(&status) && (counts.files, counts.failed, counts.skipped) == (80, 1, 1) {

@@ -308,14 +308,24 @@ impl Rig {
         let begun = Instant::now();
         loop {
             let status = self.wait_quiet().await;
-            let differs = self.differs();
-            if differs.is_none() {
+            let Some(words) = self.differs() else {
                 self.assert_arrived_once();
                 return status;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{}; {}", differs.unwrap(), self.story(Some(&status)));
+            };
+            assert!(begun.elapsed() < PATIENCE, "{words}; {}", self.story(Some(&status)));
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// As [`Rig::wait_arrived`], after a kill: a `create` that was under way then may have been confirmed a
+    /// second time, which leaves one copy all the same.
+    pub async fn wait_all_there(&self) -> Status {
+        let status = self.until("everything there", |s| is_quiet(s) && self.differs().is_none()).await;
+        let twice = self.sim.files().iter().filter(|file| file.created > 1).count();
+        assert!(twice <= self.setup.parallel, "{twice} files were made twice");
+        assert!(self.sim.files().iter().all(|file| file.overwritten == 0 && file.versions.is_empty()));
+        self.assert_only_grew();
+        status
     }
 
     /// For a failed test: what the agent says, and what the cloud was asked last.

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::hub::{FolderCell, Hub, Look, lock};
 use crate::backup::disk;
 use crate::backup::entry::Limits;
+use crate::backup::queue::Queue;
 use crate::backup::scan::{Eyes, Missing, Report, Scan, is_bare};
 use crate::backup::settle::Sight;
 use crate::backup::watch::Watcher;
@@ -167,6 +168,7 @@ fn look(hub: &Hub, watcher: &Watcher, places: &[Look], cancelled: &AtomicBool) -
         let mut eyes = Watch { hub, folder, watcher, offered: false };
         match scan.look(&place.start, &mut eyes) {
             Some(report) if !report.cancelled => {
+                hub.core.keeper.with(Queue::mend);
                 hub.work.notify_one();
                 hub.changed();
                 reports.push((place.clone(), report));

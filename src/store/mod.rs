@@ -28,6 +28,7 @@ use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use codec::{Malformed, Reader, Writer};
 pub use open::Opened;
@@ -97,6 +98,7 @@ pub fn is_catching() -> bool {
 pub struct Store {
     folder: PathBuf,
     db: sled::Db,
+    damaged: AtomicBool,
 }
 
 /// A key and its payload; `None` where the checksum is wrong.
@@ -150,7 +152,7 @@ impl Store {
     /// [`Error::Damaged`], [`Error::Io`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let value = self.guarded(|| self.db.get(key))?;
-        Ok(value.and_then(|value| unseal(key, &value)))
+        Ok(value.and_then(|value| self.unseal(key, &value)))
     }
 
     /// The last key at or before `key` that begins with `prefix`, and its payload (absent when its
@@ -160,7 +162,7 @@ impl Store {
     /// As [`Store::get`].
     pub fn at_or_before(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Record>> {
         let found = self.guarded(|| self.db.range(prefix..=key).next_back().transpose())?;
-        Ok(found.map(|(key, value)| (key.to_vec(), unseal(&key, &value))))
+        Ok(found.map(|(key, value)| (key.to_vec(), self.unseal(&key, &value))))
     }
 
     /// At most `limit` keys that begin with `prefix`, from `from` on (included), with their payloads.
@@ -178,7 +180,7 @@ impl Store {
         })?;
         Ok(found
             .into_iter()
-            .map(|(key, value): (sled::IVec, sled::IVec)| (key.to_vec(), unseal(&key, &value)))
+            .map(|(key, value): (sled::IVec, sled::IVec)| (key.to_vec(), self.unseal(&key, &value)))
             .collect())
     }
 
@@ -214,6 +216,24 @@ impl Store {
     /// As [`Store::get`].
     pub fn size_on_disk(&self) -> Result<u64> {
         self.guarded(|| self.db.size_on_disk())
+    }
+
+    /// A payload that passed its checksum is not what it should be, either.
+    pub fn note_damage(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a record did not read back since this was last asked: what was counted may be wrong.
+    pub fn take_damaged(&self) -> bool {
+        self.damaged.swap(false, Ordering::Relaxed)
+    }
+
+    fn unseal(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+        let payload = unseal(key, value);
+        if payload.is_none() {
+            self.note_damage();
+        }
+        payload
     }
 
     fn guarded<T>(&self, action: impl FnOnce() -> sled::Result<T>) -> Result<T> {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::Queue;
+use crate::backup::shelf::Shelf;
 use crate::content::FolderId;
 use crate::status::Counts;
 use crate::store::{Reader, Result, Writer};
@@ -53,7 +54,39 @@ impl Queue {
         let id = FolderId(self.folders.keys().next_back().map_or(1, |id| id.0 + 1));
         self.folders.insert(id, name);
         self.shelf(id).counts_changed = true;
+        // A folder whose own record is lost may have files all the same.
+        self.recount(id)?;
         Ok(id)
+    }
+
+    /// When a record did not read back: counts what is left, and searches it for files that wait. What was
+    /// in the record is found again by looks at the folders.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn mend(&mut self) -> Result<()> {
+        if self.store.take_damaged() {
+            tracing::warn!("some records of the state were damaged; what they said is found out again");
+            for folder in self.shelves.keys().copied().collect::<Vec<_>>() {
+                self.recount(folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn recount(&mut self, folder: FolderId) -> Result<()> {
+        let (mut fresh, mut after) = (Shelf::default(), None::<Box<[u8]>>);
+        loop {
+            let page = self.index.page(&self.store, folder, after.as_deref())?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.below.clone());
+            page.iter().for_each(|entry| fresh.recount(None, Some(entry)));
+        }
+        let shelf = self.shelf(folder);
+        (shelf.counts, shelf.counts_changed) = (fresh.counts, true);
+        shelf.hurry();
+        self.changes.1 += 1;
+        Ok(())
     }
 }
 

@@ -253,3 +253,15 @@ fn a_clock_that_was_ahead_once_keeps_no_file_waiting_for_years() {
     let now_2026 = 1_795_000_000_000;
     assert!(matches!(q.next_due(now_2026, |_| true).unwrap(), Next::Claim(_)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_users_login_sends_everything_to_that_users_drive_too() {
+    let rig = Rig::start(|_| ());
+    rig.put_photos(6);
+    rig.wait_arrived().await;
+    rig.sim.add_token("aunt", "AT-aunt", Some("RT-aunt"), None).unwrap();
+    let accounts = xpand::account::Accounts::new(&rig.state_dir(), xpand::clock::Clock::system());
+    accounts.import("home", r#"{"access_token":"AT-aunt","refresh_token":"RT-aunt"}"#).unwrap();
+    let of_aunt = || rig.sim.files().iter().filter(|file| file.account == "aunt").count();
+    rig.until("all of it is hers too", |s| of_aunt() == 6 && s.totals.counts.backed_up == 6).await;
+}

@@ -1,15 +1,15 @@
 //! One task an account: logged in? bound? then files may be sent; looked at again on a timer and
 //! whenever somebody logs in, out, binds or unbinds.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use super::hub::{AccountCell, Hub, Look, NOT_ASKED, lock};
 use super::view::time;
-use crate::account::{Accounts, State};
+use crate::account::{Accounts, State, Tokens};
 use crate::backup::upload::Uploader;
 use crate::backup::verdict::{Pause, spread};
 use crate::cloud::{self, Drive, Kind, User};
@@ -31,6 +31,8 @@ pub(super) struct Shared {
     pub accounts: Accounts,
     /// The device's file.
     pub device: Device,
+    /// Of each account that was used: a renewal under way is waited for at the end.
+    pub tokens: Mutex<Vec<Arc<Tokens>>>,
     /// `upload.parallel`
     pub slots: Arc<Semaphore>,
     /// As many, for slices alone.
@@ -106,10 +108,12 @@ async fn round(
     let open = match drive {
         Some(drive) => Arc::clone(drive),
         None => {
-            let opened =
-                shared.accounts.tokens(&account.config).map_err(|error| error.to_string()).and_then(
-                    |tokens| cloud::open(&account.config, tokens).map_err(|error| error.to_string()),
-                );
+            let opened = shared.accounts.tokens(&account.config).map_err(|error| error.to_string()).and_then(
+                |tokens| {
+                    lock(&shared.tokens).push(Arc::clone(&tokens));
+                    cloud::open(&account.config, tokens).map_err(|error| error.to_string())
+                },
+            );
             match opened {
                 Ok(opened) => Arc::clone(drive.insert(opened)),
                 Err(words) => return Found::Failed(words),

@@ -84,7 +84,9 @@ pub enum Error {
 }
 
 /// Uploads have this long to leave what they have; a stuck disk must not keep the system from stopping.
-const ENDING: Duration = Duration::from_secs(4);
+const ENDING: Duration = Duration::from_secs(3);
+/// And the last commit so long: with the above, the end comes within five seconds.
+const LAST_COMMIT: Duration = Duration::from_millis(1500);
 
 /// Runs the agent until it is told to end, or cannot go on.
 ///
@@ -155,7 +157,7 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     put_hub.send_replace(None);
     ended.cancel();
     // A disk that hangs must not keep us: what it has not taken by now is found out again.
-    let kept = match tokio::time::timeout(ENDING, keeping).await {
+    let kept = match tokio::time::timeout(LAST_COMMIT, keeping).await {
         Ok(kept) => kept.unwrap_or_else(|panic| Err(panicked(&state_dir, &panic))),
         Err(_) => return outcome,
     };
@@ -176,6 +178,7 @@ fn panicked(state_dir: &std::path::Path, panic: &tokio::task::JoinError) -> stor
 /// The tasks that follow one configuration.
 struct Life {
     hub: Arc<Hub>,
+    shared: Arc<accounts::Shared>,
     tasks: JoinSet<()>,
 }
 
@@ -190,6 +193,7 @@ impl Life {
         let shared = Arc::new(accounts::Shared {
             accounts: Accounts::new(&config.agent.state_dir, core.clock.clone()),
             device: Device::new(&config.agent.state_dir, config.device.as_ref()),
+            tokens: Mutex::default(),
             slots: Arc::new(Semaphore::new(config.upload.parallel)),
             slices: Arc::new(Semaphore::new(config.upload.parallel)),
             hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
@@ -198,11 +202,11 @@ impl Life {
         for at in 0..hub.accounts.len() {
             tasks.spawn(accounts::run(Arc::clone(&hub), Arc::clone(&shared), at));
         }
-        tasks.spawn(accounts::notice(Arc::clone(&hub), shared));
+        tasks.spawn(accounts::notice(Arc::clone(&hub), Arc::clone(&shared)));
         tasks.spawn(folders::run(Arc::clone(&hub), wanted));
         tasks.spawn(dispatch::run(Arc::clone(&hub)));
         tasks.spawn(system::report(Arc::clone(&hub)));
-        Some(Ok(Self { hub, tasks }))
+        Some(Ok(Self { hub, shared, tasks }))
     }
 
     /// Until there is a new configuration, or (`None`) the end.
@@ -234,7 +238,14 @@ impl Life {
 
     async fn end(mut self) {
         self.hub.stop.cancel();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+        let tokens = std::mem::take(&mut *lock(&self.shared.tokens));
+        let all = async {
+            while self.tasks.join_next().await.is_some() {}
+            // A single-use token must not be lost between the cloud and the disk.
+            for tokens in tokens {
+                tokens.settle().await;
+            }
+        };
         if tokio::time::timeout(ENDING, all).await.is_err() {
             tracing::warn!("some work did not end in time; it is taken up again at the next start");
         }

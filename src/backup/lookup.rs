@@ -60,6 +60,9 @@ impl Lookup {
                 }
                 Err(_) => known.failures + 1,
             };
+            if known.failures == FAILURES {
+                tracing::warn!("the cloud does not list its folders; what it may have already is sent again");
+            }
             fetched?;
         }
         let Some(entries) = known.listed.get(folder) else { return Ok(None) };

@@ -191,7 +191,7 @@ fn backed_up_on_disk(rig: &Rig) -> u64 {
     assert!(!matches!(opened, Opened::SetAside { .. }), "the database was lost: {opened:?}");
     let store = Arc::new(store);
     let mut queue = Queue::open(Arc::clone(&store)).unwrap();
-    let id = queue.folder(&rig.root("photo"), "home");
+    let id = queue.folder(&rig.root("photo"), "home").unwrap();
     let count = queue.counts(id).backed_up;
     drop(queue);
     Arc::into_inner(store).unwrap().close().unwrap();

@@ -2,11 +2,12 @@
 //! whenever somebody logs in, out, binds or unbinds.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::hub::{AccountCell, Hub, Look, lock};
+use super::hub::{AccountCell, Hub, Look, NOT_ASKED, lock};
 use super::view::time;
 use crate::account::{Accounts, State};
 use crate::backup::upload::Uploader;
@@ -55,7 +56,10 @@ pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
     let mut failures = 0_u32;
     let mut checked_ms = i64::MIN;
     loop {
-        let found = round(&hub, &shared, at, &mut drive, &mut checked_ms).await;
+        let found = tokio::select! {
+            found = round(&hub, &shared, at, &mut drive, &mut checked_ms) => found,
+            () = hub.stop.cancelled() => break,
+        };
         let wait = show(&hub, account, found, &mut failures);
         refresh_device(&hub, &shared);
         tokio::select! {
@@ -117,6 +121,16 @@ async fn round(
         Err(error) => return refused(&error, &login()),
     };
     show_user(account, &user);
+    match hub.core.keeper.with(|queue| queue.set_user(name, &user.id)) {
+        Some(true) => {}
+        Some(false) => {
+            // What is backed up is so in another user's drive: begin anew with what is known of this one's.
+            tracing::warn!(ACCOUNT = %name, "another user is logged in now; looking at everything again");
+            hub.core.renew.notify_one();
+            return Found::Failed("another user is logged in now".into());
+        }
+        None => return Found::Failed("the state cannot be written".into()),
+    }
     if let Some(devices) = open.devices() {
         let now_ms = hub.core.clock.now_ms();
         let every = i64::try_from(hub.config.agent.check_bind.as_millis()).unwrap_or(i64::MAX);
@@ -169,7 +183,8 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         return;
     }
     // Keeping both, the cloud itself sees to it that equal content is not stored twice.
-    let asks_first = hub.core.may_have_forgotten || hub.config.upload.on_conflict != OnConflict::KeepBoth;
+    let asks_first = hub.core.may_have_forgotten.load(Ordering::Relaxed)
+        || hub.config.upload.on_conflict != OnConflict::KeepBoth;
     let uploader = Uploader {
         drive,
         user,
@@ -185,11 +200,10 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         clock: hub.core.clock.clone(),
         stop: hub.stop.child_token(),
     };
-    let before = cell.replace(Arc::new(uploader));
-    let sizes = before.map(|uploader| uploader.user.max_file_size);
-    let now = cell.as_ref().map(|uploader| uploader.user.max_file_size);
+    let largest = uploader.user.max_file_size;
+    *cell = Some(Arc::new(uploader));
     drop(cell);
-    if sizes != now {
+    if account.largest.swap(largest, Ordering::Relaxed) != largest {
         // Files that were too large may fit, or the other way round.
         for folder in (0..hub.folders.len()).filter(|&folder| hub.folders[folder].account == at) {
             let _ = hub.looks.send(Look { folder, start: Box::default() });
@@ -221,13 +235,22 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
         }
     };
     if state == AccountState::Ready {
-        // A pause for want of a login or a right membership ends with it; others have their own time.
-        lock(&account.pause).take_if(|paused| matches!(paused.pause, Pause::Login | Pause::Membership));
-    } else {
+        // The first pause for want of a login or a right membership ends here. If the cloud goes on to
+        // refuse what it calls good, the next ones last, longer each time.
+        let now_ms = hub.core.clock.now_ms();
+        if let Some(paused) = lock(&account.pause).as_mut()
+            && matches!(paused.pause, Pause::Login | Pause::Membership)
+            && paused.times == 0
+        {
+            paused.until_ms = now_ms;
+        }
+    }
+    if matches!(state, AccountState::NeedsLogin | AccountState::Unbound) {
+        // Offline stops nothing: uploads notice by themselves, and may be through before we are.
         account.stop_sending();
     }
     let mut view = lock(&account.view);
-    if view.state != state {
+    if view.state != state || view.reason.as_deref() == Some(NOT_ASKED) {
         match &reason {
             Some(words) => tracing::warn!(ACCOUNT = %account.config.name, "{words}"),
             None => tracing::info!(ACCOUNT = %account.config.name, "ready"),

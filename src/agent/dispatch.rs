@@ -46,6 +46,12 @@ pub(super) async fn run(hub: Arc<Hub>) {
             hub.core.keeper.hurry();
             memory::give_back();
         }
+        if uploads.is_empty()
+            && has_caught_up(&hub)
+            && hub.core.may_have_forgotten.swap(false, Ordering::Relaxed)
+        {
+            hub.core.keeper.looked();
+        }
         tokio::select! {
             Some(ended) = uploads.join_next() => {
                 take(&hub, ended);
@@ -104,6 +110,17 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
     hub.changed();
     let stop = lock(&hub.uploads).clone();
     uploads.spawn(async move { uploader.upload(&source, claim, &progress, &stop).await });
+}
+
+/// Every folder was looked at, and nothing of it waits: what the cloud has is known.
+fn has_caught_up(hub: &Hub) -> bool {
+    hub.core.may_have_forgotten.load(Ordering::Relaxed)
+        && hub.folders.iter().all(|folder| {
+            let is_looked_at = lock(&folder.view).last_scan_ms.is_some();
+            let settling = lock(&hub.settler).settling(folder.id).files;
+            let waiting = hub.core.keeper.with(|queue| Ok(queue.counts(folder.id).waiting));
+            is_looked_at && settling == 0 && waiting == Some(0)
+        })
 }
 
 /// What became of an upload goes into the queue, and what it says about its account to the account.

@@ -10,7 +10,9 @@ use tokio::sync::mpsc;
 
 use super::hub::{FolderCell, Hub, Look, lock};
 use crate::backup::disk;
-use crate::backup::scan::{Eyes, Limits, Missing, Report, Scan};
+use crate::backup::entry::Limits;
+use crate::backup::queue::Queue;
+use crate::backup::scan::{Eyes, Missing, Report, Scan, is_bare};
 use crate::backup::settle::Sight;
 use crate::backup::watch::Watcher;
 use crate::content::{FilePath, Fingerprint};
@@ -20,6 +22,10 @@ use crate::status::FolderState;
 const GATHER: Duration = Duration::from_millis(500);
 /// A folder that is not there is looked for this often.
 const MISSING: Duration = Duration::from_secs(30);
+/// More places than this to look at are as good as everything.
+const WANTED: usize = 10_000;
+/// Files settled in one go.
+const SETTLED: usize = 256;
 /// Places looked at in one go.
 const PLACES: usize = 1000;
 /// The longest sleep; a clock that was set back must not make us sleep for years.
@@ -32,9 +38,25 @@ pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>)
     let mut due_ms: Vec<i64> = vec![i64::MIN; hub.folders.len()];
     let mut wanted = BTreeSet::new();
     let mut running = None;
+    let mut settling = None;
+    let mut overflowed = false;
     loop {
         let now_ms = hub.core.clock.now_ms();
-        if settle(&hub, now_ms).await {
+        // A due time further off than a rescan was taken while the clock was ahead.
+        let rescan = i64::try_from(hub.config.agent.rescan.as_millis()).unwrap_or(i64::MAX / 2);
+        for due in due_ms.iter_mut().filter(|due| **due != i64::MAX) {
+            *due = (*due).min(now_ms.saturating_add(rescan));
+        }
+        if wanted.len() > WANTED {
+            wanted.clear();
+            due_ms.fill(i64::MIN);
+        }
+        if settling.is_none() && lock(&hub.settler).due().is_some_and(|due| due <= now_ms) {
+            let hub = Arc::clone(&hub);
+            settling = Some(tokio::task::spawn_blocking(move || settle(&hub, now_ms)));
+        }
+        if overflowed {
+            overflowed = false;
             // More files at once than the settler watches over: the rest once these have settled.
             let later = i64::try_from(hub.config.agent.settle.as_millis()).unwrap_or(0) + 1000;
             due_ms.iter_mut().for_each(|due| *due = (*due).min(now_ms + later));
@@ -48,7 +70,7 @@ pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>)
                     Some(tokio::task::spawn_blocking(move || look(&hub, &watcher, &places, &cancelled)));
             }
         }
-        let settled = lock(&hub.settler).due();
+        let settled = lock(&hub.settler).due().filter(|_| settling.is_none());
         let next = due_ms.iter().copied().filter(|_| running.is_none()).chain(settled).min();
         let wait = next.map_or(LONGEST, |at| {
             Duration::from_millis(u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0)).min(LONGEST)
@@ -56,13 +78,23 @@ pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>)
         tokio::select! {
             Some(result) = async { Some(running.as_mut()?.await) }, if running.is_some() => {
                 running = None;
+                if result.is_err() {
+                    // Our own mistake; the folders are not forgotten for it.
+                    due_ms.fill(now_ms.saturating_add(60_000));
+                }
                 for (place, report) in result.unwrap_or_default() {
                     if place.start.is_empty() {
-                        due_ms[place.folder] = conclude(&hub, &watcher, place.folder, &report);
+                        // What overflowed meanwhile has asked for an earlier look.
+                        let next = conclude(&hub, &watcher, place.folder, &report);
+                        due_ms[place.folder] = due_ms[place.folder].min(next);
                     } else if report.suspicious.is_some() || report.missing.is_some() {
                         due_ms[place.folder] = i64::MIN;
                     }
                 }
+            }
+            Some(result) = async { Some(settling.as_mut()?.await) }, if settling.is_some() => {
+                settling = None;
+                overflowed = result.unwrap_or(true);
             }
             Some(look) = looks.recv() => {
                 wanted.insert(look);
@@ -120,8 +152,8 @@ fn look(hub: &Hub, watcher: &Watcher, places: &[Look], cancelled: &AtomicBool) -
     let mut reports = Vec::new();
     for place in places {
         let folder = &hub.folders[place.folder];
-        let tier = lock(&hub.accounts[folder.account].uploader).as_ref().map(|u| u.user.max_file_size);
-        let limits = Limits { min_size: folder.config.min_size, max_size: folder.config.max_size, tier };
+        let tier = hub.accounts[folder.account].largest.load(Ordering::Relaxed);
+        let limits = Limits { tier: Some(tier).filter(|&tier| tier > 0), ..folder.source.limits };
         let scan = Scan {
             folder: folder.id,
             root: &folder.config.path,
@@ -136,6 +168,7 @@ fn look(hub: &Hub, watcher: &Watcher, places: &[Look], cancelled: &AtomicBool) -
         let mut eyes = Watch { hub, folder, watcher, offered: false };
         match scan.look(&place.start, &mut eyes) {
             Some(report) if !report.cancelled => {
+                hub.core.keeper.with(Queue::mend);
                 hub.work.notify_one();
                 hub.changed();
                 reports.push((place.clone(), report));
@@ -196,7 +229,9 @@ fn conclude(hub: &Hub, watcher: &Watcher, at: usize, report: &Report) -> i64 {
                 "{gone} of {all} files are not in {path} any more: is the disk plugged in? \
                  Nothing is forgotten; it goes on when they are back"
             );
-            (FolderState::Suspicious, Some(words), missing)
+            // An empty mount point is looked at often; a folder that was tidied up keeps its disk asleep.
+            let wait = if is_bare(&folder.config.path) { missing } else { rescan };
+            (FolderState::Suspicious, Some(words), wait)
         }
         (None, None) => match watcher.polling(folder.id) {
             Some(why) => (FolderState::Polling, Some(why), rescan),
@@ -222,27 +257,21 @@ fn trouble(report: &Report) -> Option<String> {
     Some(format!("some of it cannot be read, first {first}"))
 }
 
-/// Offers what has held still for long enough. Returns whether some files found no room to settle.
-async fn settle(hub: &Arc<Hub>, now_ms: i64) -> bool {
-    if lock(&hub.settler).due().is_none_or(|due| due > now_ms) {
-        return false;
-    }
-    let hub = Arc::clone(hub);
-    let settled = tokio::task::spawn_blocking(move || {
-        // Held while files are looked at again and offered: nobody counts them twice or not at all.
+/// Offers what has held still for long enough. Returns whether some files found no room to settle. Blocks
+/// on the disk, and never while it holds a lock: a dead disk must not stop those who only want to count.
+fn settle(hub: &Hub, now_ms: i64) -> bool {
+    let due = lock(&hub.settler).take_look(now_ms, SETTLED);
+    for (path, before) in due {
+        let Some((_, folder)) = hub.folder(path.folder) else { continue };
+        let now = disk::stat_one(&folder.config.path, &path.below).ok().flatten();
+        // Counted as settling until it is queued: nobody sees it in neither.
         let mut settler = lock(&hub.settler);
-        let quiet = settler.tick(now_ms, |path| {
-            let (_, folder) = hub.folder(path.folder)?;
-            disk::stat_one(&folder.config.path, &path.below).ok().flatten()
-        });
-        for (path, print) in &quiet {
-            hub.core.keeper.with(|queue| queue.offer(path, *print));
+        if let Some(print) = settler.looked(&path, before, now, now_ms) {
+            hub.core.keeper.with(|queue| queue.offer(&path, print));
+            settler.forget(&path);
         }
-        let overflowed = settler.take_overflowed();
-        drop(settler);
-        hub.work.notify_one();
-        hub.changed();
-        overflowed
-    });
-    settled.await.unwrap_or(false)
+    }
+    hub.work.notify_one();
+    hub.changed();
+    lock(&hub.settler).take_overflowed()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::gate::Gate;
 use crate::backup::body::Throttle;
+use crate::backup::entry::Limits;
 use crate::backup::filter::Filter;
 use crate::backup::keeper::Keeper;
 use crate::backup::progress::{Meters, Progress};
@@ -34,8 +36,10 @@ pub(super) struct Core {
     pub throttle: Arc<Throttle>,
     /// The user's pause.
     pub gate: Mutex<Gate>,
+    /// Rings when the life has to begin anew: another user is logged in.
+    pub renew: Notify,
     /// Our memory may have gaps: the cloud is asked before anything is sent.
-    pub may_have_forgotten: bool,
+    pub may_have_forgotten: AtomicBool,
 }
 
 /// One life: from a start or a reload of the configuration to the next.
@@ -92,6 +96,8 @@ pub(super) struct AccountCell {
     pub view: Mutex<status::Account>,
     /// Present while files can be sent.
     pub uploader: Mutex<Option<Arc<Uploader>>>,
+    /// The largest file its membership allows, bytes; 0 until it is known.
+    pub(super) largest: AtomicU64,
     /// Why nothing is sent for now.
     pub pause: Mutex<Option<Paused>>,
     /// Rings when something about the account should be looked at now.
@@ -156,7 +162,7 @@ impl Hub {
         let accounts = config.accounts.iter().map(AccountCell::new).collect();
         let mut folders = Vec::new();
         for folder in &config.folders {
-            let id = core.keeper.with(|queue| Ok(queue.folder(&folder.path, &folder.account)))?;
+            let id = core.keeper.with(|queue| queue.folder(&folder.path, &folder.account))?;
             match FolderCell::new(folder, &config, id) {
                 Ok(cell) => folders.push(cell),
                 Err(words) => return Some(Err(words)),
@@ -210,7 +216,8 @@ impl Hub {
         let Some((_, folder)) = self.folder(id) else { return false };
         let readable = matches!(
             lock(&folder.view).state,
-            FolderState::Watching | FolderState::Polling | FolderState::Scanning
+            // What is left in a suspicious folder is worth sending all the more.
+            FolderState::Watching | FolderState::Polling | FolderState::Scanning | FolderState::Suspicious
         );
         readable && self.accounts[folder.account].can_send(now_ms)
     }
@@ -229,6 +236,7 @@ impl AccountCell {
             config: config.clone(),
             view: Mutex::new(view),
             uploader: Mutex::default(),
+            largest: AtomicU64::new(0),
             pause: Mutex::default(),
             wake: Notify::new(),
         }
@@ -236,7 +244,10 @@ impl AccountCell {
 
     /// Whether files can be sent now.
     pub(super) fn can_send(&self, now_ms: i64) -> bool {
-        lock(&self.uploader).is_some() && lock(&self.pause).as_ref().is_none_or(|p| p.until_ms <= now_ms)
+        let pause = lock(&self.pause);
+        // A pause that is longer than any was meant to be was begun by a clock that was wrong.
+        let is_over = |paused: &Paused| paused.until_ms <= now_ms || paused.until_ms - now_ms > LONGEST_MS;
+        lock(&self.uploader).is_some() && pause.as_ref().is_none_or(is_over)
     }
 
     /// Nothing may be sent any more: no login, or not bound. What is in flight stops too.
@@ -266,11 +277,14 @@ impl AccountCell {
     }
 }
 
+/// Longer than any pause, milliseconds.
+const LONGEST_MS: i64 = 2 * 3_600_000;
+
 /// How long an account stops, at the `times`-th time in a row.
 fn wait(pause: Pause, times: u32) -> Duration {
     let doubling = |first: u64, most: u64| Duration::from_secs((first << times.min(16)).min(most));
     match pause {
-        Pause::Membership => Duration::from_secs(1),
+        Pause::Membership => doubling(1, 3600),
         Pause::Offline => doubling(5, 300),
         Pause::Limit { after } => after.max(doubling(30, 1800)),
         // Nobody documents when the day begins; asking once an hour costs nothing.
@@ -294,6 +308,7 @@ impl FolderCell {
             device: config.device_name(),
             label: folder.label.clone(),
             on_conflict: config.upload.on_conflict,
+            limits: Limits { min_size: folder.min_size, max_size: folder.max_size, tier: None },
         };
         Ok(Self {
             config: folder.clone(),

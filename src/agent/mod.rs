@@ -25,6 +25,7 @@ mod system;
 mod view;
 
 use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::account::Accounts;
 use crate::backup::body::Throttle;
+use crate::backup::filter::Filter;
 use crate::backup::keeper::{self, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -117,7 +119,8 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
         meters: Arc::default(),
         throttle: Throttle::new(config.upload.rate),
         gate: Mutex::new(gate::Gate::open(&state_dir)),
-        may_have_forgotten: opened.may_have_forgotten(),
+        renew: tokio::sync::Notify::new(),
+        may_have_forgotten: AtomicBool::new(store.may_have_forgotten()),
     });
     let desk = Arc::new(Desk { core: Arc::clone(&core), hub: get_hub, reloads, since: Mutex::default() });
     let control = tokio::spawn(server::serve(listener, desk, ended.clone().cancelled_owned()));
@@ -139,7 +142,7 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
         life.end().await;
         match next {
             Some((fresh, answer)) => {
-                tracing::info!("the configuration was read again");
+                tracing::info!("beginning anew with the configuration as it is now");
                 config = *fresh;
                 if let Some(answer) = answer {
                     let _ = answer.send(Ok(()));
@@ -151,7 +154,11 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     system::stopping();
     put_hub.send_replace(None);
     ended.cancel();
-    let kept = keeping.await.unwrap_or_else(|panic| Err(panicked(&state_dir, &panic)));
+    // A disk that hangs must not keep us: what it has not taken by now is found out again.
+    let kept = match tokio::time::timeout(ENDING, keeping).await {
+        Ok(kept) => kept.unwrap_or_else(|panic| Err(panicked(&state_dir, &panic))),
+        Err(_) => return outcome,
+    };
     let _ = control.await;
     let _ = std::fs::remove_file(&socket);
     drop(core);
@@ -211,6 +218,7 @@ impl Life {
                 () = core.keeper.broken().cancelled() => return None,
                 Some(answer) = requests.recv() => Some(answer),
                 () = signals.reload.notified() => None,
+                () = core.renew.notified() => return Some((Box::new(self.hub.config.clone()), None)),
             };
             match reread(&self.hub.config) {
                 Ok(config) => return Some((Box::new(config), answer)),
@@ -239,6 +247,10 @@ fn reread(old: &Config) -> Result<Config, String> {
     let new = Config::read(&old.file).map_err(|error| error.to_string())?;
     if new.agent.state_dir != old.agent.state_dir || new.agent.socket != old.agent.socket {
         return Err("agent.state_dir and agent.socket change only with a restart".into());
+    }
+    // What only the pipeline can tell is told before the old life ends.
+    for folder in &new.folders {
+        Filter::new(folder).map_err(|error| format!("folder {}: {error}", folder.path.display()))?;
     }
     Ok(new)
 }

@@ -74,6 +74,31 @@ impl Skip {
     }
 }
 
+/// What cannot be sent, known before a file is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// Bytes, the folder's.
+    pub min_size: u64,
+    /// Bytes, the folder's.
+    pub max_size: u64,
+    /// Bytes, the membership's, once it is known.
+    pub tier: Option<u64>,
+}
+
+impl Limits {
+    /// Why a file of `size` bytes cannot be sent.
+    #[must_use]
+    pub fn skip(&self, size: u64) -> Option<Skip> {
+        match size {
+            0 => Some(Skip::Empty),
+            _ if size < self.min_size => Some(Skip::TooSmall),
+            _ if size > self.max_size => Some(Skip::TooLarge),
+            _ if self.tier.is_some_and(|tier| size > tier) => Some(Skip::OverTier),
+            _ => None,
+        }
+    }
+}
+
 /// A copy in the cloud, as the cloud confirmed it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Copy {

@@ -136,7 +136,12 @@ impl Index {
             return Ok(());
         }
         let payload = store.get(key)?;
-        let entries = payload.and_then(|payload| unpack(&payload).ok()).unwrap_or_default();
+        let entries = payload.map_or_else(Vec::new, |payload| {
+            unpack(&payload).unwrap_or_else(|_| {
+                store.note_damage();
+                Vec::new()
+            })
+        });
         self.last = Some((key.to_vec(), entries));
         Ok(())
     }

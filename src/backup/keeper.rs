@@ -79,6 +79,16 @@ impl Keeper {
         }
     }
 
+    /// Everything that was waiting is through: see [`Store::looked`].
+    pub fn looked(&self) {
+        if let Err(error) = self.store.looked() {
+            tracing::warn!(
+                "{error}: {}",
+                std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default()
+            );
+        }
+    }
+
     /// Has what changed committed at once, without waiting for it.
     pub fn hurry(&self) {
         self.wanted.fetch_add(1, Ordering::SeqCst);

@@ -5,8 +5,10 @@
 //! family's uplink. One listing of a remote folder answers for a thousand files.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use crate::cloud::{Drive, Entry, Kind, Result, Upload};
 use crate::content::OnConflict;
@@ -16,6 +18,8 @@ const FOLDERS: usize = 8;
 /// A larger remote folder is not kept, and its files are simply sent: the cloud keeps one copy.
 const ENTRIES: usize = 10_000;
 
+/// Listings are forgotten after this long: the family may delete something in the app meanwhile.
+const FRESH: Duration = Duration::from_secs(600);
 /// After so many listings that failed nobody asks any more: the calls would be missing elsewhere.
 const FAILURES: u32 = 5;
 
@@ -31,6 +35,7 @@ struct Known {
     order: VecDeque<String>,
     absent: BTreeSet<String>,
     failures: u32,
+    since: Option<Instant>,
 }
 
 impl Lookup {
@@ -43,9 +48,18 @@ impl Lookup {
         let folder = parent(&file.path);
         // One listing at a time, so that neighbours wait for it instead of asking too.
         let mut known = self.known.lock().await;
+        if known.since.is_none_or(|since| since.elapsed() > FRESH) {
+            *known = Known { since: Some(Instant::now()), failures: known.failures, ..Known::default() };
+        }
         if known.failures < FAILURES && !known.listed.contains_key(folder) && !known.is_absent(folder) {
             let fetched = known.fetch(drive, folder).await;
-            known.failures += u32::from(fetched.is_err());
+            known.failures = match &fetched {
+                Ok(()) => 0,
+                Err(error) if matches!(error.kind, Kind::Offline | Kind::Busy { after: Some(_) }) => {
+                    known.failures
+                }
+                Err(_) => known.failures + 1,
+            };
             fetched?;
         }
         let Some(entries) = known.listed.get(folder) else { return Ok(None) };

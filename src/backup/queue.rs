@@ -11,6 +11,7 @@
 //! s  job id  number      their slices                                   (job.rs)
 //! f  folder              path, account and counts of a folder
 //! n                      the next job id
+//! u  account             the user of the cloud it is
 //! ```
 //!
 //! # Durability
@@ -23,7 +24,6 @@ mod closing;
 mod folders;
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 use std::sync::Arc;
 
 use super::entry::{Copy, Entry, Skip, Standing};
@@ -124,6 +124,8 @@ pub struct Queue {
     turn: usize,
 }
 
+/// Longer than any back-off, milliseconds (verdict.rs: 7.5 h at most).
+const LONGEST_MS: i64 = 8 * 3_600_000;
 /// Job ids are promised on disk in blocks of this many.
 const PROMISE: u64 = 1000;
 
@@ -154,19 +156,6 @@ impl Queue {
             changes: (0, 0),
             turn: 0,
         })
-    }
-
-    /// The id of the folder at `path` for `account`, now and in later runs.
-    pub fn folder(&mut self, path: &Path, account: &str) -> FolderId {
-        use std::os::unix::ffi::OsStrExt;
-        let name = (path.as_os_str().as_bytes().to_vec(), account.to_owned());
-        if let Some((id, _)) = self.folders.iter().find(|(_, known)| **known == name) {
-            return *id;
-        }
-        let id = FolderId(self.folders.keys().next_back().map_or(1, |id| id.0 + 1));
-        self.folders.insert(id, name);
-        self.shelf(id).counts_changed = true;
-        id
     }
 
     /// The folder's counts as a person may see them: backed up means on the disk.
@@ -350,7 +339,8 @@ impl Queue {
             Some(job) if job.print == entry.print => job,
             _ => Job::new(self.new_job_id(), path.clone(), entry.print),
         };
-        if job.due_ms > now_ms {
+        // Further off than any back-off: the clock was ahead when it was taken.
+        if job.due_ms > now_ms && job.due_ms - now_ms <= LONGEST_MS {
             self.shelf(path.folder).push_due(job.due_ms, &path.below);
             return Ok(None);
         }

@@ -89,7 +89,7 @@ impl Both {
         let mut queue = Queue::open(Arc::clone(&store)).unwrap();
         for number in 1..=FOLDERS {
             let path = PathBuf::from(format!("/volume{number}"));
-            assert_eq!(queue.folder(&path, "home"), FolderId(number));
+            assert_eq!(queue.folder(&path, "home").unwrap(), FolderId(number));
         }
         queue.apply().unwrap();
         let (model, applied) = (Model::new(), Model::new());

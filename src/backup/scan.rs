@@ -4,13 +4,13 @@
 //! the settler; what the index has and the walk has not is gone - unless so much is gone at once that
 //! the disk has probably been unplugged. Nothing here changes a folder or a cloud.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::entry::{Entry, Skip, Standing, order};
+use super::entry::{Entry, Limits, Skip, Standing, order};
 use super::filter::Filter;
 use super::keeper::Keeper;
 use super::walk::{Found, Step, Walk};
@@ -31,31 +31,6 @@ pub struct Scan<'a> {
     pub keeper: &'a Keeper,
     /// Ends the look early.
     pub cancelled: &'a AtomicBool,
-}
-
-/// What cannot be sent, known before a file is read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
-    /// Bytes, the folder's.
-    pub min_size: u64,
-    /// Bytes, the folder's.
-    pub max_size: u64,
-    /// Bytes, the membership's, once it is known.
-    pub tier: Option<u64>,
-}
-
-impl Limits {
-    /// Why a file of `size` bytes cannot be sent.
-    #[must_use]
-    pub fn skip(&self, size: u64) -> Option<Skip> {
-        match size {
-            0 => Some(Skip::Empty),
-            _ if size < self.min_size => Some(Skip::TooSmall),
-            _ if size > self.max_size => Some(Skip::TooLarge),
-            _ if self.tier.is_some_and(|tier| size > tier) => Some(Skip::OverTier),
-            _ => None,
-        }
-    }
 }
 
 /// Whoever wants to know what a look comes upon.
@@ -98,6 +73,8 @@ pub enum Missing {
 const NAMED: usize = 5;
 /// Fewer known files than this are never suspicious.
 const FEW: u64 = 10;
+/// Unreadable places remembered.
+const UNREAD: usize = 10_000;
 /// Gone files remembered until the end of a look; with more the next look goes on.
 const GONE: usize = 50_000;
 
@@ -108,9 +85,9 @@ impl Scan<'_> {
     pub fn look(&self, start: &[u8], eyes: &mut dyn Eyes) -> Option<Report> {
         let mut report = Report::default();
         let mut known = Known::new(self, start);
-        let (mut gone, mut gone_files, mut unread) = (Vec::new(), 0_u64, Vec::<Box<[u8]>>::new());
-        let mut lost = |entry: &Entry, unread: &[Box<[u8]>]| {
-            if !entry.gone && !unread.iter().any(|below| is_within(&entry.below, below)) {
+        let (mut gone, mut gone_files, mut unread) = (Vec::new(), 0_u64, HashSet::<Box<[u8]>>::new());
+        let mut lost = |entry: &Entry, unread: &HashSet<Box<[u8]>>| {
+            if !entry.gone && !is_unread(&entry.below, unread) {
                 gone_files += 1;
                 if gone.len() < GONE {
                     gone.push(entry.below.clone());
@@ -131,7 +108,12 @@ impl Scan<'_> {
                     } else if report.trouble.len() < NAMED {
                         report.trouble.push(format!("{}: {error}", below.escape_ascii()));
                     }
-                    unread.push(below);
+                    if unread.len() < UNREAD {
+                        unread.insert(below);
+                    } else {
+                        // So much cannot be read that nothing is believed to be gone.
+                        unread.insert(Box::default());
+                    }
                 }
                 Step::Found(found) => {
                     let mut same = None;
@@ -159,8 +141,13 @@ impl Scan<'_> {
             lost(&entry.clone(), &unread);
             known.next();
         }
-        let all = report.files + gone_files;
-        if start.is_empty() && all >= FEW && gone_files * 2 > all {
+        // Of a part, too, more may be gone than is believed: a disk mounted below the folder.
+        let all = if start.is_empty() {
+            report.files + gone_files
+        } else {
+            self.keeper.with(|queue| Ok(queue.counts(self.folder).files))?
+        };
+        if all >= FEW && gone_files * 2 > all {
             report.suspicious = Some((gone_files, all));
             return Some(report);
         }
@@ -169,6 +156,9 @@ impl Scan<'_> {
             return Some(report);
         }
         for below in gone {
+            if self.cancelled.load(Ordering::Relaxed) {
+                return Some(Report { cancelled: true, ..report });
+            }
             let path = FilePath { folder: self.folder, below };
             // Made again while we looked, or left out by the walk for another reason than being gone.
             let is_there = self.filter.why_not(&path.below).is_none()
@@ -191,7 +181,10 @@ impl Scan<'_> {
         let skip = self.limits.skip(found.print.size);
         if let Some(entry) = same.filter(|entry| entry.print == found.print && !entry.gone) {
             let stands = match entry.standing {
-                Standing::Skipped(before) => skip == Some(before),
+                Standing::Skipped(before) => {
+                    let unknown = before == Skip::OverTier && skip.is_none() && self.limits.tier.is_none();
+                    skip == Some(before) || unknown
+                }
                 Standing::Waiting => skip.is_none(),
                 Standing::BackedUp | Standing::Failed => true,
             };
@@ -235,8 +228,18 @@ fn missing(error: &io::Error) -> Missing {
     }
 }
 
+/// Whether the walk could not see `below`: it or a directory it is in could not be read.
+fn is_unread(below: &[u8], unread: &HashSet<Box<[u8]>>) -> bool {
+    if unread.is_empty() {
+        return false;
+    }
+    let slashes = below.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+    slashes.chain([0, below.len()]).any(|end| unread.contains(&below[..end]))
+}
+
 /// Nothing is left in the folder: more likely an empty mount point than a library that was deleted.
-fn is_bare(root: &Path) -> bool {
+#[must_use]
+pub fn is_bare(root: &Path) -> bool {
     std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none())
 }
 

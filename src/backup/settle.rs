@@ -50,7 +50,7 @@ pub struct Settling {
 pub enum Sight {
     /// Nobody has written the file for long enough: take it.
     Quiet,
-    /// It will come out of [`Settler::tick`].
+    /// It will come out of [`Settler::take_look`].
     Settling,
     /// There is no room to watch over it: a later scan has to find it again.
     Overflowed,
@@ -97,40 +97,59 @@ impl Settler {
         Sight::Settling
     }
 
-    /// When [`Settler::tick`] has something to do, milliseconds since 1970; `None` while nothing settles.
+    /// When [`Settler::take_look`] has something to do, milliseconds since 1970; `None` while nothing settles.
     #[must_use]
     pub fn due(&self) -> Option<i64> {
         let ((since, _), _) = self.order.first_key_value()?;
         Some(since.saturating_add(self.settle_ms))
     }
 
-    /// Looks again, with `stat`, at the files that have looked the same for long enough, and returns those
-    /// that still do. `stat` returning `None` means that the file is gone: it is forgotten.
+    /// At most `most` files that have looked the same for long enough, with what they looked like: to be
+    /// looked at again, and then [`Settler::looked`]. They go on to count as settling meanwhile.
+    pub fn take_look(&mut self, now_ms: i64, most: usize) -> Vec<(FilePath, Fingerprint)> {
+        self.clock(now_ms);
+        let due =
+            self.order.iter().take_while(|((since, _), _)| since.saturating_add(self.settle_ms) <= now_ms);
+        due.take(most)
+            .filter_map(|(_, file)| Some((FilePath::clone(file), self.files.get(file)?.print)))
+            .collect()
+    }
+
+    /// A file of [`Settler::take_look`] was looked at again; `None` is gone, and forgotten. Returns its
+    /// fingerprint when it is quiet: the caller takes it over and then calls [`Settler::forget`].
+    pub fn looked(
+        &mut self,
+        file: &FilePath,
+        before: Fingerprint,
+        now: Option<Fingerprint>,
+        now_ms: i64,
+    ) -> Option<Fingerprint> {
+        let (file, _) = self.files.get_key_value(file).map(|(file, waiting)| (Arc::clone(file), waiting))?;
+        match now {
+            None => self.forget(&file),
+            Some(print) if print == before || self.is_old(&print, now_ms) => return Some(print),
+            Some(print) => {
+                self.forget(&file);
+                // A settle of 0 must not keep us here.
+                self.keep(file, print, now_ms.saturating_add(i64::from(self.settle_ms == 0)));
+            }
+        }
+        None
+    }
+
+    /// [`Settler::take_look`] and [`Settler::looked`] for all that is due, with `stat`.
+    #[cfg(test)]
     pub fn tick(
         &mut self,
         now_ms: i64,
         mut stat: impl FnMut(&FilePath) -> Option<Fingerprint>,
     ) -> Vec<(FilePath, Fingerprint)> {
-        self.clock(now_ms);
         let mut quiet = Vec::new();
-        while self.due().is_some_and(|due| due <= now_ms) {
-            let Some((_, file)) = self.order.pop_first() else {
-                break;
-            };
-            let Some(waiting) = self.files.remove(&file) else {
-                continue;
-            };
-            self.count(file.folder, |settling| {
-                settling.files -= 1;
-                settling.bytes = settling.bytes.saturating_sub(waiting.print.size);
-            });
-            match stat(&file) {
-                None => {}
-                Some(print) if print == waiting.print || self.is_old(&print, now_ms) => {
-                    quiet.push((Arc::unwrap_or_clone(file), print));
-                }
-                // A settle of 0 must not keep us here.
-                Some(print) => self.keep(file, print, now_ms.saturating_add(i64::from(self.settle_ms == 0))),
+        for (file, before) in self.take_look(now_ms, usize::MAX) {
+            let now = stat(&file);
+            if let Some(print) = self.looked(&file, before, now, now_ms) {
+                self.forget(&file);
+                quiet.push((file, print));
             }
         }
         quiet

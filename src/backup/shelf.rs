@@ -10,6 +10,10 @@ use crate::status::Counts;
 
 /// Names that are ready to be claimed: more than a page of the index has. Tests want to see it full.
 const READY: usize = if cfg!(test) { 16 } else { 1024 };
+/// With more names than [`DUE`] the rest is looked for at most this often, milliseconds.
+const LOOK_AGAIN_MS: i64 = 600_000;
+/// Longer than any back-off, milliseconds.
+const LONGEST_MS: i64 = 8 * 3_600_000;
 /// Names that wait for their time.
 const DUE: usize = if cfg!(test) { 2 } else { 4096 };
 
@@ -115,6 +119,8 @@ impl Shelf {
         if self.due.len() < DUE {
             self.due.insert((due_ms, below.into()));
         } else {
+            // In steps: a pass over the index is for many of them.
+            let due_ms = (due_ms / LOOK_AGAIN_MS + 1).saturating_mul(LOOK_AGAIN_MS);
             self.look_again_ms = Some(self.look_again_ms.map_or(due_ms, |at| at.min(due_ms)));
         }
     }
@@ -128,12 +134,19 @@ impl Shelf {
 
     /// The next name to look at: overdue ones first.
     pub fn pop(&mut self, now_ms: i64) -> Option<Box<[u8]>> {
+        if self.due.first().is_some_and(|(due, _)| *due - now_ms > LONGEST_MS) {
+            // All of it was put there while the clock was ahead.
+            self.hurry();
+        }
         if self.due.first().is_some_and(|(due, _)| *due <= now_ms) {
             return self.due.pop_first().map(|(_, below)| below);
         }
         if self.look_again_ms.is_some_and(|at| at <= now_ms) {
             self.look_again_ms = None;
-            self.behind.get_or_insert_default().from_start = false;
+            match &mut self.behind {
+                Some(pass) => pass.from_start = false,
+                None => self.behind = Some(Pass { after: None, from_start: true }),
+            }
         }
         self.ready.pop_front()
     }

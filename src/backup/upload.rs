@@ -24,7 +24,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::body::Throttle;
-use super::entry::{Copy, Skip};
+use super::entry::{Copy, Limits};
 use super::hash::{self, BUFFER_BYTES, HashError};
 use super::job::{Digests, Job, Stage};
 use super::keeper::Keeper;
@@ -43,6 +43,8 @@ use slices::{Sent, plan};
 
 /// Tries of one call before the file waits.
 const TRIES: u32 = 4;
+/// Tries of a file whose session is always forgotten before it is parked.
+const PATIENCE: u32 = 3;
 /// Times an upload begins anew before the file waits.
 const STARTS: u32 = 3;
 
@@ -91,6 +93,8 @@ pub struct Source {
     pub label: String,
     /// For different content of the same name.
     pub on_conflict: OnConflict,
+    /// What is not sent at all; the membership's limit comes with the account.
+    pub limits: Limits,
 }
 
 /// How the work on a claim ended.
@@ -133,7 +137,13 @@ impl Uploader {
         let (outcome, pause) = match stopped {
             Ok(copy) => (Outcome::Done(copy), None),
             Err(Stop::Outcome(outcome)) => (outcome, None),
-            Err(Stop::Pause(pause, why)) => (Outcome::Released, Some((pause, why))),
+            Err(Stop::Pause(pause, why)) => {
+                if pause == Pause::Membership {
+                    // The slices are too large: they are cut anew.
+                    job.stage = Stage::Found;
+                }
+                (Outcome::Released, Some((pause, why)))
+            }
         };
         Ended { job, outcome, pause }
     }
@@ -146,8 +156,10 @@ impl Uploader {
         progress: &Progress,
         cancelled: &Arc<AtomicBool>,
     ) -> Step<Copy> {
-        if job.print.size > self.user.max_file_size {
-            return Err(Stop::Outcome(Outcome::Skip(Skip::OverTier)));
+        // Checked again: it may have grown, or shrunk to nothing, since it was looked at.
+        let limits = Limits { tier: Some(self.user.max_file_size), ..source.limits };
+        if let Some(skip) = limits.skip(job.print.size) {
+            return Err(Stop::Outcome(Outcome::Skip(skip)));
         }
         let digests = self.hash(source, job, progress, cancelled).await?;
         if let Some(copy) = copy.filter(|copy| copy.md5 == digests.content && copy.size == job.print.size) {
@@ -169,7 +181,12 @@ impl Uploader {
             }
             job.stage = Stage::Hashed(digests.clone());
         }
-        Err(self.later(job, "the cloud keeps forgetting the upload session"))
+        let why = "the cloud takes the slices and then refuses to make the file of them";
+        if job.tries >= PATIENCE {
+            // It would send the whole file again and again, for ever.
+            return Err(Stop::Outcome(Outcome::Park { why: why.into() }));
+        }
+        Err(self.later(job, why))
     }
 
     /// The digests: those of the job, or of one read of the file.
@@ -224,10 +241,16 @@ impl Uploader {
     async fn describe(&self, source: &Source, job: &Job, digests: &Digests) -> Step<Upload> {
         let (root, below, media) = (source.root.clone(), job.path.below.clone(), digests.media);
         let picture = tokio::task::spawn_blocking(move || match media {
-            Media::Photo => disk::open_one(&root, &below).ok().and_then(|file| exif::exif_info(&file)),
-            Media::Video | Media::Other => None,
+            Media::Photo => disk::open_one(&root, &below).map(|file| exif::exif_info(&file)),
+            Media::Video | Media::Other => Ok(None),
         });
-        let picture = picture.await.ok().flatten();
+        let picture = match picture.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+            Ok(picture) => picture,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Stop::Outcome(Outcome::Gone));
+            }
+            Err(error) => return Err(self.later(job, &format!("cannot read the file: {error}"))),
+        };
         let date = picture.as_ref().and_then(exif::taken).or_else(|| date_of(job.print.mtime_secs()));
         let path =
             source.template.remote_path(&source.app, &source.device, &source.label, &job.path.below, date);
@@ -257,8 +280,14 @@ impl Uploader {
                 looked.map_err(|failure| self.stop(job, failure))?
             }
             _ => match &self.lookup {
-                // Not knowing costs the uplink, not the file: go on without.
-                Some(lookup) => lookup.find(drive, file).await.ok().flatten(),
+                Some(lookup) => match self.tried(Call::Begin, || Box::pin(lookup.find(drive, file))).await {
+                    Ok(found) => found,
+                    Err(failure) if matches!(failure.verdict, Verdict::Pause(_)) => {
+                        return Err(self.stop(job, failure));
+                    }
+                    // A cloud that cannot list: not knowing costs the uplink, not the file.
+                    Err(_) => None,
+                },
                 None => None,
             },
         };
@@ -287,6 +316,16 @@ impl Uploader {
             Err(failure) => return Err(self.stop(job, failure)),
         };
         let (session, missing) = match begun {
+            Begin::Present(stored) if stored.id.is_empty() => {
+                // It says so without saying what it has: the listing does.
+                tracing::debug!("present, but of {} nothing is told", stored.path);
+                let looked = self.tried(Call::Begin, || Box::pin(lookup::look(&*self.drive, file))).await;
+                let entry = looked.map_err(|failure| self.stop(job, failure))?;
+                let Some(entry) = entry.filter(|entry| entry.size == file.size) else {
+                    return Err(self.later(job, "the cloud says it has the file, and does not list it"));
+                };
+                return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
+            }
             Begin::Present(stored) if stored.size == file.size => {
                 self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
                 return Ok(Some(stored));

@@ -123,7 +123,12 @@ async fn greet(context: &Context, cloud: &Cloud, account: &config::Account) -> O
     match (&user, login.drive.devices()) {
         (Ok(user), Some(calls)) if cloud.config.device.is_some() => {
             let device = Device::new(&cloud.config.agent.state_dir, cloud.config.device.as_ref());
-            match device.ensure_bound(name, &user.id, calls).await {
+            let bound = match device.ensure_bound(name, &user.id, calls).await {
+                // Known from before: a login is the moment to ask whether it is still so.
+                Ok(Binding::Bound) => device.check(name, &user.id, calls).await.map(|now| now.binding),
+                bound => bound,
+            };
+            match bound {
                 Ok(now) => binding = Some(now),
                 Err(error) => of_device(&error, name).warn(),
             }

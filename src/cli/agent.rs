@@ -104,7 +104,8 @@ fn run_agent(context: &Context, config: Config) -> Outcome {
     memory::share_one_heap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
-        .max_blocking_threads(16)
+        // Threads come as they are needed. A dead disk holds those that read it; commits need one more.
+        .max_blocking_threads(128)
         .thread_keep_alive(Duration::from_secs(5))
         .enable_all()
         .build()?;

@@ -5,6 +5,7 @@
 //! ```text
 //! db/                sled 0.34.7; one tree; every value is  crc32(key, payload) LE  +  payload
 //! epoch              "xpand state 1\n": written once db/ holds its first record durably
+//! look_first         there until a new, cut off or rebuilt database has caught up with the cloud
 //! running            there while an agent runs: found at a start, the last end was not a clean one
 //! db.damaged/        the last database that could not be used, for a person to look at
 //! ```
@@ -27,6 +28,7 @@ use std::cell::Cell;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use codec::{Malformed, Reader, Writer};
 pub use open::Opened;
@@ -96,6 +98,7 @@ pub fn is_catching() -> bool {
 pub struct Store {
     folder: PathBuf,
     db: sled::Db,
+    damaged: AtomicBool,
 }
 
 /// A key and its payload; `None` where the checksum is wrong.
@@ -122,6 +125,21 @@ impl Store {
         open::mark_stopped(&self.folder)
     }
 
+    /// Whether the cloud may hold files that this database does not know of: it was new, cut off or set
+    /// aside at some start, and not everything has been looked at since.
+    #[must_use]
+    pub fn may_have_forgotten(&self) -> bool {
+        open::must_look(&self.folder)
+    }
+
+    /// Everything has been looked at: what the cloud holds and this database does not know is not ours.
+    ///
+    /// # Errors
+    /// The mark cannot be removed.
+    pub fn looked(&self) -> Result<()> {
+        open::mark_looked(&self.folder)
+    }
+
     /// Notes that the database must not be used again: the next start sets it aside.
     pub fn condemn(&self, why: &Error) {
         open::mark_damaged(&self.folder, &why.to_string());
@@ -134,7 +152,7 @@ impl Store {
     /// [`Error::Damaged`], [`Error::Io`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let value = self.guarded(|| self.db.get(key))?;
-        Ok(value.and_then(|value| unseal(key, &value)))
+        Ok(value.and_then(|value| self.unseal(key, &value)))
     }
 
     /// The last key at or before `key` that begins with `prefix`, and its payload (absent when its
@@ -144,7 +162,7 @@ impl Store {
     /// As [`Store::get`].
     pub fn at_or_before(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Record>> {
         let found = self.guarded(|| self.db.range(prefix..=key).next_back().transpose())?;
-        Ok(found.map(|(key, value)| (key.to_vec(), unseal(&key, &value))))
+        Ok(found.map(|(key, value)| (key.to_vec(), self.unseal(&key, &value))))
     }
 
     /// At most `limit` keys that begin with `prefix`, from `from` on (included), with their payloads.
@@ -162,7 +180,7 @@ impl Store {
         })?;
         Ok(found
             .into_iter()
-            .map(|(key, value): (sled::IVec, sled::IVec)| (key.to_vec(), unseal(&key, &value)))
+            .map(|(key, value): (sled::IVec, sled::IVec)| (key.to_vec(), self.unseal(&key, &value)))
             .collect())
     }
 
@@ -198,6 +216,24 @@ impl Store {
     /// As [`Store::get`].
     pub fn size_on_disk(&self) -> Result<u64> {
         self.guarded(|| self.db.size_on_disk())
+    }
+
+    /// A payload that passed its checksum is not what it should be, either.
+    pub fn note_damage(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a record did not read back since this was last asked: what was counted may be wrong.
+    pub fn take_damaged(&self) -> bool {
+        self.damaged.swap(false, Ordering::Relaxed)
+    }
+
+    fn unseal(&self, key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
+        let payload = unseal(key, value);
+        if payload.is_none() {
+            self.note_damage();
+        }
+        payload
     }
 
     fn guarded<T>(&self, action: impl FnOnce() -> sled::Result<T>) -> Result<T> {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -36,14 +37,6 @@ pub enum Opened {
     },
 }
 
-impl Opened {
-    /// Whether the cloud may hold files that this database does not know of.
-    #[must_use]
-    pub fn may_have_forgotten(&self) -> bool {
-        *self != Self::Clean
-    }
-}
-
 pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
     let known_before = check_epoch(folder)?;
     let unclean = folder.join("running").exists();
@@ -64,13 +57,13 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
         },
         Err(error) => return Err(error),
     };
-    let mut store = Store { folder: folder.into(), db };
+    let mut store = Store { folder: folder.into(), db, damaged: AtomicBool::new(false) };
     let mut born = matches!(store.get(BIRTH), Ok(Some(_)));
     if known_before && !born && set_aside.is_none() {
         let why = "it had lost its content, as after a power cut before its first fsync";
         drop(store);
         set_aside = Some(put_aside(folder, why)?);
-        store = Store { folder: folder.into(), db: sled_open(folder)? };
+        store = Store { folder: folder.into(), db: sled_open(folder)?, damaged: AtomicBool::new(false) };
         born = false;
     }
     if !born {
@@ -82,6 +75,10 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
         replace(&folder.join("epoch"), format!("{EPOCH}{FORMAT}\n").as_bytes())?;
     }
     replace(&folder.join("running"), b"")?;
+    if set_aside.is_some() || !born || unclean {
+        // Kept over clean ends, until everything that waits now is through: see [`Store::looked`].
+        replace(&folder.join("look_first"), b"")?;
+    }
     let opened = match set_aside {
         Some((folder, why)) => Opened::SetAside { folder, why },
         None if !born => Opened::New,
@@ -93,6 +90,15 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
 
 pub(super) fn mark_stopped(folder: &Path) -> Result<()> {
     let mark = folder.join("running");
+    durable::remove(&mark).map_err(io_error("cannot remove", &mark))
+}
+
+pub(super) fn must_look(folder: &Path) -> bool {
+    folder.join("look_first").exists()
+}
+
+pub(super) fn mark_looked(folder: &Path) -> Result<()> {
+    let mark = folder.join("look_first");
     durable::remove(&mark).map_err(io_error("cannot remove", &mark))
 }
 

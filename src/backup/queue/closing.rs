@@ -91,7 +91,13 @@ impl Queue {
             let jobs = match below {
                 Some(below) => {
                     let path = FilePath { folder, below: below.into() };
-                    self.job(&path)?.into_iter().collect()
+                    let stored = self.job(&path)?;
+                    // A failed file whose record is damaged is asked for by name.
+                    let lost = match (&stored, self.index.get(&self.store, &path)?) {
+                        (None, Some(entry)) => Some(Job::new(self.new_job_id(), path, entry.print)),
+                        _ => None,
+                    };
+                    stored.into_iter().chain(lost).collect()
                 }
                 None => self.jobs(folder, after.as_deref())?,
             };

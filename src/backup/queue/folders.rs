@@ -1,10 +1,103 @@
-//! The record of a folder: which it is, and how many of its files stand where.
+//! The records of folders: which they are, whose drive they tell of, how many of their files stand where.
 
+use std::path::Path;
+
+use super::Queue;
+use crate::backup::shelf::Shelf;
+use crate::content::FolderId;
 use crate::status::Counts;
-use crate::store::{Reader, Writer};
+use crate::store::{Reader, Result, Writer};
 
 /// A folder's path, as the disk has it, and its account.
 pub(super) type Name = (Vec<u8>, String);
+
+impl Queue {
+    /// Notes which user of the cloud an account is. False when it was another one until now: what the
+    /// folders' records say is true of that user's drive, and [`Queue::folder`] gives other records now.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn set_user(&mut self, account: &str, user: &str) -> Result<bool> {
+        let known = self.user(account)?;
+        if known.as_deref() == Some(user) {
+            return Ok(true);
+        }
+        self.pending.insert(user_key(account), Some(user.as_bytes().to_vec()));
+        self.changes.1 += 1;
+        if known.is_none() {
+            // The first user we learn of is the one whose drive everything went to.
+            for (id, (_, owner)) in &mut self.folders {
+                if owner == account {
+                    *owner = owner_of(account, Some(user));
+                    self.shelves.entry(*id).or_default().counts_changed = true;
+                }
+            }
+        }
+        Ok(known.is_none())
+    }
+
+    fn user(&self, account: &str) -> Result<Option<String>> {
+        Ok(self.record_at(&user_key(account))?.and_then(|user| String::from_utf8(user).ok()))
+    }
+
+    /// The id of the folder at `path` for `account` and its user, now and in later runs.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn folder(&mut self, path: &Path, account: &str) -> Result<FolderId> {
+        use std::os::unix::ffi::OsStrExt;
+        let owner = owner_of(account, self.user(account)?.as_deref());
+        let name = (path.as_os_str().as_bytes().to_vec(), owner);
+        if let Some((id, _)) = self.folders.iter().find(|(_, known)| **known == name) {
+            return Ok(*id);
+        }
+        let id = FolderId(self.folders.keys().next_back().map_or(1, |id| id.0 + 1));
+        self.folders.insert(id, name);
+        self.shelf(id).counts_changed = true;
+        // A folder whose own record is lost may have files all the same.
+        self.recount(id)?;
+        Ok(id)
+    }
+
+    /// When a record did not read back: counts what is left, and searches it for files that wait. What was
+    /// in the record is found again by looks at the folders.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn mend(&mut self) -> Result<()> {
+        if self.store.take_damaged() {
+            tracing::warn!("some records of the state were damaged; what they said is found out again");
+            for folder in self.shelves.keys().copied().collect::<Vec<_>>() {
+                self.recount(folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn recount(&mut self, folder: FolderId) -> Result<()> {
+        let (mut fresh, mut after) = (Shelf::default(), None::<Box<[u8]>>);
+        loop {
+            let page = self.index.page(&self.store, folder, after.as_deref())?;
+            let Some(last) = page.last() else { break };
+            after = Some(last.below.clone());
+            page.iter().for_each(|entry| fresh.recount(None, Some(entry)));
+        }
+        let shelf = self.shelf(folder);
+        (shelf.counts, shelf.counts_changed) = (fresh.counts, true);
+        shelf.hurry();
+        self.changes.1 += 1;
+        Ok(())
+    }
+}
+
+/// Whose drive a folder's records tell of: the account, and its user once that is known.
+fn owner_of(account: &str, user: Option<&str>) -> String {
+    user.map_or_else(|| account.to_owned(), |user| format!("{account}\n{user}"))
+}
+
+fn user_key(account: &str) -> Vec<u8> {
+    [b"u", account.as_bytes()].concat()
+}
 
 /// Packs a folder's record.
 pub(super) fn write_folder(path: &[u8], account: &str, counts: &Counts) -> Vec<u8> {

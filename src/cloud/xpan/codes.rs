@@ -241,9 +241,10 @@ pub fn by_status(status: u16) -> (Kind, String) {
         200..=299 => (Kind::Broken, "the answer makes no sense"),
         300..=399 => (Kind::Broken, "the cloud sent us elsewhere, which it never should"),
         401 => (Unauthorized, "the login was not accepted"),
-        403 => (Refused, "refused without a reason"),
+        // Without a number it is not the cloud that speaks: a proxy, a hotel's log-in page.
+        403 => (Kind::Broken, "refused without a reason"),
         408 => (BUSY, "the request came too slowly for the cloud"),
-        413 => (Refused, "too large for the cloud"),
+        413 => (Kind::Broken, "too large for something on the way"),
         429 => (wait(60), "too many calls"),
         400..=499 => (Kind::Broken, "the cloud did not understand the request"),
         _ => (BUSY, "the cloud failed"),

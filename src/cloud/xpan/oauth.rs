@@ -84,7 +84,8 @@ impl Authority for OAuth {
             let missing = |what| answer::broken("device/code", format!("the answer has no {what}"));
             // The old documents' figures, where the answer has none (field notes 1.1).
             let expires = answer.expires_in.unwrap_or(1800).clamp(1, 86_400);
-            let interval = answer.interval.unwrap_or(5).clamp(1, 600);
+            // It may have a fraction (field notes 1.1), which is lost here: one second more is never too quick.
+            let interval = answer.interval.map_or(5, |whole| whole.saturating_add(1)).clamp(1, 600);
             Ok(DeviceCode {
                 secret: Token::new(answer.device_code.ok_or_else(|| missing("device_code"))?),
                 user_code: answer.user_code.ok_or_else(|| missing("user_code"))?,

@@ -1,0 +1,267 @@
+//! Bad days that once lost time, uplink or a file: each was a bug.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+mod common;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use cloudsim::{Fault, FaultKind};
+use common::Rig;
+use common::media::{photo, video};
+use xpand::backup::entry::Copy;
+use xpand::backup::entry::Limits;
+use xpand::backup::filter::Filter;
+use xpand::backup::keeper::Keeper;
+use xpand::backup::queue::{Next, Outcome, Queue};
+use xpand::backup::scan::{Eyes, Scan};
+use xpand::content::{FilePath, Fingerprint, FolderId, Md5};
+use xpand::store::Store;
+
+const MIB: usize = 1 << 20;
+
+async fn hot(kind: FaultKind) -> (usize, usize, usize) {
+    let rig = Rig::start(|s| s.hurry = 1);
+    rig.wait_quiet().await;
+    rig.sim.fault(Fault::always("superfile2", kind)).unwrap();
+    let mark = rig.mark();
+    rig.put("a.jpg", &photo(1, 2000));
+    rig.until("first slice refused", |_| !rig.calls_after(mark, "superfile2").is_empty()).await;
+    // A window, not a wait: on a slow machine there are fewer calls in it, never more.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    (
+        rig.calls_after(mark, "superfile2").len(),
+        rig.calls_after(mark, "method=uinfo").len(),
+        rig.calls_after(mark, "oauth").len(),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_that_calls_the_login_good_and_refuses_it_is_not_hammered() {
+    let n = hot(FaultKind::ErrorCode(31045)).await;
+    assert!(n.0 < 6, "{n:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_that_refuses_the_slices_it_allows_is_not_hammered() {
+    let n = hot(FaultKind::ErrorCode(31364)).await;
+    assert!(n.0 < 8, "{n:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_that_lost_most_of_its_files_goes_on_sending_new_ones() {
+    let mut rig = Rig::start(|_| ());
+    rig.put_photos(12);
+    rig.wait_arrived().await;
+    rig.stop().await;
+    for n in 0..9 {
+        fs::remove_file(rig.root("photo").join(format!("2024/{:02}/IMG_{n:04}.jpg", n % 3))).unwrap();
+    }
+    rig.begin();
+    rig.put("new.jpg", &photo(77, 900));
+    let status = rig.until("the new one is there", |s| s.totals.counts.backed_up == 13).await;
+    assert_eq!(status.folders[0].state, xpand::status::FolderState::Suspicious);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_clean_restart_in_the_middle_of_a_rebuild_sends_nothing_again() {
+    let mut rig = Rig::ready(|_| ());
+    rig.put_photos(30);
+    rig.put("film.mp4", &video(1, 9 * MIB));
+    rig.begin();
+    rig.wait_arrived().await;
+    rig.stop().await;
+    let mark = rig.mark();
+    fs::remove_dir_all(rig.state_dir()).unwrap();
+    rig.log_in("home");
+    fs::write(rig.state_dir().join("paused"), "until resumed\n").unwrap();
+    rig.begin();
+    rig.until("all found", |s| s.totals.counts.waiting == 31).await;
+    rig.restart().await;
+    rig.until("back", |s| s.totals.counts.waiting == 31).await;
+    rig.client.resume().await.unwrap();
+    rig.until("done", |s| s.totals.counts.backed_up == 31).await;
+    assert_eq!(rig.slices_after(mark).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_listings_make_it_look_again_and_not_send_again() {
+    let mut rig = Rig::ready(|_| ());
+    rig.put_photos(30);
+    rig.begin();
+    rig.wait_arrived().await;
+    rig.stop().await;
+    let mark = rig.mark();
+    fs::remove_dir_all(rig.state_dir()).unwrap();
+    rig.log_in("home");
+    rig.sim.fault(Fault::times("method=list", FaultKind::DropBefore, 5)).unwrap();
+    rig.begin();
+    rig.until("done", |s| s.totals.counts.backed_up == 30).await;
+    assert_eq!(rig.slices_after(mark).len(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_of_a_proxy_with_403_parks_no_file() {
+    let rig = Rig::start(|_| ());
+    rig.wait_quiet().await;
+    rig.sim.fault(Fault::times("precreate", FaultKind::Html(403), 10)).unwrap();
+    rig.put_photos(10);
+    let status = rig.until("all there", |s| s.totals.counts.backed_up == 10).await;
+    assert_eq!(status.totals.counts.failed, 0);
+}
+
+fn print(n: i64) -> Fingerprint {
+    Fingerprint { size: 5, mtime_ns: n, ctime_ns: n }
+}
+fn copy() -> Copy {
+    Copy { size: 5, md5: Md5::of("x"), id: "1".into(), path: "/apps/x/a".into() }
+}
+fn claim(q: &mut Queue) -> Option<xpand::backup::job::Job> {
+    loop {
+        match q.next_due(1_000_000, |_| true).unwrap() {
+            Next::Claim(c) => return Some(c.job),
+            Next::Searching => {}
+            _ => return None,
+        }
+    }
+}
+
+#[test]
+fn a_failed_file_that_went_and_came_back_is_tried_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let mut q = Queue::open(Arc::new(store)).unwrap();
+    let id = q.folder(dir.path(), "home").unwrap();
+    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
+    q.offer(&path, print(1)).unwrap();
+    let job = claim(&mut q).unwrap();
+    q.close(job, Outcome::Done(copy())).unwrap();
+    q.offer(&path, print(2)).unwrap();
+    let job = claim(&mut q).unwrap();
+    q.close(job, Outcome::Park { why: "x".into() }).unwrap();
+    q.gone(&path).unwrap();
+    q.offer(&path, print(2)).unwrap();
+    assert!(claim(&mut q).is_some());
+}
+
+#[test]
+fn files_of_a_folder_whose_own_record_is_lost_are_found_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let store = Arc::new(store);
+    let mut q = Queue::open(Arc::clone(&store)).unwrap();
+    let id = q.folder(dir.path(), "home").unwrap();
+    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
+    q.offer(&path, print(1)).unwrap();
+    q.apply().unwrap();
+    drop(q);
+    store.apply(&vec![(b"f\0\0\0\x01".to_vec(), Some(b"junk".to_vec()))]).unwrap();
+    let mut q = Queue::open(Arc::clone(&store)).unwrap();
+    assert_eq!(q.folder(dir.path(), "home").unwrap(), id);
+    assert!(claim(&mut q).is_some());
+}
+
+#[test]
+fn counts_are_put_right_after_a_damaged_record() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let store = Arc::new(store);
+    let mut q = Queue::open(Arc::clone(&store)).unwrap();
+    let id = q.folder(dir.path(), "home").unwrap();
+    let path = |n: i32| FilePath { folder: id, below: format!("{n:02}.jpg").into_bytes().into() };
+    for n in 0..10 {
+        q.offer(&path(n), print(1)).unwrap();
+    }
+    q.apply().unwrap();
+    drop(q);
+    store.apply(&vec![(b"c\0\0\0\x01".to_vec(), Some(b"\xff\xff".to_vec()))]).unwrap();
+    let mut q = Queue::open(Arc::clone(&store)).unwrap();
+    for n in 0..10 {
+        q.offer(&path(n), print(1)).unwrap();
+    }
+    while let Some(job) = claim(&mut q) {
+        q.close(job, Outcome::Done(copy())).unwrap();
+    }
+    q.mend().unwrap();
+    q.apply().unwrap();
+    q.flushed();
+    assert_eq!(q.counts(id).waiting, 0);
+}
+
+struct Blind;
+impl Eyes for Blind {
+    fn directory(&mut self, _: &[u8]) {}
+    fn sighting(&mut self, _: FilePath, _: Fingerprint) {}
+}
+
+#[tokio::test]
+async fn a_disk_mounted_below_the_folder_and_unplugged_is_not_believed_gone() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let keeper = Keeper::open(Arc::new(store), Duration::from_secs(1)).unwrap();
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("disk1")).unwrap();
+    let id: FolderId = keeper.with(|q| Ok(q.folder(root.path(), "home").unwrap())).unwrap();
+    for n in 0..1000 {
+        let path = FilePath { folder: id, below: format!("disk1/{n}.jpg").into_bytes().into() };
+        keeper.with(|q| q.offer(&path, print(1))).unwrap();
+    }
+    let mut f: xpand::config::Folder = xpand_folder(root.path());
+    f.min_size = 1;
+    let filter = Arc::new(Filter::new(&f).unwrap());
+    let limits = Limits { min_size: 1, max_size: 1000, tier: None };
+    let cancelled = AtomicBool::new(false);
+    let scan = Scan {
+        folder: id,
+        root: root.path(),
+        filter: &filter,
+        limits,
+        keeper: &keeper,
+        cancelled: &cancelled,
+    };
+    let part = scan.look(b"disk1", &mut Blind).unwrap();
+    let whole = scan.look(b"", &mut Blind).unwrap();
+    assert!(part.suspicious.is_some() || whole.suspicious.is_some());
+}
+
+fn xpand_folder(path: &std::path::Path) -> xpand::config::Folder {
+    use xpand::content::Media;
+    xpand::config::Folder {
+        path: path.to_owned(),
+        account: "home".into(),
+        media: vec![Media::Photo, Media::Video],
+        label: "photo".into(),
+        remote: "{device}/{label}/{path}".into(),
+        exclude: Vec::new(),
+        default_excludes: true,
+        min_size: 1,
+        max_size: 1000,
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_once_keeps_no_file_waiting_for_years() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let mut q = Queue::open(Arc::new(store)).unwrap();
+    let id = q.folder(dir.path(), "home").unwrap();
+    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
+    q.offer(&path, print(1)).unwrap();
+    let job = claim(&mut q).unwrap();
+    // 30 s back-off, on a box whose clock said 2040.
+    q.close(job, Outcome::Again { due_ms: 2_208_988_830_000, why: "HTTP 500".into() }).unwrap();
+    let now_2026 = 1_795_000_000_000;
+    assert!(matches!(q.next_due(now_2026, |_| true).unwrap(), Next::Claim(_)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_users_login_sends_everything_to_that_users_drive_too() {
+    let rig = Rig::start(|_| ());
+    rig.put_photos(6);
+    rig.wait_arrived().await;
+    rig.sim.add_token("aunt", "AT-aunt", Some("RT-aunt"), None).unwrap();
+    let accounts = xpand::account::Accounts::new(&rig.state_dir(), xpand::clock::Clock::system());
+    accounts.import("home", r#"{"access_token":"AT-aunt","refresh_token":"RT-aunt"}"#).unwrap();
+    let of_aunt = || rig.sim.files().iter().filter(|file| file.account == "aunt").count();
+    rig.until("all of it is hers too", |s| of_aunt() == 6 && s.totals.counts.backed_up == 6).await;
+}

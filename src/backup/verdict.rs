@@ -67,8 +67,6 @@ pub fn verdict(error: &Error, call: Call) -> Verdict {
         (Kind::Offline, _) => Verdict::Soon(Some(Pause::Offline)),
         // "At once" is a wish to see the call again, not a limit.
         (Kind::Busy { after: Some(Duration::ZERO) }, _) => Verdict::Soon(None),
-        // The login was renewed meanwhile: the same again.
-        (Kind::Busy { after: Some(Duration::ZERO) }, _) => Verdict::Soon(None),
         (Kind::Busy { after: Some(after) }, _) => Verdict::Pause(Pause::Limit { after }),
         (Kind::Busy { after: None } | Kind::Broken, _) => Verdict::Soon(None),
         (Kind::Exists, Call::Begin | Call::Send) => Verdict::Look,

@@ -112,6 +112,10 @@ pub(super) fn of_account(error: &account::Error, account: &str) -> Failed {
 /// Trouble with the device, with what to do next.
 pub(super) fn of_device(error: &device::Error, account: &str) -> Failed {
     match error {
+        // Too many devices, or too many users: somebody has to unbind one first.
+        device::Error::Cloud(error) if matches!(error.number(), Some(42102 | 42103)) => {
+            of_cloud(error, account).status(ExitStatus::UserMustAct)
+        }
         device::Error::Cloud(error) => of_cloud(error, account),
         device::Error::File { source, .. } => of_file(error, source),
         device::Error::NoAddress => Failed::new(error).status(ExitStatus::Usage),

@@ -49,7 +49,9 @@ async fn the_device_registers_once_and_binds_once() {
     rig.until_true("a check", || !rig.calls_after(mark, "method=checkbind").is_empty()).await;
     assert_eq!((rig.sim.count("method=register"), rig.sim.count("method=bind")), (1, 1));
     assert!(rig.sim.count("method=diff") >= 2);
-    assert_eq!(rig.status().await.device.id, Some(id));
+    // The check is seen here before the agent has taken its answer in.
+    let status = rig.until("the device", |status| status.device.id.is_some()).await;
+    assert_eq!(status.device.id, Some(id));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

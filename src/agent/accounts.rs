@@ -59,15 +59,17 @@ pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
     let mut checked_ms = i64::MIN;
     loop {
         let found = tokio::select! {
+            biased;
             found = round(&hub, &shared, at, &mut drive, &mut checked_ms) => found,
             () = hub.stop.cancelled() => break,
         };
         let wait = show(&hub, account, found, &mut failures);
         refresh_device(&hub, &shared);
         tokio::select! {
-            () = tokio::time::sleep(wait.mul_f64(0.95 + 0.1 * spread())) => {}
-            () = account.wake.notified() => {}
+            biased;
             () = hub.stop.cancelled() => break,
+            () = account.wake.notified() => {}
+            () = tokio::time::sleep(wait.mul_f64(0.95 + 0.1 * spread())) => {}
         }
         let pause = lock(&account.pause).clone();
         if let Some(paused) = pause {
@@ -94,7 +96,7 @@ async fn round(
     let account = &hub.accounts[at];
     let name = &account.config.name;
     let login = || format!("log in with: xpand account login {name}");
-    match shared.accounts.state(name) {
+    match login_of(shared, name) {
         State::LoggedOut => {
             *drive = None;
             return Found::Waiting(AccountState::NeedsLogin, format!("not logged in; {}", login()));
@@ -107,18 +109,10 @@ async fn round(
     }
     let open = match drive {
         Some(drive) => Arc::clone(drive),
-        None => {
-            let opened = shared.accounts.tokens(&account.config).map_err(|error| error.to_string()).and_then(
-                |tokens| {
-                    lock(&shared.tokens).push(Arc::clone(&tokens));
-                    cloud::open(&account.config, tokens).map_err(|error| error.to_string())
-                },
-            );
-            match opened {
-                Ok(opened) => Arc::clone(drive.insert(opened)),
-                Err(words) => return Found::Failed(words),
-            }
-        }
+        None => match open_drive(shared, account) {
+            Ok(opened) => Arc::clone(drive.insert(opened)),
+            Err(words) => return Found::Failed(words),
+        },
     };
     let user = match open.user().await {
         Ok(user) => user,
@@ -178,6 +172,24 @@ async fn round(
     }
     put_uploader(hub, shared, at, open, user);
     Found::Ready
+}
+
+fn login_of(shared: &Shared, name: &str) -> State {
+    #[cfg(test)]
+    if crate::backup::seam::machine().is_some() {
+        return State::Ready { expires_at: None, renewable: true };
+    }
+    shared.accounts.state(name)
+}
+
+fn open_drive(shared: &Shared, account: &AccountCell) -> Result<Arc<dyn Drive>, String> {
+    #[cfg(test)]
+    if let Some(machine) = crate::backup::seam::machine() {
+        return Ok(machine.drive());
+    }
+    let tokens = shared.accounts.tokens(&account.config).map_err(|error| error.to_string())?;
+    lock(&shared.tokens).push(Arc::clone(&tokens));
+    cloud::open(&account.config, tokens).map_err(|error| error.to_string())
 }
 
 fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, user: User) {

@@ -53,6 +53,9 @@ pub(super) async fn run(hub: Arc<Hub>) {
             hub.core.keeper.looked();
         }
         tokio::select! {
+            biased;
+            () = hub.stop.cancelled() => break,
+            () = hub.core.keeper.broken().cancelled() => break,
             Some(ended) = uploads.join_next() => {
                 take(&hub, ended);
                 uncommitted = true;
@@ -61,8 +64,6 @@ pub(super) async fn run(hub: Arc<Hub>) {
             Ok(()) = commits.changed() => hub.changed(),
             () = hub.work.notified() => {}
             () = tokio::time::sleep(wait) => {}
-            () = hub.stop.cancelled() => break,
-            () = hub.core.keeper.broken().cancelled() => break,
         }
     }
     while let Some(ended) = uploads.join_next().await {

@@ -13,6 +13,7 @@ use crate::backup::disk;
 use crate::backup::entry::Limits;
 use crate::backup::queue::Queue;
 use crate::backup::scan::{Eyes, Missing, Report, Scan, is_bare};
+use crate::backup::seam::spawn_blocking;
 use crate::backup::settle::Sight;
 use crate::backup::watch::Watcher;
 use crate::content::{FilePath, Fingerprint};
@@ -53,7 +54,7 @@ pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>)
         }
         if settling.is_none() && lock(&hub.settler).due().is_some_and(|due| due <= now_ms) {
             let hub = Arc::clone(&hub);
-            settling = Some(tokio::task::spawn_blocking(move || settle(&hub, now_ms)));
+            settling = Some(spawn_blocking(move || settle(&hub, now_ms)));
         }
         if overflowed {
             overflowed = false;
@@ -66,8 +67,7 @@ pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>)
             if !places.is_empty() {
                 let (hub, watcher, cancelled) =
                     (Arc::clone(&hub), Arc::clone(&watcher), Arc::clone(&cancelled));
-                running =
-                    Some(tokio::task::spawn_blocking(move || look(&hub, &watcher, &places, &cancelled)));
+                running = Some(spawn_blocking(move || look(&hub, &watcher, &places, &cancelled)));
             }
         }
         let settled = lock(&hub.settler).due().filter(|_| settling.is_none());
@@ -76,6 +76,8 @@ pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>)
             Duration::from_millis(u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0)).min(LONGEST)
         });
         tokio::select! {
+            biased;
+            () = hub.stop.cancelled() => break,
             Some(result) = async { Some(running.as_mut()?.await) }, if running.is_some() => {
                 running = None;
                 if result.is_err() {
@@ -113,7 +115,6 @@ pub(super) async fn run(hub: Arc<Hub>, mut looks: mpsc::UnboundedReceiver<Look>)
                 }
             }
             () = tokio::time::sleep(wait) => {}
-            () = hub.stop.cancelled() => break,
         }
     }
     cancelled.store(true, Ordering::Relaxed);

@@ -265,3 +265,6 @@ fn reread(old: &Config) -> Result<Config, String> {
     }
     Ok(new)
 }
+
+#[cfg(test)]
+mod simulation;

@@ -21,6 +21,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::seam::spawn_blocking;
 use crate::cloud::SliceBody;
 
 /// The largest piece, bytes.
@@ -81,7 +82,7 @@ impl<P: Fn(u64)> Body<P> {
             let (file, from) = (Arc::clone(&self.file), self.next);
             self.next += length;
             let slice = (self.next == self.end).then_some((self.start, self.end));
-            self.ahead.push_back(tokio::task::spawn_blocking(move || read(&file, from, length, slice)));
+            self.ahead.push_back(spawn_blocking(move || read(&file, from, length, slice)));
         }
     }
 

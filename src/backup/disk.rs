@@ -12,6 +12,8 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
 use rustix::io::Errno;
 
+#[cfg(test)]
+use super::seam;
 use crate::content::Fingerprint;
 
 /// What a look at one name says.
@@ -30,6 +32,10 @@ pub(super) struct Look {
 /// # Errors
 /// The folder itself is not there, permission is missing, or the disk fails.
 pub fn stat_one(root: &Path, below: &[u8]) -> io::Result<Option<Fingerprint>> {
+    #[cfg(test)]
+    if let Some(machine) = seam::machine() {
+        return machine.stat_one(root, below);
+    }
     let root = open_root(root)?;
     let look = parent_of(&root, below).and_then(|(parent, name)| match &parent {
         Some(parent) => look_at(parent, name),
@@ -47,6 +53,10 @@ pub fn stat_one(root: &Path, below: &[u8]) -> io::Result<Option<Fingerprint>> {
 /// # Errors
 /// `NotFound` when there is no regular file (also: a link in its path); else what the system says.
 pub fn open_one(root: &Path, below: &[u8]) -> io::Result<File> {
+    #[cfg(test)]
+    if let Some(machine) = seam::machine() {
+        return machine.open_one(root, below);
+    }
     let root = open_root(root)?;
     let opened = parent_of(&root, below).and_then(|(parent, name)| {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -70,6 +80,10 @@ pub fn open_one(root: &Path, below: &[u8]) -> io::Result<File> {
 /// # Errors
 /// What the system says.
 pub fn fingerprint(file: &File) -> io::Result<(Fingerprint, bool)> {
+    #[cfg(test)]
+    if let Some(machine) = seam::machine() {
+        return machine.fingerprint(file);
+    }
     let look = look_at_open(file)?;
     Ok((look.print, look.links > 0))
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::queue::Queue;
+use super::seam::spawn_blocking;
 use crate::store::{Error, Result, Store};
 
 /// The longest a change waits for its commit.
@@ -74,6 +75,7 @@ impl Keeper {
         let seq = self.wanted.fetch_add(1, Ordering::SeqCst) + 1;
         self.changed.notify_one();
         tokio::select! {
+            biased;
             done = committed.wait_for(|&done| done >= seq) => done.is_ok().then_some(()),
             () = self.broken.cancelled() => None,
         }
@@ -102,9 +104,10 @@ impl Keeper {
     pub async fn run(self: &Arc<Self>, stop: CancellationToken) -> Result<()> {
         loop {
             tokio::select! {
-                () = self.changed.notified() => {}
+                biased;
                 () = stop.cancelled() => break,
                 () = self.broken.cancelled() => break,
+                () = self.changed.notified() => {}
             }
             self.gather(&stop).await;
             self.commit_once().await;
@@ -123,9 +126,10 @@ impl Keeper {
                 return;
             }
             tokio::select! {
-                () = self.changed.notified() => {}
-                () = tokio::time::sleep_until(until) => return,
+                biased;
                 () = stop.cancelled() => return,
+                () = tokio::time::sleep_until(until) => return,
+                () = self.changed.notified() => {}
             }
         }
     }
@@ -133,7 +137,7 @@ impl Keeper {
     async fn commit_once(self: &Arc<Self>) {
         let seq = self.wanted.load(Ordering::SeqCst);
         let keeper = Arc::clone(self);
-        let committed = tokio::task::spawn_blocking(move || {
+        let committed = spawn_blocking(move || {
             let changed = keeper.with(|queue| {
                 let changed = queue.has_changes();
                 queue.apply().map(|()| changed)

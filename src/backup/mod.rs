@@ -41,6 +41,7 @@ pub mod media;
 pub mod progress;
 pub mod queue;
 pub mod scan;
+pub mod seam;
 pub mod settle;
 pub mod shelf;
 mod tiff;

@@ -31,6 +31,7 @@ use super::keeper::Keeper;
 use super::lookup::{self, Lookup};
 use super::progress::{Meters, Progress};
 use super::queue::{Claim, Outcome};
+use super::seam::spawn_blocking;
 use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
@@ -211,7 +212,7 @@ impl Uploader {
         let (root, path, print) = (source.root.clone(), job.path.clone(), job.print);
         let slice_size = self.user.slice_size;
         let (counter, cancelled) = (Arc::clone(&progress.done), Arc::clone(cancelled));
-        let hashed = tokio::task::spawn_blocking(move || {
+        let hashed = spawn_blocking(move || {
             let file = match disk::open_one(&root, &path.below) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HashError::Gone),
@@ -240,7 +241,7 @@ impl Uploader {
     /// What the calls need to know of the file.
     async fn describe(&self, source: &Source, job: &Job, digests: &Digests) -> Step<Upload> {
         let (root, below, media) = (source.root.clone(), job.path.below.clone(), digests.media);
-        let picture = tokio::task::spawn_blocking(move || match media {
+        let picture = spawn_blocking(move || match media {
             Media::Photo => disk::open_one(&root, &below).map(|file| exif::exif_info(&file)),
             Media::Video | Media::Other => Ok(None),
         });
@@ -390,7 +391,7 @@ impl Uploader {
     /// Our own file is still the version this job is about.
     async fn check_file(&self, source: &Source, job: &Job) -> Step<()> {
         let (root, below) = (source.root.clone(), job.path.below.clone());
-        let print = tokio::task::spawn_blocking(move || disk::stat_one(&root, &below)).await;
+        let print = spawn_blocking(move || disk::stat_one(&root, &below)).await;
         match print {
             Ok(Ok(Some(print))) if print == job.print => Ok(()),
             Ok(Ok(Some(print))) => Err(self.changed(print)),

@@ -96,6 +96,10 @@ pub fn back_off(tries: u32, spread: f64) -> Duration {
 #[must_use]
 pub fn spread() -> f64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
+    #[cfg(test)]
+    if let Some(machine) = super::seam::machine() {
+        return machine.spread();
+    }
     let bits = RandomState::new().build_hasher().finish() >> 32;
     f64::from(u32::try_from(bits).unwrap_or(0)) / f64::from(u32::MAX)
 }

@@ -74,6 +74,8 @@ pub struct Walk {
     /// The path below the folder of the last level, with a `/` at its end unless empty.
     path: Vec<u8>,
     buffer: Box<[MaybeUninit<u8>]>,
+    #[cfg(test)]
+    simulated: Option<Box<dyn Iterator<Item = Step>>>,
 }
 
 struct Start {
@@ -114,6 +116,8 @@ impl Walk {
     #[must_use]
     pub fn new(root: &Path, start: &[u8], filter: Arc<Filter>) -> Self {
         Self {
+            #[cfg(test)]
+            simulated: super::seam::machine().map(|machine| machine.walk(root, start, &filter)),
             filter,
             root: None,
             start: Some(Start { root: disk::open_root(root) }),
@@ -280,6 +284,10 @@ impl Iterator for Walk {
     type Item = Step;
 
     fn next(&mut self) -> Option<Step> {
+        #[cfg(test)]
+        if let Some(simulated) = &mut self.simulated {
+            return simulated.next();
+        }
         if let Some(start) = self.start.take() {
             return self.begin(start);
         }

@@ -22,6 +22,8 @@
 //! [`Error::Damaged`]; the agent then leaves a mark, ends, and the next start sets the folder aside.
 
 pub mod codec;
+#[cfg(test)]
+pub(crate) mod memory;
 mod open;
 
 use std::cell::Cell;
@@ -97,8 +99,16 @@ pub fn is_catching() -> bool {
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
-    db: sled::Db,
+    db: Backing,
     damaged: AtomicBool,
+}
+
+/// Where the records are.
+#[derive(Debug)]
+enum Backing {
+    Sled(sled::Db),
+    #[cfg(test)]
+    Memory(std::sync::Arc<memory::Memory>),
 }
 
 /// A key and its payload; `None` where the checksum is wrong.
@@ -116,12 +126,34 @@ impl Store {
         open::open(folder)
     }
 
+    /// Opens a database in memory, which a simulation can cut off as it likes.
+    #[cfg(test)]
+    pub(crate) fn on(memory: std::sync::Arc<memory::Memory>) -> (Self, Opened) {
+        let opened = match memory.open() {
+            (true, _) => Opened::New,
+            (false, true) => Opened::Unclean,
+            (false, false) => Opened::Clean,
+        };
+        let (folder, db) = ("memory".into(), Backing::Memory(memory));
+        (Self { folder, db, damaged: AtomicBool::new(false) }, opened)
+    }
+
     /// Says that this end is a clean one: everything is flushed, and the next start need not look.
     ///
     /// # Errors
     /// The flush or the removal of the mark fails.
     pub fn close(self) -> Result<()> {
+        self.mark_closed()
+    }
+
+    /// As [`Store::close`], for whoever shares it: nothing may be written any more.
+    pub(crate) fn mark_closed(&self) -> Result<()> {
         self.flush()?;
+        #[cfg(test)]
+        if let Backing::Memory(memory) = &self.db {
+            memory.close();
+            return Ok(());
+        }
         open::mark_stopped(&self.folder)
     }
 
@@ -129,6 +161,10 @@ impl Store {
     /// aside at some start, and not everything has been looked at since.
     #[must_use]
     pub fn may_have_forgotten(&self) -> bool {
+        #[cfg(test)]
+        if let Backing::Memory(memory) = &self.db {
+            return memory.must_look();
+        }
         open::must_look(&self.folder)
     }
 
@@ -137,6 +173,11 @@ impl Store {
     /// # Errors
     /// The mark cannot be removed.
     pub fn looked(&self) -> Result<()> {
+        #[cfg(test)]
+        if let Backing::Memory(memory) = &self.db {
+            memory.mark_looked();
+            return Ok(());
+        }
         open::mark_looked(&self.folder)
     }
 
@@ -151,7 +192,11 @@ impl Store {
     /// # Errors
     /// [`Error::Damaged`], [`Error::Io`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        let value = self.guarded(|| self.db.get(key))?;
+        let value = match &self.db {
+            Backing::Sled(db) => self.guarded(|| db.get(key))?,
+            #[cfg(test)]
+            Backing::Memory(memory) => memory.get(key),
+        };
         Ok(value.and_then(|value| self.unseal(key, &value)))
     }
 
@@ -161,7 +206,11 @@ impl Store {
     /// # Errors
     /// As [`Store::get`].
     pub fn at_or_before(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Record>> {
-        let found = self.guarded(|| self.db.range(prefix..=key).next_back().transpose())?;
+        let found = match &self.db {
+            Backing::Sled(db) => self.guarded(|| db.range(prefix..=key).next_back().transpose())?,
+            #[cfg(test)]
+            Backing::Memory(memory) => memory.at_or_before(prefix, key),
+        };
         Ok(found.map(|(key, value)| (key.to_vec(), self.unseal(&key, &value))))
     }
 
@@ -171,13 +220,16 @@ impl Store {
     /// As [`Store::get`].
     pub fn page(&self, prefix: &[u8], from: &[u8], limit: usize) -> Result<Vec<Record>> {
         let from = from.max(prefix);
-        let found: Vec<_> = self.guarded(|| {
-            self.db
-                .range(from..)
-                .take_while(|item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
-                .take(limit)
-                .collect()
-        })?;
+        let found: Vec<_> = match &self.db {
+            Backing::Sled(db) => self.guarded(|| {
+                db.range(from..)
+                    .take_while(|item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
+                    .take(limit)
+                    .collect()
+            })?,
+            #[cfg(test)]
+            Backing::Memory(memory) => memory.page(prefix, from, limit),
+        };
         Ok(found
             .into_iter()
             .map(|(key, value): (sled::IVec, sled::IVec)| (key.to_vec(), self.unseal(&key, &value)))
@@ -189,6 +241,21 @@ impl Store {
     /// # Errors
     /// As [`Store::get`].
     pub fn apply(&self, batch: &Batch) -> Result<()> {
+        let db = match &self.db {
+            Backing::Sled(db) => db,
+            #[cfg(test)]
+            Backing::Memory(memory) => {
+                let sealed = |key: &Vec<u8>, payload: &Vec<u8>| {
+                    assert!(payload.len() <= MAX_VALUE, "{} bytes at {key:?}", payload.len());
+                    seal(key, payload)
+                };
+                let changes = batch.iter().map(|(key, payload)| {
+                    (key.clone(), payload.as_ref().map(|payload| sealed(key, payload)))
+                });
+                memory.apply(changes.collect());
+                return Ok(());
+            }
+        };
         let mut changes = sled::Batch::default();
         for (key, payload) in batch {
             match payload {
@@ -199,7 +266,7 @@ impl Store {
                 None => changes.remove(&key[..]),
             }
         }
-        self.guarded(|| self.db.apply_batch(changes))
+        self.guarded(|| db.apply_batch(changes))
     }
 
     /// Returns once everything applied is on the disk. Blocks on the disk.
@@ -207,7 +274,14 @@ impl Store {
     /// # Errors
     /// After an error nothing more may be trusted to this database: end and start again.
     pub fn flush(&self) -> Result<()> {
-        self.guarded(|| self.db.flush()).map(drop)
+        match &self.db {
+            Backing::Sled(db) => self.guarded(|| db.flush()).map(drop),
+            #[cfg(test)]
+            Backing::Memory(memory) => {
+                memory.flush();
+                Ok(())
+            }
+        }
     }
 
     /// Bytes of the database on the disk.
@@ -215,7 +289,11 @@ impl Store {
     /// # Errors
     /// As [`Store::get`].
     pub fn size_on_disk(&self) -> Result<u64> {
-        self.guarded(|| self.db.size_on_disk())
+        match &self.db {
+            Backing::Sled(db) => self.guarded(|| db.size_on_disk()),
+            #[cfg(test)]
+            Backing::Memory(_) => Ok(0),
+        }
     }
 
     /// A payload that passed its checksum is not what it should be, either.

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use super::{Error, Result, Store, guarded};
+use super::{Backing, Error, Result, Store, guarded};
 use crate::durable;
 
 /// The layout of what `db/` holds. Older ones are read, newer ones refused.
@@ -57,13 +57,14 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
         },
         Err(error) => return Err(error),
     };
-    let mut store = Store { folder: folder.into(), db, damaged: AtomicBool::new(false) };
+    let mut store = Store { folder: folder.into(), db: Backing::Sled(db), damaged: AtomicBool::new(false) };
     let mut born = matches!(store.get(BIRTH), Ok(Some(_)));
     if known_before && !born && set_aside.is_none() {
         let why = "it had lost its content, as after a power cut before its first fsync";
         drop(store);
         set_aside = Some(put_aside(folder, why)?);
-        store = Store { folder: folder.into(), db: sled_open(folder)?, damaged: AtomicBool::new(false) };
+        let db = Backing::Sled(sled_open(folder)?);
+        store = Store { folder: folder.into(), db, damaged: AtomicBool::new(false) };
         born = false;
     }
     if !born {

@@ -15,6 +15,7 @@ use crate::backup::disk;
 use crate::backup::job::{Bitmap, Job, Session, Stage};
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::queue::Outcome;
+use crate::backup::seam::spawn_blocking;
 use crate::backup::verdict::{Call, Verdict};
 use crate::cloud::{Slice, Upload};
 use crate::status;
@@ -44,7 +45,7 @@ impl Uploader {
             (0..file.slices.len()).partition(|&number| upload.have.get(number));
         progress.enter(status::Stage::Sending, have.into_iter().map(length).sum());
         let (root, below) = (source.root.clone(), job.path.below.clone());
-        let opened = tokio::task::spawn_blocking(move || disk::open_one(&root, &below)).await;
+        let opened = spawn_blocking(move || disk::open_one(&root, &below)).await;
         let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(local) => Arc::new(local),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

@@ -25,6 +25,8 @@ pub(super) struct Cloud {
     /// Why something may have to be sent again: of one path, and of all.
     excuses: BTreeMap<String, u64>,
     pub(super) excuse: u64,
+    /// Paths whose files changed since the last quiet day.
+    pub(super) unsure: BTreeSet<String>,
     pub(super) calls: u64,
     /// Paths that were refused for good.
     pub(super) refused: BTreeSet<String>,
@@ -93,11 +95,28 @@ impl Cloud {
 
     /// Whether this file was ever refused, or could never be made of its slices.
     pub(super) fn is_excused(&self, path: &str) -> bool {
-        self.refused.contains(path) || self.excuses.get(path).is_some_and(|&times| times > 2)
+        // To refuse the listing of its folder is to refuse the file: the folder's name is not to be had.
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let is_refused = self.refused.contains(path) || self.refused.contains(folder);
+        is_refused || self.excuses.get(path).is_some_and(|&times| times > 2)
     }
 
     pub(super) fn excuse(&mut self, path: &str) {
         *self.excuses.entry(path.to_owned()).or_default() += 1;
+    }
+
+    /// What went wrong with a call is a reason to send something again.
+    fn learn(&mut self, path: &str, fate: &Fate) {
+        match fate {
+            Fate::Good => {}
+            Fate::Before(Kind::Refused) => {
+                self.excuse(path);
+                self.refused.insert(path.to_owned());
+            }
+            // Whatever is wrong with the membership or the login stops all that is in flight.
+            Fate::Before(Kind::SliceSize | Kind::Unauthorized) => self.excuse += 1,
+            Fate::Before(_) | Fate::After(_) => self.excuse(path),
+        }
     }
 
     fn fresh(&mut self) -> String {
@@ -175,7 +194,9 @@ impl Cloud {
         let key = (file.path.clone(), file.content_md5, number);
         let (times, before) = self.slices.entry(key).or_insert((0, excuses));
         *times += 1;
-        if *times > 1 + excuses - *before {
+        // A change that came before the first slice may be noticed after the last.
+        let unsure = if self.unsure.contains(&file.path) { 8 } else { 0 };
+        if *times > 1 + excuses - *before + unsure {
             let (path, excuses) = (&file.path, excuses - *before);
             return Err(Some(format!(
                 "slice {number} of {path} came {times} times with {excuses} reasons for it"
@@ -264,24 +285,27 @@ impl SimDrive {
         let latency = self.sim.chance(|chance| chance.within(20, 3000));
         tokio::time::sleep(Duration::from_millis(latency)).await;
         self.alive().await;
-        let (fate, dies) = self.fate(path);
+        let (fate, dies) = self.fate();
         if dies == Some(false) {
             self.sim.end_process();
             self.alive().await;
         }
-        let outcome = match fate {
+        let outcome = match &fate {
             Fate::Good => action(&mut self.sim.cloud()),
-            Fate::Before(kind) => Err(Error::new(kind, what, "as the weather is")),
+            Fate::Before(kind) => Err(Error::new(*kind, what, "as the weather is")),
             Fate::After(kind) => {
                 drop(action(&mut self.sim.cloud()));
-                Err(Error::new(kind, what, "the answer is lost"))
+                Err(Error::new(*kind, what, "the answer is lost"))
             }
         };
+        self.sim.cloud().learn(path, &fate);
         if dies.is_some() {
             self.sim.end_process();
         }
         self.alive().await;
         match &outcome {
+            // Asked each hour, and of no interest.
+            Ok(_) if path.is_empty() => {}
             Ok(_) => self.sim.note(format_args!("{what} {path}")),
             Err(error) => self.sim.note(format_args!("{what} {path}: {:?}, {error}", error.kind)),
         }
@@ -289,7 +313,7 @@ impl SimDrive {
     }
 
     /// What becomes of the next call, and whether the process ends after (true) or before it is done.
-    fn fate(&self, path: &str) -> (Fate, Option<bool>) {
+    fn fate(&self) -> (Fate, Option<bool>) {
         let mut cloud = self.sim.cloud();
         cloud.calls += 1;
         let (failing, all) = (cloud.weather.failing, cloud.weather.all);
@@ -307,16 +331,6 @@ impl SimDrive {
             }),
             None => Fate::Before(kind),
         };
-        match fate {
-            Fate::Good => {}
-            Fate::Before(Kind::Refused) => {
-                cloud.excuse(path);
-                cloud.refused.insert(path.to_owned());
-            }
-            // Whatever went wrong with the membership or the login stops what is in flight.
-            Fate::Before(Kind::SliceSize | Kind::Unauthorized) => cloud.excuse += 1,
-            Fate::Before(_) | Fate::After(_) => cloud.excuse(path),
-        }
         (fate, dies)
     }
 

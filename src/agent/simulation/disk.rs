@@ -90,7 +90,9 @@ impl Folder {
     }
 
     fn is_denied(&self, below: &[u8]) -> bool {
-        self.denied.iter().any(|directory| below.strip_prefix(&directory[..]).is_some_and(|r| r[0] == b'/'))
+        self.denied.iter().any(|directory| {
+            below.strip_prefix(&directory[..]).is_some_and(|rest| rest.first() == Some(&b'/'))
+        })
     }
 
     /// The directories that there are.

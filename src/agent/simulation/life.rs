@@ -69,6 +69,9 @@ impl Life {
             () = memory.ended() => self.crash().await?,
             () = tokio::time::sleep(time) => {}
         }
+        if let Some(Err(panic)) = self.tasks.try_join_next() {
+            return Err(format!("a task ended badly: {panic}"));
+        }
         self.sim.verdict()
     }
 

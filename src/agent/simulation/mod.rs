@@ -8,7 +8,7 @@
 //! ([`checks`]).
 //!
 //! One seed is one run. `XPAND_SEEDS=200 cargo test --lib simulation` runs more of them, and
-//! `XPAND_SEED=17` one alone; a failure names its seed and what happened last.
+//! `XPAND_SEED=17` one alone; a failure names its seed and what happened last (`XPAND_TOLD=500` lines).
 #![allow(clippy::unwrap_used)]
 
 mod chance;
@@ -59,6 +59,7 @@ struct Sim {
     disk: Mutex<Disk>,
     cloud: Mutex<Cloud>,
     log: Mutex<VecDeque<String>>,
+    told: usize,
     failure: Mutex<Option<String>>,
     began: Instant,
     /// How wrong the wall clock is, nanoseconds.
@@ -84,6 +85,7 @@ impl Sim {
             disk: Mutex::new(Disk { folders: family::folders(), ..Disk::default() }),
             cloud: Mutex::default(),
             log: Mutex::default(),
+            told: number("XPAND_TOLD").map_or(TOLD, |lines| usize::try_from(lines).unwrap()),
             failure: Mutex::default(),
             began: Instant::now(),
             wrong_ns: AtomicI64::new(0),
@@ -139,7 +141,7 @@ impl Sim {
         let (day, hour, minute, second) =
             (elapsed / 86400, elapsed / 3600 % 24, elapsed / 60 % 60, elapsed % 60);
         let mut log = lock(&self.log);
-        if log.len() == TOLD {
+        if log.len() >= self.told {
             log.pop_front();
         }
         log.push_back(format!("day {day} {hour:02}:{minute:02}:{second:02}  {what}"));
@@ -245,10 +247,14 @@ fn run(seed: u64, bad_days: u32) -> Result<Tally, String> {
         let sim = Sim::new(seed);
         let _simulated = Simulated::on(Rc::new(Box_(Arc::clone(&sim))));
         let outcome = live(&sim, bad_days).await;
+        let (calls, in_cloud) = {
+            let cloud = sim.cloud();
+            (cloud.calls, cloud.files.len())
+        };
         let tally = Tally {
             days: sim.began.elapsed().as_secs() / 86400,
-            calls: sim.cloud().calls,
-            in_cloud: sim.cloud().files.len(),
+            calls,
+            in_cloud,
             lives: sim.life.load(Ordering::Relaxed) + 1,
             trace: sim.chance(Chance::number),
         };
@@ -271,13 +277,13 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Bad days of one seed: longer runs find less for their time, they begin with a full cloud.
-const BAD_DAYS: u32 = 40;
+const BAD_DAYS: u32 = 15;
 
 #[test]
 fn whatever_happens_every_file_that_holds_still_arrives() {
     let seeds = match number("XPAND_SEED") {
         Some(seed) => vec![seed],
-        None => (0..number("XPAND_SEEDS").unwrap_or(30)).collect(),
+        None => (0..number("XPAND_SEEDS").unwrap_or(24)).collect(),
     };
     let mut sum = Tally::default();
     for &seed in &seeds {
@@ -294,7 +300,7 @@ fn whatever_happens_every_file_that_holds_still_arrives() {
     let Tally { days, calls, lives, in_cloud, .. } = sum;
     let seeds = seeds.len();
     eprintln!("{seeds} seeds: {days} days, {lives} processes, {calls} calls, {in_cloud} files in the clouds");
-    assert!(in_cloud > seeds * 20 && lives > seeds as u64 * 20, "too little happened");
+    assert!(in_cloud > seeds * 20 && lives > seeds as u64 * 10, "too little happened");
 }
 
 #[test]

@@ -14,6 +14,7 @@
 //! | `entry` `index` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
 //! | `lookup` `upload` `verdict` `progress` | one file against the cloud |
+//! | `seam` | where a simulation takes the place of disks, threads and chance, in tests alone |
 //!
 //! Work may be done twice, never zero times. What a crash costs:
 //!
@@ -41,7 +42,7 @@ pub mod media;
 pub mod progress;
 pub mod queue;
 pub mod scan;
-pub mod seam;
+pub(crate) mod seam;
 pub mod settle;
 pub mod shelf;
 mod tiff;

@@ -5,10 +5,10 @@
 //! simulation's, and so is chance; a run depends on nothing but its seed (`agent/simulation`).
 
 #[cfg(not(test))]
-pub use tokio::task::spawn_blocking;
+pub(crate) use tokio::task::spawn_blocking;
 
 #[cfg(test)]
-pub use simulated::*;
+pub(crate) use simulated::*;
 
 #[cfg(test)]
 mod simulated {
@@ -27,7 +27,7 @@ mod simulated {
     use crate::content::Fingerprint;
 
     /// What stands in for the machine.
-    pub trait Machine {
+    pub(crate) trait Machine {
         /// As `disk::stat_one`.
         fn stat_one(&self, root: &Path, below: &[u8]) -> io::Result<Option<Fingerprint>>;
         /// As `disk::open_one`.
@@ -51,16 +51,16 @@ mod simulated {
     }
 
     /// The machine of this thread, when it is simulated.
-    pub fn machine() -> Option<Rc<dyn Machine>> {
+    pub(crate) fn machine() -> Option<Rc<dyn Machine>> {
         MACHINE.with_borrow(Clone::clone)
     }
 
     /// This thread is simulated until the value is dropped.
-    pub struct Simulated;
+    pub(crate) struct Simulated;
 
     impl Simulated {
         /// From here on `machine` is what this thread works on.
-        pub fn on(machine: Rc<dyn Machine>) -> Self {
+        pub(crate) fn on(machine: Rc<dyn Machine>) -> Self {
             MACHINE.set(Some(machine));
             Self
         }
@@ -73,7 +73,7 @@ mod simulated {
     }
 
     /// As tokio's; on a simulated thread `work` is done there, in its turn.
-    pub fn spawn_blocking<T, F>(work: F) -> JoinHandle<T>
+    pub(crate) fn spawn_blocking<T, F>(work: F) -> JoinHandle<T>
     where
         T: Send + 'static,
         F: FnOnce() -> T + Send + 'static,

@@ -218,6 +218,14 @@ fn unplug(sim: &Sim, at: usize) {
     (disk.folders[at].plug, disk.folders[at].known_before) = (plug, known);
 }
 
+/// A new process knows what was on its disk, and of the disks that are away no less from then on.
+pub(super) fn unplugged_again(sim: &Sim) {
+    for at in 0..ROOTS.len() {
+        let known = known_files(sim, at);
+        sim.disk().folders[at].known_before = known;
+    }
+}
+
 /// What the agent knows of a folder, by its own word.
 fn known_files(sim: &Sim, at: usize) -> BTreeSet<Box<[u8]>> {
     let keeper = lock(&sim.keeper).clone();

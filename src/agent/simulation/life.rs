@@ -13,7 +13,7 @@ use super::Sim;
 use super::family;
 use crate::account::Accounts;
 use crate::agent::gate::Gate;
-use crate::agent::hub::{Core, Hub, lock};
+use crate::agent::hub::{Core, FolderCell, Hub, lock};
 use crate::agent::{ENDING, LAST_COMMIT, accounts, dispatch, folders};
 use crate::backup::body::Throttle;
 use crate::backup::keeper::{self, Keeper};
@@ -79,6 +79,8 @@ impl Life {
     pub(super) async fn crash(&mut self) -> Result<(), String> {
         let sim = Arc::clone(&self.sim);
         let memory = sim.memory();
+        // Of a process that ended some steps ago nobody has seen what it said last.
+        let shown = if memory.is_ended() { Vec::new() } else { self.shown() };
         memory.end();
         sim.life.fetch_add(1, Ordering::Relaxed);
         sim.cloud().excuse += 1;
@@ -94,7 +96,21 @@ impl Life {
         sim.calls_left.store(0, Ordering::Relaxed);
         tokio::time::sleep(Duration::from_secs(down)).await;
         *self = Self::begin(&sim, left)?;
+        for (at, (before, now)) in shown.into_iter().zip(self.shown()).enumerate() {
+            if now < before {
+                return Err(format!(
+                    "of {before} files that were shown as backed up in {at}, {now} are left"
+                ));
+            }
+        }
+        family::unplugged_again(&sim);
         Ok(())
+    }
+
+    /// The files that a person may believe to be backed up, by folder.
+    fn shown(&self) -> Vec<u64> {
+        let shown = |folder: &FolderCell| self.keeper().with(|queue| Ok(queue.counts(folder.id).backed_up));
+        self.hub.folders.iter().map(|folder| shown(folder).unwrap_or(0)).collect()
     }
 
     /// The configuration is read again: new tasks on the old queue.

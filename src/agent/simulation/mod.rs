@@ -17,6 +17,7 @@ mod cloud;
 mod disk;
 mod family;
 mod life;
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -187,9 +188,9 @@ impl Sim {
 }
 
 /// What the pipeline works on.
-struct Box_(Arc<Sim>);
+struct Host(Arc<Sim>);
 
-impl Machine for Box_ {
+impl Machine for Host {
     fn stat_one(&self, root: &Path, below: &[u8]) -> io::Result<Option<Fingerprint>> {
         self.0.meddle();
         self.0.disk().stat_one(root, below)
@@ -245,7 +246,7 @@ fn run(seed: u64, bad_days: u32) -> Result<Tally, String> {
         tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(async {
         let sim = Sim::new(seed);
-        let _simulated = Simulated::on(Rc::new(Box_(Arc::clone(&sim))));
+        let _simulated = Simulated::on(Rc::new(Host(Arc::clone(&sim))));
         let outcome = live(&sim, bad_days).await;
         let (calls, in_cloud) = {
             let cloud = sim.cloud();
@@ -274,38 +275,4 @@ async fn live(sim: &Arc<Sim>, bad_days: u32) -> Result<(), String> {
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
-}
-
-/// Bad days of one seed: longer runs find less for their time, they begin with a full cloud.
-const BAD_DAYS: u32 = 15;
-
-#[test]
-fn whatever_happens_every_file_that_holds_still_arrives() {
-    let seeds = match number("XPAND_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("XPAND_SEEDS").unwrap_or(24)).collect(),
-    };
-    let mut sum = Tally::default();
-    for &seed in &seeds {
-        match run(seed, BAD_DAYS) {
-            Ok(tally) => {
-                sum.days += tally.days;
-                sum.calls += tally.calls;
-                sum.lives += tally.lives;
-                sum.in_cloud += tally.in_cloud;
-            }
-            Err(words) => panic!("{words}"),
-        }
-    }
-    let Tally { days, calls, lives, in_cloud, .. } = sum;
-    let seeds = seeds.len();
-    eprintln!("{seeds} seeds: {days} days, {lives} processes, {calls} calls, {in_cloud} files in the clouds");
-    assert!(in_cloud > seeds * 20 && lives > seeds as u64 * 10, "too little happened");
-}
-
-#[test]
-fn a_seed_is_one_run_and_no_other() {
-    let (one, again, other) = (run(4711, 6), run(4711, 6), run(4712, 6));
-    assert_eq!(one, again);
-    assert_ne!(one, other);
 }

@@ -167,6 +167,9 @@ impl Disk {
     }
 }
 
+/// What is left of a directory: names, and whether each is a directory.
+type Names = std::vec::IntoIter<(Vec<u8>, bool)>;
+
 /// A walk that looks at one thing after the other, while the family goes on with what it does.
 pub(super) struct Walk {
     pub(super) sim: Arc<Sim>,
@@ -174,7 +177,7 @@ pub(super) struct Walk {
     pub(super) filter: Arc<Filter>,
     pub(super) start: Option<Vec<u8>>,
     /// Directories from the start down to here, each with the names that are still to be looked at.
-    pub(super) levels: Vec<(Vec<u8>, Option<std::vec::IntoIter<(Vec<u8>, bool)>>)>,
+    pub(super) levels: Vec<(Vec<u8>, Option<Names>)>,
 }
 
 impl Walk {

@@ -173,6 +173,11 @@ impl Scan<'_> {
             let is_there = self.filter.why_not(&path.below).is_none()
                 && !matches!(disk::stat_one(self.root, &path.below), Ok(None));
             if !is_there {
+                if is_bare(self.root) {
+                    // Unplugged while we looked: what is gone is the disk.
+                    report.suspicious = Some((gone_files, all));
+                    return Some(report);
+                }
                 self.keeper.with(|queue| queue.gone(&path))?;
                 report.gone += 1;
             }

@@ -54,6 +54,8 @@ pub struct Setup {
     pub state: Option<PathBuf>,
     /// The test changes the source folders in the background, also while it waits.
     pub writes_meanwhile: bool,
+    /// What nobody may see, besides what the cloud gives out.
+    pub secrets: Vec<String>,
 }
 
 pub struct Account {
@@ -88,6 +90,7 @@ impl Default for Setup {
             hurry: 100,
             state: None,
             writes_meanwhile: false,
+            secrets: Vec::new(),
         }
     }
 }

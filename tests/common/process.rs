@@ -23,14 +23,14 @@ pub struct Said {
 impl Rig {
     /// Starts the real program on this rig's configuration. What it says goes to `agent.log`.
     pub fn spawn(&self) -> Program {
+        self.spawn_as(self.command(&["run"]))
+    }
+
+    /// The same with a command that comes to be `xpand run` in the end.
+    pub fn spawn_as(&self, mut command: Command) -> Program {
         let log = |path| -> File { OpenOptions::new().create(true).append(true).open(path).unwrap() };
-        let child = Command::new(env!("CARGO_BIN_EXE_xpand"))
-            .env_clear()
+        let child = command
             .env("RUST_LOG", "trace")
-            .arg("--config")
-            .arg(self.config_file())
-            .arg("run")
-            .stdin(Stdio::null())
             .stdout(log(self.path("agent.out")))
             .stderr(log(self.path("agent.log")))
             .spawn()
@@ -56,7 +56,7 @@ impl Rig {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         self.assert_hides_secrets(child.id());
         let output = child.wait_with_output().unwrap();
-        let secrets = self.sim.secrets();
+        let secrets = self.secrets();
         assert_no_secret_in("the stdout of a command", &output.stdout, &secrets);
         assert_no_secret_in("the stderr of a command", &output.stderr, &secrets);
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
@@ -70,6 +70,15 @@ impl Rig {
 }
 
 impl Program {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether it runs still.
+    pub fn is_alive(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
     /// SIGKILL: nothing more is done, nothing is written.
     pub fn kill(mut self) {
         self.0.kill().unwrap();

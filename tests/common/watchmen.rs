@@ -99,9 +99,16 @@ pub fn assert_no_secret_in(place: &str, text: &[u8], secrets: &[String]) {
 }
 
 impl Rig {
+    /// What nobody may see: the cloud's secrets, those of the application, and those of the test.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.sim.secrets();
+        secrets.extend(self.setup.secrets.iter().cloned());
+        secrets
+    }
+
     /// The secrets of this rig's cloud are in nothing that was said, answered or left to be read.
     pub fn assert_no_secret(&self) {
-        let secrets = self.sim.secrets();
+        let secrets = self.secrets();
         let search = |place: &str, text: &[u8]| assert_no_secret_in(place, text, &secrets);
         search("the log of the agent", logged_since(self.log_from).as_bytes());
         search("what the programs wrote to stderr", self.log().as_bytes());
@@ -128,14 +135,14 @@ impl Rig {
     /// No secret in a document of the agent.
     pub(super) fn assert_says_no_secret(&self, status: &Status) {
         let text = serde_json::to_vec(status).unwrap();
-        assert_no_secret_in("the status", &text, &self.sim.secrets());
+        assert_no_secret_in("the status", &text, &self.secrets());
     }
 
     /// No secret among the arguments and in the environment of a process.
     pub(super) fn assert_hides_secrets(&self, pid: u32) {
         for file in ["cmdline", "environ"] {
             let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-            assert_no_secret_in(&format!("/proc/PID/{file}"), &text, &self.sim.secrets());
+            assert_no_secret_in(&format!("/proc/PID/{file}"), &text, &self.secrets());
         }
     }
 

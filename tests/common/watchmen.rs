@@ -157,7 +157,7 @@ impl Rig {
         }
         let ask = |request: String| {
             let answer = ask(&self.path("sock"), &request).ok()?;
-            Some((request, answer))
+            (!answer.is_empty()).then_some((request, answer))
         };
         // Nobody there: nobody there for the other requests either.
         requests.into_iter().map_while(ask).collect()

@@ -2,7 +2,7 @@
 //! nothing in a cloud taken away or replaced unless the configuration asks for it, and source folders that
 //! stay as they are while a test only waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -23,7 +23,7 @@ use super::Rig;
 /// Of an application that nobody has, and long enough to be looked for.
 pub const CLIENT_SECRET: &str = "rigs-own-client-secret-5eC2e7";
 /// What is shorter could stand anywhere by accident.
-const SHORTEST: usize = 6;
+const SHORTEST: usize = 8;
 /// More of the log than this is not kept; the older half goes first.
 const KEPT: usize = 64 << 20;
 
@@ -244,8 +244,9 @@ impl Still {
 
     /// Panics with what is not as it was before.
     pub fn assert_same(&self, after: &Self) {
-        let names = self.0.keys().chain(after.0.keys());
-        let changed: Vec<_> = names.filter(|name| self.0.get(*name) != after.0.get(*name)).collect();
+        let names: BTreeSet<_> = self.0.keys().chain(after.0.keys()).collect();
+        let changed: Vec<_> =
+            names.into_iter().filter(|name| self.0.get(*name) != after.0.get(*name)).collect();
         assert!(changed.is_empty(), "changed in a source folder, which is only to be read: {changed:?}");
     }
 

@@ -264,10 +264,10 @@ async fn of_two_accounts_the_one_that_is_logged_out_does_not_stop_the_other() {
     rig.begin();
     let status = rig
         .until("five backed up, one waiting", |status| {
-            (status.totals.counts.backed_up, status.totals.counts.waiting) == (5, 1)
+            let counts = &status.totals.counts;
+            (counts.backed_up, counts.waiting) == (5, 1) && status.state == State::NeedsLogin
         })
         .await;
-    assert_eq!(status.state, State::NeedsLogin);
     assert!(status.reason.unwrap().contains("xpand account login work"));
     let states: Vec<_> = status.accounts.iter().map(|account| account.state).collect();
     assert_eq!(states, [AccountState::Ready, AccountState::NeedsLogin]);

@@ -96,6 +96,7 @@ async fn connections_are_reused_and_redirects_are_not_followed() {
     assert_eq!(server.seen().len(), 5);
     assert_eq!(server.connections.load(Ordering::Relaxed), 1);
     assert_eq!(server.last().header("user-agent"), Some("pan.baidu.com"));
+    assert_eq!(server.last().header("accept-encoding"), None, "a kilobyte is to stay a kilobyte");
 }
 
 #[tokio::test]

@@ -101,10 +101,10 @@ fn missing(line: Explain, folder: &FolderCell, file: &FilePath, entry: Option<&E
             return says(line, "it is a folder; ask about a file", Some("xpand status shows the folders"));
         }
         disk::NoFile::Link => return says(line, "it is a link; links are not followed", None),
+        disk::NoFile::Special => {
+            return says(line, "it is no ordinary file: there is nothing in it to back up", None);
+        }
         disk::NoFile::Nothing => {}
-    }
-    if path.try_exists().unwrap_or(false) {
-        return says(line, "it is no ordinary file: there is nothing in it to back up", None);
     }
     match entry.and_then(|entry| entry.copy.as_ref()) {
         Some(_) => says(line, "it is not on the disk any more; its copy in the cloud stays", None),

@@ -49,7 +49,9 @@ pub enum NoFile {
     Folder,
     /// A symbolic link, wherever it leads.
     Link,
-    /// Nothing, something else, or nobody may know: the path leads through a link.
+    /// A pipe, a socket, a device.
+    Special,
+    /// Nothing, or nobody may know: the path leads through a link.
     Nothing,
 }
 
@@ -66,7 +68,8 @@ pub fn no_file_but(root: &Path, below: &[u8]) -> NoFile {
     match look.map(|look| look.kind) {
         Ok(FileType::Directory) => NoFile::Folder,
         Ok(FileType::Symlink) => NoFile::Link,
-        _ => NoFile::Nothing,
+        Ok(FileType::RegularFile) | Err(_) => NoFile::Nothing,
+        Ok(_) => NoFile::Special,
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::str::FromStr;
 
-use super::names::{escape, escape_name, unescape};
+use super::names::{decode, escape, escape_name, unescape};
 
 /// Year, month and day as a camera wrote them. A month of 1 to 12, a day of 1 to 31.
 pub type Date = (u16, u8, u8);
@@ -164,17 +164,40 @@ impl Template {
     /// [`Template::remote_path`] makes.
     #[must_use]
     pub fn below(&self, app: &str, device: &str, label: &str, remote: &str) -> Option<Vec<u8>> {
-        let prefix = self.prefix(app, device, label, None);
-        let mut rest = remote;
-        for (number, wanted) in prefix.split_terminator('/').enumerate() {
-            let (name, after) = rest.split_once('/')?;
-            let dated = number >= 3 && wanted.contains(NO_DATE) && self.has_date();
-            if name != wanted && !dated {
-                return None;
+        let undated = self.prefix(app, device, label, None);
+        let rest = match remote.strip_prefix(&undated) {
+            Some(rest) => rest,
+            // Where a name was too long its pieces differ by date: what was made with this one decides.
+            None => {
+                let date = self.date_in(app, device, label, remote)?;
+                remote.strip_prefix(&self.prefix(app, device, label, Some(date)))?
             }
-            rest = after;
-        }
+        };
         unescape(rest).filter(|below| !below.is_empty())
+    }
+
+    /// The date that stands in `remote` where the template has it.
+    fn date_in(&self, app: &str, device: &str, label: &str, remote: &str) -> Option<Date> {
+        let plain = decode(remote)?;
+        let mut rest = plain.strip_prefix(b"/apps/")?.strip_prefix(app.as_bytes())?.strip_prefix(b"/")?;
+        let (mut year, mut month, mut day) = (1, 1, 1);
+        for part in &self.parts {
+            let mut number = |digits: usize| {
+                let (number, after) = rest.split_at_checked(digits)?;
+                rest = after;
+                std::str::from_utf8(number).ok()?.parse().ok()
+            };
+            match part {
+                Part::Text(text) => rest = rest.strip_prefix(text.as_bytes())?,
+                Part::Slash => rest = rest.strip_prefix(b"/")?,
+                Part::Device => rest = rest.strip_prefix(device.as_bytes())?,
+                Part::Label => rest = rest.strip_prefix(label.as_bytes())?,
+                Part::Year => year = number(4)?,
+                Part::Month => month = u8::try_from(number(2)?).ok()?,
+                Part::Day => day = u8::try_from(number(2)?).ok()?,
+            }
+        }
+        Some((year, month, day))
     }
 
     /// Whether the date of a picture is wanted.
@@ -223,6 +246,24 @@ mod tests {
         assert_eq!(dated.below("x", "d", "l", "/apps/x/other/2018/p.jpg"), None);
         assert_eq!(dated.below("x", "d", "l", "/apps/x/l/2018/a:b"), None);
         assert_eq!(dated.below("x", "d", "l", "/apps/x/l/2018"), None);
+        assert_eq!(dated.below("x", "d", "l", "/apps/x/l/other/p.jpg"), None);
+        let beside = template("{label}-{year}/{path}");
+        assert_eq!(beside.below("x", "d", "l", "/apps/x/other-2018/p.jpg"), None);
+        assert_eq!(beside.below("x", "d", "l", "/apps/x/l-2018/p.jpg").as_deref(), Some(&b"p.jpg"[..]));
+    }
+
+    /// Found by the fuzz target `names`.
+    #[test]
+    fn a_folder_name_that_is_too_long_is_read_back_with_every_date() {
+        let dated = template("{label} {year}-{month}-{day} {device}/{path}");
+        for length in 215..250 {
+            let label = format!("a/{}", "x".repeat(length));
+            for date in [None, Some((2018, 9, 6)), Some((1970, 12, 31))] {
+                let remote = dated.remote_path("x", "  d", &label, b"a b.jpg", date);
+                let below = dated.below("x", "  d", &label, &remote);
+                assert_eq!(below.as_deref(), Some(&b"a b.jpg"[..]), "{remote}");
+            }
+        }
     }
 
     #[test]

@@ -59,8 +59,10 @@ async fn a_folder_that_lost_most_of_its_files_goes_on_sending_new_ones() {
     }
     rig.begin();
     rig.put("new.jpg", &photo(77, 900));
-    let status = rig.until("the new one is there", |s| s.totals.counts.backed_up == 13).await;
-    assert_eq!(status.folders[0].state, xpand::status::FolderState::Suspicious);
+    rig.until("the new one is there, and a word about the others", |s| {
+        s.totals.counts.backed_up == 13 && s.folders[0].state == xpand::status::FolderState::Suspicious
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

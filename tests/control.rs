@@ -249,7 +249,7 @@ async fn many_idle_clients_do_not_keep_others_out() {
     for _ in 0..200 {
         idle.push(tokio::net::UnixStream::connect(&rig.path).await.unwrap());
     }
-    let answer = timeout(Duration::from_secs(5), rig.client.status()).await;
+    let answer = timeout(Duration::from_secs(60), rig.client.status()).await;
     assert_eq!(answer.unwrap().unwrap().state, State::Idle);
 }
 
@@ -277,7 +277,7 @@ async fn shutdown_ends_even_those_who_watch() {
     let mut events = rig.client.events().await.unwrap();
     events.next().await.unwrap().unwrap();
     rig.stop.send(()).unwrap();
-    timeout(Duration::from_secs(5), rig.server).await.unwrap().unwrap();
+    timeout(Duration::from_secs(60), rig.server).await.unwrap().unwrap();
     assert!(!matches!(events.next().await, Ok(Some(_))));
     assert_eq!(
         rig.client.status().await.unwrap_err().to_string(),

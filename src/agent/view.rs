@@ -38,6 +38,8 @@ pub(super) fn status(hub: &Hub) -> Status {
         eta_secs: (rate > 0 && counts.waiting > 0).then(|| counts.bytes_waiting.div_ceil(rate)),
     };
     let (state, reason) = overall(hub, now_ms, &accounts, &folders, &counts, !active.is_empty());
+    // Of what stands still nobody knows when it ends.
+    let totals = Totals { eta_secs: totals.eta_secs.filter(|_| state == State::BackingUp), ..totals };
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
         state,
@@ -76,7 +78,8 @@ fn folder_line(hub: &Hub, folder: &FolderCell) -> Folder {
     }
 }
 
-fn account_line(account: &AccountCell, now_ms: i64) -> Account {
+/// One account, with the reason why nothing is sent to it when there is one.
+pub(super) fn account_line(account: &AccountCell, now_ms: i64) -> Account {
     let mut line = lock(&account.view).clone();
     // What a person has to do first, a login or a binding, is shown first.
     let needs_person = matches!(line.state, AccountState::NeedsLogin | AccountState::Unbound);

@@ -312,7 +312,7 @@ impl Queue {
                 }
             }
             let Some(after) = self.shelf(folder).search() else {
-                let due = self.shelf(folder).next_due_ms();
+                let due = self.shelf(folder).next_due_ms(now_ms);
                 return Ok(due.map_or(Next::Nothing, Next::At));
             };
             let page = self.index.page(&self.store, folder, after.as_deref())?;

@@ -346,3 +346,21 @@ fn a_failed_file_that_went_and_came_back_is_tried_again() {
     both.check();
     assert!(both.claim(None).is_some());
 }
+
+/// More files wait for their time than are remembered: each comes at its own all the same.
+#[test]
+fn of_many_files_that_wait_for_their_time_none_comes_late() {
+    let mut both = Both::new();
+    for file in 0..6 {
+        both.take(Step::Offer(1, file, 1));
+    }
+    for wait in [900, 100, 700, 300, 500, 200] {
+        both.take(Step::Claim(None));
+        both.take(Step::Close(0, 2, wait));
+    }
+    for _ in 0..10 {
+        both.now_ms += 100;
+        while both.claim(None).is_some() {}
+    }
+    assert_eq!(both.claims.len(), 6);
+}

@@ -40,6 +40,8 @@ pub enum FaultKind {
     WrongMd5,
     /// `json_as_html`: the work is done, the right JSON comes as `text/html`.
     JsonAsHtml,
+    /// `late:30s`: the work is done at once, the answer comes that much later.
+    Late(Duration),
     /// `huge:100MiB`: the work is done, the JSON is padded with blanks to about this size.
     Huge(u64),
 }
@@ -188,6 +190,7 @@ impl FromStr for FaultKind {
             "lost_slices" => FaultKind::LostSlices,
             "wrong_md5" => FaultKind::WrongMd5,
             "json_as_html" => FaultKind::JsonAsHtml,
+            "late" => FaultKind::Late(parse_duration(value.unwrap_or_default())?),
             "huge" => FaultKind::Huge(crate::options::parse_size(value.unwrap_or_default())?),
             _ => return Err(format!("unknown kind {text:?}; the README lists them")),
         })
@@ -211,6 +214,7 @@ impl fmt::Display for FaultKind {
             FaultKind::LostSlices => f.write_str("lost_slices"),
             FaultKind::WrongMd5 => f.write_str("wrong_md5"),
             FaultKind::JsonAsHtml => f.write_str("json_as_html"),
+            FaultKind::Late(delay) => write!(f, "late:{}ms", delay.as_millis()),
             FaultKind::Huge(bytes) => write!(f, "huge:{bytes}"),
         }
     }
@@ -237,6 +241,7 @@ mod tests {
             "lost_slices",
             "wrong_md5",
             "json_as_html",
+            "late:30000ms",
             "huge:1024",
         ] {
             let kind: FaultKind = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));

@@ -145,6 +145,10 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
             Outcome::Send(response)
         }
+        Some(FaultKind::Late(delay)) => {
+            tokio::time::sleep(*delay).await;
+            Outcome::Send(json_page(status, &value))
+        }
         Some(FaultKind::Huge(bytes)) => Outcome::Send(padded(status, &value, *bytes)),
         _ => Outcome::Send(json_page(status, &value)),
     };

@@ -226,11 +226,7 @@ async fn a_large_library_and_a_bad_cloud_stay_within_the_budgets() {
     let status = rig.until("most of it there", |s| s.totals.counts.backed_up >= known + 98).await;
     let busy = Used::by(&agent);
     println!("with 101 files, one of 200 MiB: {busy:?}, {:?}", begun.elapsed());
-    println!(
-        "{} bytes written for {} files",
-        busy.written - before.written,
-        status.totals.counts.backed_up - known
-    );
+    println!("{} bytes written for {} files", busy.written - before.written, status.totals.counts.backed_up - known);
     rig.sim.clear_faults();
     rig.sim.set_latency(Duration::ZERO);
     // Ends the stalled calls: every connection breaks.

@@ -64,8 +64,9 @@ pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let shown = std::env::var("XPAND_TEST_LOG").unwrap_or_else(|_| "off".into());
-        let may_be_told =
-            filter_fn(|event| *event.level() <= tracing::Level::INFO || event.target().starts_with("xpand"));
+        let may_be_told = filter_fn(|event| {
+            *event.level() <= tracing::Level::INFO || event.target().starts_with("xpand")
+        });
         let _ = tracing_subscriber::registry()
             .with(fmt::layer().with_ansi(false).with_writer(|| Paper).with_filter(may_be_told))
             .with(fmt::layer().with_test_writer().with_filter(EnvFilter::new(shown)))

@@ -282,9 +282,11 @@ async fn another_users_login_sends_everything_to_that_users_drive_too() {
     let rig = Rig::start(|_| ());
     rig.put_photos(6);
     rig.wait_arrived().await;
-    rig.sim.add_token("aunt", "AT-aunt", Some("RT-aunt"), None).unwrap();
+    rig.sim.add_token("aunt", "access-of-aunt", Some("refresh-of-aunt"), None).unwrap();
     let accounts = xpand::account::Accounts::new(&rig.state_dir(), xpand::clock::Clock::system());
-    accounts.import("home", r#"{"access_token":"AT-aunt","refresh_token":"RT-aunt"}"#).unwrap();
+    accounts
+        .import("home", r#"{"access_token":"access-of-aunt","refresh_token":"refresh-of-aunt"}"#)
+        .unwrap();
     let of_aunt = || rig.sim.files().iter().filter(|file| file.account == "aunt").count();
     rig.until("all of it is hers too", |s| of_aunt() == 6 && s.totals.counts.backed_up == 6).await;
 }

@@ -19,6 +19,9 @@ struct Shell {
     folder: tempfile::TempDir,
 }
 
+/// The secrets of all configurations and tokens here, which no command says.
+const SECRETS: [&str; 3] = ["hush", "very secret", "very-secret"];
+
 struct Said {
     code: i32,
     out: String,
@@ -62,7 +65,11 @@ impl Shell {
             let text = std::str::from_utf8(bytes).unwrap();
             text.replace(&self.folder.path().display().to_string(), "DIR")
         };
-        Said { code: output.status.code().unwrap(), out: text(&output.stdout), err: text(&output.stderr) }
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        for secret in SECRETS {
+            assert!(!out.contains(secret) && !err.contains(secret), "{secret}: {out}{err}");
+        }
+        Said { code: output.status.code().unwrap(), out, err }
     }
 }
 

@@ -84,7 +84,9 @@ fn killed_at(rig: &Rig, call: &str, n: usize) -> Option<bool> {
 fn a_kill_at_any_step_on_the_disk_keeps_the_login_or_says_how_to_get_it_back() {
     let (mut kept, mut lost) = (0, 0);
     // As `durable::replace` does them, and the lock before.
-    for (call, at_least) in [("flock", 1), ("openat", 6), ("unlink", 2), ("write", 2), ("fsync", 4), ("rename", 2)] {
+    for (call, at_least) in
+        [("flock", 1), ("openat", 6), ("unlink", 2), ("write", 2), ("fsync", 4), ("rename", 2)]
+    {
         for n in 1.. {
             let rig = rig();
             rig.run(&ASK);

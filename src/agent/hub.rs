@@ -1,7 +1,7 @@
 //! What the agent's tasks share: small cells behind locks that are held for moments, and three bells.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Component, Path};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -192,8 +192,12 @@ impl Hub {
         self.folders.iter().enumerate().find(|(_, folder)| folder.id == id)
     }
 
-    /// Where a path belongs: the innermost configured folder that has it, and the path below it.
+    /// Where a path belongs: the innermost configured folder that has it, and the path below it. A path
+    /// with `..` in it belongs nowhere: it would lead out again.
     pub(super) fn place<'a>(&'a self, path: &Path) -> Option<(usize, &'a FolderCell, FilePath)> {
+        if path.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
         let within = |(at, folder): (usize, &'a FolderCell)| {
             let below = path.strip_prefix(&folder.config.path).ok()?;
             Some((at, folder, FilePath::new(folder.id, below)))

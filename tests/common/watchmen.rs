@@ -2,7 +2,7 @@
 //! nothing in a cloud taken away or replaced unless the configuration asks for it, and source folders that
 //! stay as they are while a test only waits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::ffi::OsStrExt as _;
@@ -23,7 +23,7 @@ use super::Rig;
 /// Of an application that nobody has, and long enough to be looked for.
 pub const CLIENT_SECRET: &str = "rigs-own-client-secret-5eC2e7";
 /// What is shorter could stand anywhere by accident.
-const SHORTEST: usize = 6;
+const SHORTEST: usize = 8;
 /// More of the log than this is not kept; the older half goes first.
 const KEPT: usize = 64 << 20;
 
@@ -64,9 +64,8 @@ pub fn listen() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let shown = std::env::var("XPAND_TEST_LOG").unwrap_or_else(|_| "off".into());
-        let may_be_told = filter_fn(|event| {
-            *event.level() <= tracing::Level::INFO || event.target().starts_with("xpand")
-        });
+        let may_be_told =
+            filter_fn(|event| *event.level() <= tracing::Level::INFO || event.target().starts_with("xpand"));
         let _ = tracing_subscriber::registry()
             .with(fmt::layer().with_ansi(false).with_writer(|| Paper).with_filter(may_be_told))
             .with(fmt::layer().with_test_writer().with_filter(EnvFilter::new(shown)))
@@ -158,7 +157,7 @@ impl Rig {
         }
         let ask = |request: String| {
             let answer = ask(&self.path("sock"), &request).ok()?;
-            Some((request, answer))
+            (!answer.is_empty()).then_some((request, answer))
         };
         // Nobody there: nobody there for the other requests either.
         requests.into_iter().map_while(ask).collect()
@@ -245,8 +244,9 @@ impl Still {
 
     /// Panics with what is not as it was before.
     pub fn assert_same(&self, after: &Self) {
-        let names = self.0.keys().chain(after.0.keys());
-        let changed: Vec<_> = names.filter(|name| self.0.get(*name) != after.0.get(*name)).collect();
+        let names: BTreeSet<_> = self.0.keys().chain(after.0.keys()).collect();
+        let changed: Vec<_> =
+            names.into_iter().filter(|name| self.0.get(*name) != after.0.get(*name)).collect();
         assert!(changed.is_empty(), "changed in a source folder, which is only to be read: {changed:?}");
     }
 

@@ -33,8 +33,9 @@ use crate::content::Md5;
 const PAN: &str = "https://pan.baidu.com";
 /// Answers without lists, bytes.
 const SMALL: usize = 1 << 20;
-/// Answers with lists, bytes.
-const LARGE: usize = 8 << 20;
+/// Answers with lists, bytes: a thousand entries with the longest of names and paths, every letter of
+/// them written as `\u4e00`.
+const LARGE: usize = 4 << 20;
 
 /// The drive of one Baidu account.
 pub struct Xpan {

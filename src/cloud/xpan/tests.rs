@@ -205,6 +205,35 @@ async fn create_repeats_precreate_and_adds_mode_and_exif() {
 }
 
 #[tokio::test]
+async fn texts_that_are_kept_on_disk_are_not_taken_at_any_length() {
+    let long = "x".repeat(2000);
+    for (answer, words) in [
+        (format!(r#"{{"uploadid":"{long}","block_list":[0]}}"#), "precreate: the answer has no uploadid"),
+        (
+            format!(r#"{{"return_type":2,"info":{{"path":"{long}","size":5}}}}"#),
+            "precreate: the cloud gives the file a path that is much longer than its own",
+        ),
+        (
+            format!(r#"{{"fs_id":1,"path":"{long}","size":5}}"#),
+            "create: the cloud gives the file a path that is much longer than its own",
+        ),
+        (format!(r#"{{"uk":"{long}"}}"#), "uinfo: the answer has no user id"),
+        (format!(r#"{{"device_id":"{long}"}}"#), "register: the answer has no device_id"),
+    ] {
+        let server = Server::start(move |_| (200, answer.clone())).await;
+        let (xpan, _) = open(&server);
+        let file = file(5, &["a"]);
+        let error = match words.split_once(':').unwrap().0 {
+            "precreate" => xpan.begin(&file, None).await.unwrap_err(),
+            "create" => xpan.finish(&file, "U").await.unwrap_err(),
+            "uinfo" => xpan.user().await.unwrap_err(),
+            _ => xpan.register("7", "box").await.unwrap_err(),
+        };
+        assert_eq!((error.kind, error.to_string().as_str()), (Kind::Broken, words));
+    }
+}
+
+#[tokio::test]
 async fn a_create_without_size_is_not_believed() {
     let server = Server::start(|_| ok(r#"{"errno":0,"path":"/apps/xpand/x"}"#)).await;
     let error = open(&server).0.finish(&file(5, &["a"]), "U").await.unwrap_err();

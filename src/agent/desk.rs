@@ -165,7 +165,7 @@ impl Backend for Desk {
                     .ok_or_else(|| Failure::internal("the state cannot be written"))?;
                 // Whatever the account waited for: a person says now.
                 let account = &hub.accounts[hub.folders[at].account];
-                *lock(&account.pause) = None;
+                account.breaker.lift();
                 account.wake.notify_one();
             }
             hub.work.notify_one();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::breaker::Admits;
 use super::gate::Open;
 use super::hub::{Hub, Look, Work, lock};
 use crate::backup::progress::Progress;
@@ -19,6 +20,8 @@ use crate::memory;
 const AHEAD: usize = 2;
 /// The longest sleep; a clock that was set back must not make us sleep for years.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// How often is looked whether the first file after a pause gets on.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Runs until the life ends; then every upload has been told to stop and has left what it has.
 pub(super) async fn run(hub: Arc<Hub>) {
@@ -72,9 +75,14 @@ pub(super) async fn run(hub: Arc<Hub>) {
 
 /// Starts uploads while there is room and work. Returns how long there is nothing more to start.
 fn fill(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, room: usize, now_ms: i64) -> Duration {
-    let mut wait = hub.accounts.iter().fold(LONGEST, |wait, account| {
-        let until = lock(&account.pause).as_ref().map(|paused| paused.until_ms).filter(|&at| at > now_ms);
-        wait.min(until_then(until, now_ms))
+    let mut wait = hub.accounts.iter().enumerate().fold(LONGEST, |wait, (at, account)| {
+        wait.min(match account.breaker.admits(now_ms) {
+            Admits::All => LONGEST,
+            Admits::None => until_then(account.breaker.paused(now_ms).map(|paused| paused.until_ms), now_ms),
+            // The others follow as soon as something of the first is confirmed.
+            Admits::One if hub.is_probing(at) => PROBE,
+            Admits::One => LONGEST,
+        })
     });
     while uploads.len() < room {
         let allowed: Vec<FolderId> =
@@ -135,9 +143,11 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let account = &hub.accounts[folder.account];
     match pause {
         Some((pause, why)) => account.pause_for(pause, why, &hub.core.clock),
+        // The cloud works: it refuses this file.
+        None if matches!(outcome, Outcome::Park { .. }) => account.breaker.succeeded(now_ms),
         None => {
             if let Outcome::Done(copy) = &outcome {
-                lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+                account.breaker.succeeded(now_ms);
                 // Until the cloud is asked again.
                 if let Some(quota) = &mut lock(&account.view).quota {
                     quota.used = quota.used.saturating_add(copy.size);

@@ -13,6 +13,7 @@
 //! says what is left. An orderly end commits, and marks itself as orderly.
 
 mod accounts;
+mod breaker;
 mod desk;
 mod dispatch;
 mod explain;

@@ -197,7 +197,7 @@ impl Queue {
     /// # Errors
     /// The store fails.
     pub fn jobs(&mut self, folder: FolderId, after: Option<&[u8]>) -> Result<Vec<Job>> {
-        self.apply()?;
+        self.write_out()?;
         let prefix = job_prefix(folder);
         let mut from = prefix.clone();
         if let Some(after) = after {
@@ -380,6 +380,18 @@ impl Queue {
     /// # Errors
     /// The store fails.
     pub fn apply(&mut self) -> Result<()> {
+        for shelf in self.shelves.values_mut() {
+            let fresh = std::mem::take(&mut shelf.fresh);
+            shelf.flushing.files += fresh.files;
+            shelf.flushing.bytes += fresh.bytes;
+        }
+        self.changes = (0, 0);
+        self.write_out()
+    }
+
+    /// Writes what has changed, so that it can be read by pages. It is as far from the disk as before: the
+    /// next [`Queue::apply`] and its flush are still to come.
+    fn write_out(&mut self) -> Result<()> {
         let mut batch: Batch = std::mem::take(&mut self.pending).into_iter().collect();
         self.index.take_changes(&mut batch);
         for (id, shelf) in &mut self.shelves {
@@ -390,9 +402,6 @@ impl Queue {
                 key.extend(id.0.to_be_bytes());
                 batch.push((key, Some(write_folder(path, account, &shelf.counts))));
             }
-            let fresh = std::mem::take(&mut shelf.fresh);
-            shelf.flushing.files += fresh.files;
-            shelf.flushing.bytes += fresh.bytes;
         }
         if self.next_job > self.promised_job {
             self.promised_job = self.next_job + PROMISE;
@@ -400,7 +409,6 @@ impl Queue {
             writer.number(self.promised_job);
             batch.push((b"n".to_vec(), Some(writer.finish())));
         }
-        self.changes = (0, 0);
         if batch.is_empty() { Ok(()) } else { self.store.apply(&batch) }
     }
 

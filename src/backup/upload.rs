@@ -62,6 +62,8 @@ pub struct Uploader {
     pub slots: Arc<Semaphore>,
     /// As many permits, for slices alone.
     pub slices: Arc<Semaphore>,
+    /// One permit: look-ups of this account go one after the other, without a slot.
+    pub looks: Semaphore,
     /// One permit a file being hashed.
     pub hashers: Arc<Semaphore>,
     /// `upload.rate`
@@ -142,7 +144,12 @@ impl Uploader {
                     // The slices are too large: they are cut anew.
                     job.stage = Stage::Found;
                 }
-                (Outcome::Released, Some((pause, why)))
+                let outcome = match pause {
+                    // Each file waits for itself, so that none is tried without end.
+                    Pause::Failing => self.again(&job, &why),
+                    _ => Outcome::Released,
+                };
+                (outcome, Some((pause, why)))
             }
         };
         Ended { job, outcome, pause }
@@ -172,7 +179,7 @@ impl Uploader {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
             return Ok(copy);
         }
-        for _ in 0..STARTS {
+        for start in 0..STARTS {
             if let Some(stored) = self.send_once(source, job, &file, progress).await? {
                 if let Some(lookup) = &self.lookup {
                     lookup.forget(&stored.path).await;
@@ -180,6 +187,9 @@ impl Uploader {
                 return Ok(copy_of(&file, stored));
             }
             job.stage = Stage::Hashed(digests.clone());
+            if start > 0 {
+                self.check_room(&file).await?;
+            }
         }
         let why = "the cloud takes the slices and then refuses to make the file of them";
         if job.tries >= PATIENCE {
@@ -276,16 +286,17 @@ impl Uploader {
         let found = match &job.stage {
             // Everything was sent, and perhaps the file was made: our last answer is lost.
             Stage::Sending { upload, .. } if upload.have.is_full() => {
-                let looked = self.tried(Call::Begin, || Box::pin(lookup::look(drive, file))).await;
+                let looked = self.tried(Call::Look, || Box::pin(lookup::look(drive, file))).await;
                 looked.map_err(|failure| self.stop(job, failure))?
             }
             _ => match &self.lookup {
-                Some(lookup) => match self.tried(Call::Begin, || Box::pin(lookup.find(drive, file))).await {
+                Some(lookup) => match self.tried(Call::Look, || Box::pin(lookup.find(drive, file))).await {
                     Ok(found) => found,
+                    // A cloud that cannot list: not knowing costs the uplink, not the file.
+                    Err(Failure { verdict: Verdict::Pause(Pause::Failing), .. }) => None,
                     Err(failure) if matches!(failure.verdict, Verdict::Pause(_)) => {
                         return Err(self.stop(job, failure));
                     }
-                    // A cloud that cannot list: not knowing costs the uplink, not the file.
                     Err(_) => None,
                 },
                 None => None,
@@ -319,7 +330,7 @@ impl Uploader {
             Begin::Present(stored) if stored.id.is_empty() => {
                 // It says so without saying what it has: the listing does.
                 tracing::debug!("present, but of {} nothing is told", stored.path);
-                let looked = self.tried(Call::Begin, || Box::pin(lookup::look(&*self.drive, file))).await;
+                let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
                 let entry = looked.map_err(|failure| self.stop(job, failure))?;
                 let Some(entry) = entry.filter(|entry| entry.size == file.size) else {
                     return Err(self.later(job, "the cloud says it has the file, and does not list it"));
@@ -360,31 +371,56 @@ impl Uploader {
 
     /// Makes the file of its slices, and finds out whether it was made when the answer is lost.
     async fn finish(&self, job: &Job, file: &Upload, session: &str) -> Step<Option<Stored>> {
-        let mut last = String::new();
+        let mut last = Failure::new(Verdict::Later, "");
         for attempt in 0..TRIES {
             let finished = self.tried(Call::Finish, || self.drive.finish(file, session)).await;
             let failure = match finished {
                 Ok(stored) if stored.size == file.size => return Ok(Some(stored)),
                 Ok(stored) => {
                     let why = format!("the cloud made a file of {} bytes, not {}", stored.size, file.size);
-                    Failure { verdict: Verdict::Look, why }
+                    Failure::new(Verdict::Look, why)
                 }
                 Err(failure) => failure,
             };
             match failure.verdict {
-                Verdict::Afresh => return Ok(None),
-                Verdict::Look => {}
+                // The session may be gone because an earlier `create` made the file, its answer lost: seen
+                // first, before everything is sent again.
+                Verdict::Afresh if attempt == 0 => return Ok(None),
+                Verdict::Afresh | Verdict::Look => {}
                 _ => return Err(self.stop(job, failure)),
             }
-            let looked = self.tried(Call::Begin, || Box::pin(lookup::look(&*self.drive, file))).await;
+            let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
             let entry = looked.map_err(|failure| self.stop(job, failure))?;
             if let Some(entry) = entry.filter(|entry| entry.size == file.size) {
                 return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
-            last = failure.why;
+            if failure.verdict == Verdict::Afresh {
+                return Ok(None);
+            }
+            last = failure;
             tokio::time::sleep(self.clock.wait(pause(attempt))).await;
         }
-        Err(self.later(job, &last))
+        if last.is_clouds {
+            return Err(Stop::Pause(Pause::Failing, last.why));
+        }
+        Err(self.later(job, &last.why))
+    }
+
+    /// A drive without room for the file may say the same as one that has lost slices (31190, field notes
+    /// 2.2): when sending it once more did not help, the space is asked for.
+    async fn check_room(&self, file: &Upload) -> Step<()> {
+        match self.drive.quota().await {
+            Ok(quota) if quota.total.saturating_sub(quota.used) < file.size => {
+                let free = quota.total.saturating_sub(quota.used);
+                let why = format!(
+                    "the drive is full: {free} bytes are free and the file has {}; make room in it, or get more",
+                    file.size
+                );
+                Err(Stop::Pause(Pause::Full, why))
+            }
+            // Not knowing costs another try.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Our own file is still the version this job is about.
@@ -409,8 +445,12 @@ impl Uploader {
     }
 
     fn later(&self, job: &Job, why: &str) -> Stop {
+        Stop::Outcome(self.again(job, why))
+    }
+
+    fn again(&self, job: &Job, why: &str) -> Outcome {
         let due_ms = self.in_ms(self.clock.wait(back_off(job.tries, spread())));
-        Stop::Outcome(Outcome::Again { due_ms, why: why.to_owned() })
+        Outcome::Again { due_ms, why: why.to_owned() }
     }
 
     /// The file is another than the one hashed: again once it has held still.

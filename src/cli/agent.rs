@@ -44,9 +44,9 @@ pub enum Command {
         /// The file
         #[arg(required_unless_present = "code")]
         path: Option<PathBuf>,
-        /// Tell what a number of the cloud's server means instead
+        /// Tell what a number of the cloud's server, or its word at a login, means instead
         #[arg(long, value_name = "N", conflicts_with = "path", allow_negative_numbers = true)]
-        code: Option<i64>,
+        code: Option<String>,
     },
     /// Stop uploads
     Pause {
@@ -162,7 +162,9 @@ pub(super) fn run(context: &Context, command: Command) -> Outcome {
         Command::Run => start(context),
         Command::Check => check::run(context),
         Command::Explain { code: Some(code), .. } => {
-            context.print(&Code { code, meanings: crate::cloud::explain(code) })
+            let meanings = crate::cloud::explain(&code);
+            let code = code.parse().map_or(CodeName::Word(code), CodeName::Number);
+            context.print(&Code { code, meanings })
         }
         command => context.runtime()?.block_on(ask(context, command)),
     }
@@ -335,8 +337,16 @@ impl Report for Explain {
 /// `xpand explain --code N`.
 #[derive(Serialize)]
 struct Code {
-    code: i64,
+    code: CodeName,
     meanings: Vec<String>,
+}
+
+/// A number, as JSON a number; or a word.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum CodeName {
+    Number(i64),
+    Word(String),
 }
 
 impl Report for Code {

@@ -12,6 +12,7 @@ mod cloud_md5;
 pub mod codes;
 mod device;
 mod files;
+mod limits;
 pub mod oauth;
 mod upload;
 mod wire;
@@ -22,7 +23,7 @@ use serde::de::DeserializeOwned;
 
 use super::http::{self, Body, Http, Limits, Options, Request};
 use super::{
-    Begin, BoxFuture, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Token,
+    Begin, BoxFuture, Calls, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Token,
     TokenSource, Upload, User,
 };
 use crate::config;
@@ -40,6 +41,7 @@ const LARGE: usize = 4 << 20;
 pub struct Xpan {
     http: Http,
     tokens: Arc<dyn TokenSource>,
+    calls: Arc<Calls>,
     hosts: upload::Hosts,
     /// The token got after a slice was refused, until a slice went through with it; refused again, it is
     /// not renewed again.
@@ -69,10 +71,11 @@ impl Xpan {
     ///
     /// # Errors
     /// [`Kind::Local`]: the endpoint or the CA file cannot be used.
-    pub fn open(account: &config::Account, tokens: Arc<dyn TokenSource>) -> Result<Self> {
+    pub fn open(account: &config::Account, tokens: Arc<dyn TokenSource>, calls: Arc<Calls>) -> Result<Self> {
         Ok(Self {
             http: Http::new(options(account))?,
             tokens,
+            calls,
             hosts: upload::Hosts::default(),
             renewed: Mutex::new(None),
         })
@@ -111,6 +114,9 @@ impl Xpan {
             let body = form.map_or(Body::None, |form| Body::Form(http::encode(form)));
             let secrets = vec![token.secret().to_owned()];
             let request = Request { endpoint, url, body, limit, secrets };
+            if let Some(allowance) = limits::allowance(endpoint) {
+                self.calls.admit(endpoint, allowance).await?;
+            }
             answer::read(&self.http.call(request).await?)
         })
         .await

@@ -12,7 +12,7 @@ use crate::content::{ExifInfo, Media, OnConflict};
 
 fn open(server: &Server) -> (Xpan, Arc<TwoTokens>) {
     let tokens = Arc::new(TwoTokens::default());
-    (Xpan::open(&server.account(), tokens.clone()).unwrap(), tokens)
+    (Xpan::open(&server.account(), tokens.clone(), Calls::uncounted()).unwrap(), tokens)
 }
 
 fn file(size: u64, slices: &[&str]) -> Upload {
@@ -348,6 +348,7 @@ fn sameness_is_said_only_where_the_listed_md5_proves_it() {
             share_secret: None,
         },
         Arc::new(TwoTokens::default()),
+        Calls::uncounted(),
     )
     .unwrap();
     let mut one = file(5, &["a"]);

@@ -92,10 +92,8 @@ impl Xpan {
             Err(error) if instant && matches!(error.number(), Some(404 | 31079)) => {
                 self.ask_precreate(file, resume, false).await
             }
-            // errno 2 is transient for very large lists (field notes 2.1): once more.
-            Err(error) if error.number() == Some(2) && file.slices.len() > 1 => {
-                self.ask_precreate(file, resume, instant).await
-            }
+            // errno 2 passes at times (field notes 2.1: "U, R once").
+            Err(error) if error.number() == Some(2) => self.ask_precreate(file, resume, instant).await,
             answer => answer,
         }?;
         if answer.return_type == Some(2) {
@@ -165,8 +163,12 @@ impl Xpan {
         if let Some(exif) = &exif {
             form.push(("exif_info", exif));
         }
-        let answer: wire::File =
-            self.post("create", FILE, &[("method", "create")], &form, super::SMALL).await?;
+        let ask = || self.post("create", FILE, &[("method", "create")], &form, super::SMALL);
+        let answer: wire::File = match ask().await {
+            // As at precreate: nothing was made.
+            Err(error) if error.number() == Some(2) => ask().await,
+            answer => answer,
+        }?;
         let missing = |what| answer::broken("create", format!("the answer has no {what}"));
         Ok(Stored {
             id: answer.fs_id.unwrap_or_default(),

@@ -171,7 +171,8 @@ async fn answer(cloud: &Cloud, ask: &mut Ask, body: Stream) -> Reply {
         && let TokenState::Valid(account) = cloud.token_state(ask)
     {
         let now = cloud.now_ms();
-        let admitted = cloud.lock().limits.admit(&account, &ask.path, ask.api_method(), now);
+        let hurry = cloud.options.limits_hurry;
+        let admitted = cloud.lock().limits.admit(&account, &ask.path, ask.api_method(), now, hurry);
         if !admitted {
             drain(body).await;
             return Err(Refusal::errno(31034));

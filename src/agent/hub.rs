@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,8 +38,6 @@ pub(super) struct Core {
     pub gate: Mutex<Gate>,
     /// Rings when the life has to begin anew: another user is logged in.
     pub renew: Notify,
-    /// Our memory may have gaps: the cloud is asked before anything is sent.
-    pub may_have_forgotten: AtomicBool,
 }
 
 /// One life: from a start or a reload of the configuration to the next.
@@ -98,10 +96,34 @@ pub(super) struct AccountCell {
     pub uploader: Mutex<Option<Arc<Uploader>>>,
     /// The largest file its membership allows, bytes; 0 until it is known.
     pub(super) largest: AtomicU64,
+    /// When our memory is lost: the cloud is asked what it has.
+    pub(super) asking: Asking,
     /// Why nothing is sent for now.
     pub pause: Mutex<Option<Paused>>,
     /// Rings when something about the account should be looked at now.
     pub wake: Notify,
+}
+
+/// How far the cloud's answer to "what do you have" is: see `survey.rs`.
+#[derive(Default)]
+pub(super) struct Asking {
+    /// Uploads wait for it.
+    pub holds: AtomicBool,
+    /// It is known to its end.
+    pub is_done: Arc<AtomicBool>,
+    /// Files so far.
+    pub files: AtomicU64,
+    /// Rings when there is somebody to ask.
+    pub wake: Notify,
+}
+
+impl Asking {
+    /// For a person, while uploads wait for it.
+    pub(super) fn words(&self) -> Option<String> {
+        let files = self.files.load(Ordering::Relaxed);
+        let holds = self.holds.load(Ordering::Acquire);
+        holds.then(|| format!("asking the cloud what it has: {files} files so far"))
+    }
 }
 
 /// An account's pause.
@@ -241,6 +263,7 @@ impl AccountCell {
             view: Mutex::new(view),
             uploader: Mutex::default(),
             largest: AtomicU64::new(0),
+            asking: Asking::default(),
             pause: Mutex::default(),
             wake: Notify::new(),
         }
@@ -251,7 +274,8 @@ impl AccountCell {
         let pause = lock(&self.pause);
         // A pause that is longer than any was meant to be was begun by a clock that was wrong.
         let is_over = |paused: &Paused| paused.until_ms <= now_ms || paused.until_ms - now_ms > LONGEST_MS;
-        lock(&self.uploader).is_some() && pause.as_ref().is_none_or(is_over)
+        let is_asking = self.asking.holds.load(Ordering::Acquire);
+        !is_asking && lock(&self.uploader).is_some() && pause.as_ref().is_none_or(is_over)
     }
 
     /// Nothing may be sent any more: no login, or not bound. What is in flight stops too.

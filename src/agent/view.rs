@@ -80,6 +80,9 @@ fn folder_line(hub: &Hub, folder: &FolderCell) -> Folder {
 /// One account, with the reason why nothing is sent to it when there is one.
 pub(super) fn account_line(account: &AccountCell, now_ms: i64) -> Account {
     let mut line = lock(&account.view).clone();
+    if line.state == AccountState::Ready {
+        line.reason = account.asking.words();
+    }
     let pause = lock(&account.pause).clone().filter(|paused| paused.until_ms > now_ms);
     if let Some(paused) = pause.filter(|_| line.state == AccountState::Ready) {
         line.reason = Some(format!("{}; tried again at {}", paused.why, time(paused.until_ms)));
@@ -137,6 +140,10 @@ fn overall(
         Some(Some(reason)) if reason == NOT_ASKED => return (State::Starting, None),
         Some(reason) => return (State::Offline, reason),
         None => {}
+    }
+    let asking = used.iter().find_map(|&at| hub.accounts[at].asking.words());
+    if asking.is_some() && counts.waiting > 0 && !is_active {
+        return (State::Scanning, asking);
     }
     let scanning = folders.iter().any(|folder| folder.state == FolderState::Scanning);
     if is_active || (counts.waiting > 0 && !scanning) {

@@ -10,11 +10,11 @@ use tokio::sync::Semaphore;
 use super::hub::{AccountCell, Hub, Look, NOT_ASKED, lock};
 use super::view::{self, time};
 use crate::account::{Accounts, State, Tokens};
+use crate::backup::survey::Survey;
 use crate::backup::upload::Uploader;
 use crate::backup::verdict::{Pause, spread};
 use crate::clock::Clock;
 use crate::cloud::{self, Drive, Kind, User};
-use crate::content::OnConflict;
 use crate::device::{Binding, Device, DeviceState};
 use crate::status::{self, AccountState, Quota};
 
@@ -201,9 +201,7 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
     if cell.as_ref().is_some_and(|uploader| uploader.user == user && Arc::ptr_eq(&uploader.drive, &drive)) {
         return;
     }
-    // Keeping both, the cloud itself sees to it that equal content is not stored twice.
-    let asks_first = hub.core.may_have_forgotten.load(Ordering::Relaxed)
-        || hub.config.upload.on_conflict != OnConflict::KeepBoth;
+    let survey = Survey::of(&account.config.name, &user.id);
     let uploader = Uploader {
         drive,
         user,
@@ -214,7 +212,9 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         looks: Semaphore::new(1),
         hashers: Arc::clone(&shared.hashers),
         throttle: Arc::clone(&hub.core.throttle),
-        lookup: asks_first.then(Arc::default),
+        lookup: Arc::default(),
+        survey,
+        is_surveyed: Arc::clone(&account.asking.is_done),
         meters: Arc::clone(&hub.core.meters),
         settle: hub.config.agent.settle,
         clock: hub.core.clock.clone(),
@@ -223,6 +223,7 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
     let largest = uploader.user.max_file_size;
     *cell = Some(Arc::new(uploader));
     drop(cell);
+    account.asking.wake.notify_one();
     if account.largest.swap(largest, Ordering::Relaxed) != largest {
         // Files that were too large may fit, or the other way round.
         for folder in (0..hub.folders.len()).filter(|&folder| hub.folders[folder].account == at) {

@@ -49,11 +49,9 @@ pub(super) async fn run(hub: Arc<Hub>) {
             hub.core.keeper.hurry();
             memory::give_back();
         }
-        if uploads.is_empty()
-            && has_caught_up(&hub)
-            && hub.core.may_have_forgotten.swap(false, Ordering::Relaxed)
-        {
-            hub.core.keeper.looked();
+        if uploads.is_empty() && has_caught_up(&hub) {
+            let keeper = Arc::clone(&hub.core.keeper);
+            let _ = tokio::task::spawn_blocking(move || keeper.looked()).await;
         }
         tokio::select! {
             Some(ended) = uploads.join_next() => {
@@ -122,7 +120,7 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
 
 /// Every folder was looked at, and nothing of it waits: what the cloud has is known.
 fn has_caught_up(hub: &Hub) -> bool {
-    hub.core.may_have_forgotten.load(Ordering::Relaxed)
+    hub.core.keeper.gaps().any()
         && hub.folders.iter().all(|folder| {
             let is_looked_at = lock(&folder.view).last_scan_ms.is_some();
             let settling = lock(&hub.settler).settling(folder.id).files;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
@@ -38,8 +38,6 @@ pub(super) struct Core {
     pub gate: Mutex<Gate>,
     /// Rings when the life has to begin anew: another user is logged in.
     pub renew: Notify,
-    /// Our memory may have gaps: the cloud is asked before anything is sent.
-    pub may_have_forgotten: AtomicBool,
 }
 
 /// One life: from a start or a reload of the configuration to the next.
@@ -98,10 +96,34 @@ pub(super) struct AccountCell {
     pub uploader: Mutex<Option<Arc<Uploader>>>,
     /// The largest file its membership allows, bytes; 0 until it is known.
     pub(super) largest: AtomicU64,
+    /// When our memory is lost: the cloud is asked what it has.
+    pub(super) asking: Asking,
     /// Why nothing is sent for now.
     pub(super) breaker: Breaker,
     /// Rings when something about the account should be looked at now.
     pub wake: Notify,
+}
+
+/// How far the cloud's answer to "what do you have" is: see `survey.rs`.
+#[derive(Default)]
+pub(super) struct Asking {
+    /// Uploads wait for it.
+    pub holds: AtomicBool,
+    /// It is known to its end.
+    pub is_done: Arc<AtomicBool>,
+    /// Files so far.
+    pub files: AtomicU64,
+    /// Rings when there is somebody to ask.
+    pub wake: Notify,
+}
+
+impl Asking {
+    /// For a person, while uploads wait for it.
+    pub(super) fn words(&self) -> Option<String> {
+        let files = self.files.load(Ordering::Relaxed);
+        let holds = self.holds.load(Ordering::Acquire);
+        holds.then(|| format!("asking the cloud what it has: {files} files so far"))
+    }
 }
 
 /// One folder.
@@ -220,7 +242,7 @@ impl Hub {
     /// Whether another file of this account can be sent now.
     fn can_account_send(&self, at: usize, now_ms: i64) -> bool {
         let account = &self.accounts[at];
-        let is_ready = lock(&account.uploader).is_some();
+        let is_ready = lock(&account.uploader).is_some() && !account.asking.holds.load(Ordering::Acquire);
         is_ready
             && match account.breaker.admits(now_ms) {
                 Admits::None => false,
@@ -254,6 +276,7 @@ impl AccountCell {
             uploader: Mutex::default(),
             largest: AtomicU64::new(0),
             breaker: Breaker::open(state_dir, &config.name),
+            asking: Asking::default(),
             wake: Notify::new(),
         }
     }

@@ -81,6 +81,9 @@ fn folder_line(hub: &Hub, folder: &FolderCell) -> Folder {
 /// One account, with the reason why nothing is sent to it when there is one.
 pub(super) fn account_line(account: &AccountCell, now_ms: i64) -> Account {
     let mut line = lock(&account.view).clone();
+    if line.state == AccountState::Ready {
+        line.reason = account.asking.words();
+    }
     // What a person has to do first, a login or a binding, is shown first.
     let needs_person = matches!(line.state, AccountState::NeedsLogin | AccountState::Unbound);
     if let Some(paused) = account.breaker.paused(now_ms).filter(|_| !needs_person) {
@@ -150,6 +153,10 @@ fn overall(
         Some(Some(reason)) if reason == NOT_ASKED => return (State::Starting, None),
         Some(reason) => return (State::Offline, reason),
         None => {}
+    }
+    let asking = used.iter().find_map(|&at| hub.accounts[at].asking.words());
+    if asking.is_some() && counts.waiting > 0 && !is_active {
+        return (State::Scanning, asking);
     }
     let scanning = folders.iter().any(|folder| folder.state == FolderState::Scanning);
     if is_active || (counts.waiting > 0 && !scanning) {

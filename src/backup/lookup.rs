@@ -1,8 +1,9 @@
-//! What the cloud already has: asked before sending when our own memory may have gaps.
+//! What a remote folder already has: asked before sending when our own memory may have gaps.
 //!
 //! After a power cut, a kill or a lost database, files may be in the cloud that the index calls
 //! waiting. Sending them again would do no harm - the cloud keeps one copy - but it would cost the
-//! family's uplink. One listing of a remote folder answers for a thousand files.
+//! family's uplink. One listing of a remote folder answers for a thousand files. When nothing at all is
+//! remembered, one call a folder is too many: then `survey.rs` has asked for everything beforehand.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -43,12 +44,12 @@ struct Known {
 }
 
 impl Lookup {
-    /// The entry that certainly is `file`, by listings that may be as old as this `Lookup`: what was there
+    /// What there is of `file`, by listings that may be as old as this `Lookup`: what was there
     /// then is there still, unless we replaced it ([`Lookup::forget`]).
     ///
     /// # Errors
     /// The listing fails; a missing folder is no failure.
-    pub async fn find(&self, drive: &dyn Drive, file: &Upload) -> Result<Option<Entry>> {
+    pub async fn find(&self, drive: &dyn Drive, file: &Upload) -> Result<Found> {
         let folder = parent(&file.path);
         // One listing at a time, so that neighbours wait for it instead of asking too.
         let mut known = self.known.lock().await;
@@ -69,13 +70,13 @@ impl Lookup {
             }
             fetched?;
         }
-        let Some(entries) = known.listed.get(folder) else { return Ok(None) };
-        let alike = entries.range(stem(&file.path).to_owned()..).map(|(_, entry)| entry);
         let mut found = Found::default();
+        let Some(entries) = known.listed.get(folder) else { return Ok(found) };
+        let alike = entries.range(stem(&file.path).to_owned()..).map(|(_, entry)| entry);
         for entry in alike.take_while(|entry| entry.path.starts_with(stem(&file.path))) {
             found.see(entry, drive, file);
         }
-        Ok(found.same(file))
+        Ok(found)
     }
 
     /// What is at `path` is not what was listed any more.
@@ -87,30 +88,64 @@ impl Lookup {
 }
 
 /// What a listing says of a file's content.
-#[derive(Default)]
-struct Found {
+#[derive(Default, Debug)]
+pub struct Found {
     /// Something has the file's own path.
     is_taken: bool,
     /// The file, there.
     own: Option<Entry>,
     /// The file, under a name like its own.
     renamed: Option<Entry>,
+    /// As long as the file and under one of its names; whether it is the file its md5 does not tell.
+    alike: Vec<Entry>,
 }
 
+/// So many entries of a file's names and length are compared more closely.
+const ALIKE: usize = 8;
+
 impl Found {
-    fn see(&mut self, entry: &Entry, drive: &dyn Drive, file: &Upload) {
-        if entry.path == file.path {
-            self.is_taken = true;
-            self.own = drive.is_same(entry, file).then(|| entry.clone());
-        } else if is_renamed(&entry.path, &file.path) && drive.is_same(entry, file) {
-            self.renamed = Some(entry.clone());
+    /// Takes an entry of the listing in.
+    pub fn see(&mut self, entry: &Entry, drive: &dyn Drive, file: &Upload) {
+        let is_own = entry.path == file.path;
+        self.is_taken |= is_own;
+        if !is_own && !is_renamed(&entry.path, &file.path) {
+            return;
+        }
+        match (drive.is_same(entry, file), is_own) {
+            (true, true) => self.own = Some(entry.clone()),
+            (true, false) => self.renamed = Some(entry.clone()),
+            (false, _) if !entry.is_folder && entry.size == file.size && self.alike.len() < ALIKE => {
+                self.alike.push(entry.clone());
+            }
+            (false, _) => {}
         }
     }
 
+    /// Whether something has the file's own path.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.is_taken
+    }
+
+    /// The file, at its own path.
+    #[must_use]
+    pub fn own(&self) -> Option<&Entry> {
+        self.own.as_ref()
+    }
+
     /// The file: also under the name that the cloud gave it because its own was taken.
-    fn same(self, file: &Upload) -> Option<Entry> {
-        let renamed = self.renamed.filter(|_| self.is_taken && file.on_conflict == OnConflict::KeepBoth);
-        self.own.or(renamed)
+    #[must_use]
+    pub fn same(&self, file: &Upload) -> Option<Entry> {
+        let is_renamed = self.is_taken && file.on_conflict == OnConflict::KeepBoth;
+        self.own.as_ref().or(self.renamed.as_ref().filter(|_| is_renamed)).cloned()
+    }
+
+    /// What may be the file, cut in other slices: as long, under one of its names.
+    #[must_use]
+    pub fn alike(&self, file: &Upload) -> Vec<Entry> {
+        let keeps_both = file.on_conflict == OnConflict::KeepBoth;
+        let is_possible = |entry: &&Entry| entry.path == file.path || (self.is_taken && keeps_both);
+        self.alike.iter().filter(is_possible).cloned().collect()
     }
 }
 
@@ -198,7 +233,7 @@ impl Known {
 }
 
 /// A path without its ending: `/a/b` of `/a/b.jpg`.
-fn stem(path: &str) -> &str {
+pub(super) fn stem(path: &str) -> &str {
     let name = path.rfind('/').map_or(0, |at| at + 1);
     path[name..].rfind('.').map_or(path, |dot| &path[..name + dot])
 }

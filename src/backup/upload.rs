@@ -11,6 +11,7 @@
 //! What a crash costs: before `begin`, one read of the file; in `Sending`, the slices in flight; after
 //! `finish`, one look-up.
 
+mod asking;
 mod calls;
 mod slices;
 
@@ -31,6 +32,7 @@ use super::keeper::Keeper;
 use super::lookup::{self, Lookup};
 use super::progress::{Meters, Progress};
 use super::queue::{Claim, Outcome};
+use super::survey::Survey;
 use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
@@ -68,8 +70,12 @@ pub struct Uploader {
     pub hashers: Arc<Semaphore>,
     /// `upload.rate`
     pub throttle: Arc<Throttle>,
-    /// Present when our own memory may have gaps.
-    pub lookup: Option<Arc<Lookup>>,
+    /// Folder by folder what the cloud has.
+    pub lookup: Arc<Lookup>,
+    /// What it had in all when our memory was lost.
+    pub survey: Survey,
+    /// The survey has come to its end.
+    pub is_surveyed: Arc<AtomicBool>,
     /// Sums.
     pub meters: Arc<Meters>,
     /// `agent.settle`: how long a file that changed is left alone.
@@ -175,15 +181,13 @@ impl Uploader {
             return Ok(copy);
         }
         let file = self.describe(source, job, &digests).await?;
-        if let Some(copy) = self.find(job, &file).await? {
+        if let Some(copy) = self.find(source, job, &file, progress, cancelled).await? {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
             return Ok(copy);
         }
         for start in 0..STARTS {
             if let Some(stored) = self.send_once(source, job, &file, progress).await? {
-                if let Some(lookup) = &self.lookup {
-                    lookup.forget(&stored.path).await;
-                }
+                self.lookup.forget(&stored.path).await;
                 return Ok(copy_of(&file, stored));
             }
             job.stage = Stage::Hashed(digests.clone());
@@ -278,34 +282,6 @@ impl Uploader {
             mtime_secs: job.print.mtime_secs(),
             on_conflict: source.on_conflict,
         })
-    }
-
-    /// Whether the cloud has this file already, when there is reason to ask.
-    async fn find(&self, job: &Job, file: &Upload) -> Step<Option<Copy>> {
-        let drive = &*self.drive;
-        let found = match &job.stage {
-            // Everything was sent, and perhaps the file was made: our last answer is lost.
-            Stage::Sending { upload, .. } if upload.have.is_full() => {
-                let looked = self.tried(Call::Look, || Box::pin(lookup::look(drive, file))).await;
-                looked.map_err(|failure| self.stop(job, failure))?
-            }
-            _ => match &self.lookup {
-                Some(lookup) => match self.tried(Call::Look, || Box::pin(lookup.find(drive, file))).await {
-                    Ok(found) => found,
-                    // A cloud that cannot list: not knowing costs the uplink, not the file.
-                    Err(Failure { verdict: Verdict::Pause(Pause::Failing), .. }) => None,
-                    Err(failure) if matches!(failure.verdict, Verdict::Pause(_)) => {
-                        return Err(self.stop(job, failure));
-                    }
-                    Err(_) => None,
-                },
-                None => None,
-            },
-        };
-        Ok(found.filter(|entry| entry.size == file.size).map(|entry| {
-            let (id, path, size) = (entry.id, entry.path, entry.size);
-            copy_of(file, Stored { id, path, size })
-        }))
     }
 
     /// One upload session from begin to finish; `None` when the cloud has forgotten it on the way.

@@ -1,5 +1,5 @@
 //! The agent itself, and what the running one is asked: `run`, `check`, `status`, `queue`, `explain`,
-//! `pause`, `resume`, `scan`, `retry`, `reload`.
+//! `pause`, `resume`, `scan`, `retry`, `reload`, `rebuild`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use super::{Context, ExitStatus, Failed, Outcome, Report, check, log, watch};
 use crate::agent;
 use crate::clock::Clock;
 use crate::config::{Config, units};
+use crate::control::client::ClientError;
 use crate::control::{Explain, FileLine, FileState, QueueQuery, Standing};
 use crate::memory;
+use crate::store;
 
 /// What the running agent is asked, and the agent itself.
 #[derive(Subcommand, Debug)]
@@ -68,6 +70,8 @@ pub enum Command {
     },
     /// Let the agent read its configuration again
     Reload,
+    /// Make the index again from the folders and what the cloud lists; sends nothing that is there
+    Rebuild,
 }
 
 impl ValueEnum for FileState {
@@ -207,6 +211,43 @@ async fn ask(context: &Context, command: Command) -> Outcome {
         Command::Reload => {
             client.reload().await?;
             done(context, "the new configuration is in force")
+        }
+        Command::Rebuild => rebuild(context).await,
+    }
+}
+
+/// `xpand rebuild`: now, or without an agent at its next start.
+async fn rebuild(context: &Context) -> Outcome {
+    match context.client().rebuild().await {
+        Ok(begun) => context.print(&Rebuilding { when: "now", set_aside: begun.set_aside }),
+        Err(ClientError::NotRunning(_)) => {
+            let state_dir = context.config()?.agent.state_dir;
+            store::ask_rebuild(&state_dir).map_err(|error| Failed::new(&error))?;
+            let set_aside = state_dir.join(store::ASIDE).to_string_lossy().into_owned();
+            context.print(&Rebuilding { when: "next_start", set_aside })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What `xpand rebuild` says.
+#[derive(Serialize)]
+struct Rebuilding {
+    when: &'static str,
+    set_aside: String,
+}
+
+impl Report for Rebuilding {
+    fn text(&self, _: &Look) -> String {
+        let folder = plain(&self.set_aside);
+        match self.when {
+            "now" => format!(
+                "making the index again; watch it with: xpand status\nthe old index lies in {folder}\n"
+            ),
+            _ => format!(
+                "the agent is not running; it makes the index again when it starts\n\
+                 the old index will then lie in {folder}\n"
+            ),
         }
     }
 }

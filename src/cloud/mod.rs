@@ -96,8 +96,15 @@ pub trait Drive: Send + Sync + 'static {
     /// One page of a remote folder, `after` being the page before's [`Page::next`].
     /// A folder that does not exist is [`Kind::Missing`].
     fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>>;
+    /// One page of everything below a remote folder, folders within folders included, `after` being the
+    /// page before's [`Page::next`]. In no particular order; what changes meanwhile may be missed or come
+    /// twice. A folder that does not exist is [`Kind::Missing`]; a cloud without such a call refuses it.
+    fn list_all<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>>;
     /// Whether a listed file certainly has the content of `file`.
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool;
+    /// The slice sizes, bytes, that some membership cuts files in: a listed file of several slices is known
+    /// by its content only when `file` is cut as it was.
+    fn slice_sizes(&self) -> &'static [u64];
     /// The device calls, of a cloud that has them.
     fn devices(&self) -> Option<&dyn Devices> {
         None

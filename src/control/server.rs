@@ -124,6 +124,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/scan", post(scan))
         .route("/v1/retry", post(retry))
         .route("/v1/reload", post(reload))
+        .route("/v1/rebuild", post(rebuild))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(desk)
@@ -182,6 +183,11 @@ async fn reload(State(desk): State<Desk>, request: Request) -> Answer {
     done(desk.backend.reload().await)
 }
 
+async fn rebuild(State(desk): State<Desk>, request: Request) -> Answer {
+    requests::nothing(&body(request).await?)?;
+    json(&desk.backend.rebuild().await?)
+}
+
 async fn all_busy() -> Response {
     let words = format!("{MOST} clients are being answered already");
     let mut response = Failure::new(503, "busy", words).hint("ask again in a moment").into_response();
@@ -191,7 +197,7 @@ async fn all_busy() -> Response {
 
 async fn no_such_path(request: Request) -> Failure {
     Failure::not_found(format!("there is no {}", request.uri().path()))
-        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/retry, /v1/reload")
+        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/retry, /v1/reload, /v1/rebuild")
 }
 
 async fn no_such_method(request: Request) -> Response {

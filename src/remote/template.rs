@@ -160,6 +160,18 @@ impl Template {
         path
     }
 
+    /// The remote folder that all files of the folder lie in, whatever their date: no `/` at the end.
+    #[must_use]
+    pub fn top(&self, app: &str, device: &str, label: &str) -> String {
+        let is_dated = |part: &Part| matches!(part, Part::Year | Part::Month | Part::Day);
+        let dated = self.parts.iter().position(is_dated).unwrap_or(self.parts.len());
+        let slash = self.parts[..dated].iter().rposition(|part| *part == Part::Slash);
+        let fixed = Self { parts: self.parts[..slash.map_or(0, |at| at + 1)].to_vec() };
+        let mut path = fixed.prefix(app, device, label, None);
+        path.pop();
+        path
+    }
+
     /// The path below the folder of the file whose remote path is `remote`; `None` when it is not one that
     /// [`Template::remote_path`] makes.
     #[must_use]
@@ -234,6 +246,19 @@ mod tests {
         );
         assert!(dated.has_date() && !default.has_date());
         assert_eq!(template("{path}").remote_path("x", "d", "l", b"p.jpg", None), "/apps/x/p.jpg");
+    }
+
+    #[test]
+    fn the_top_folder_ends_before_the_first_date() {
+        for (text, top) in [
+            (DEFAULT, "/apps/x/nas/l%3A"),
+            ("{path}", "/apps/x"),
+            ("a/{label}-{year}/{path}", "/apps/x/a"),
+            ("{year}/{path}", "/apps/x"),
+            ("a/b{device}/{month}/{label}/{path}", "/apps/x/a/bnas"),
+        ] {
+            assert_eq!(template(text).top("x", "nas", "l:"), top, "{text}");
+        }
     }
 
     #[test]

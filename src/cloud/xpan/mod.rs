@@ -191,6 +191,14 @@ impl Drive for Xpan {
         Box::pin(self.page(folder, after))
     }
 
+    fn list_all<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+        Box::pin(self.page_of_all(folder, after))
+    }
+
+    fn slice_sizes(&self) -> &'static [u64] {
+        &files::SLICE_SIZES
+    }
+
     /// Field notes 3.7. For a file of several slices a listed md5 says "same" only when it was cut as
     /// `file` is; "not certainly the same" is then the answer for equal content too.
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool {

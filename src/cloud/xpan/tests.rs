@@ -369,3 +369,30 @@ fn sameness_is_said_only_where_the_listed_md5_proves_it() {
     assert!(xpan.is_same(&entry(&list(&many), 9 << 20), &many));
     assert!(!xpan.is_same(&entry(&list(&one), 5), &one), "a file of one slice is listed by its content");
 }
+
+#[tokio::test]
+async fn everything_below_a_folder_comes_page_by_page_where_the_cursor_says() {
+    let server = Server::start(|seen| match seen.asked("start").as_deref() {
+        Some("0") => ok(
+            r#"{"errno":0,"has_more":1,"cursor":"1000","list":[{"fs_id":1,"path":"/apps/x/a","size":1,"md5":"m","isdir":0},
+            {"fs_id":2,"size":5},{"fs_id":3,"path":"/apps/x/b","isdir":1}]}"#,
+        ),
+        Some("1000") => ok(r#"{"errno":0,"has_more":0,"cursor":1001,"list":[]}"#),
+        _ => ok(r#"{"errno":0,"has_more":1,"cursor":7,"list":[]}"#),
+    })
+    .await;
+    let (drive, _) = open(&server);
+    let first = drive.list_all("/apps/x", None).await.unwrap();
+    let paths: Vec<_> = first.entries.iter().map(|entry| (entry.path.as_str(), entry.is_folder)).collect();
+    assert_eq!(paths, [("/apps/x/a", false), ("/apps/x/b", true)]);
+    assert_eq!(drive.list_all("/apps/x", first.next).await.unwrap(), crate::cloud::Page::default());
+    // More, but not further on: that would never end.
+    assert_eq!(drive.list_all("/apps/x", Some(7)).await.unwrap_err().kind, Kind::Broken);
+    let seen = server.seen();
+    assert_eq!(seen[0].call(), "GET /rest/2.0/xpan/multimedia");
+    for (key, value) in
+        [("method", "listall"), ("recursion", "1"), ("limit", "1000"), ("path", "/apps/x"), ("web", "")]
+    {
+        assert_eq!(seen[0].asked(key).unwrap_or_default(), value, "{key}");
+    }
+}

@@ -8,7 +8,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use xpand::control::{Backend, BoxFuture, Explain, QueuePage, QueueQuery, Result, Standing, server, socket};
+use xpand::control::{
+    Backend, BoxFuture, Explain, QueuePage, QueueQuery, Rebuild, Result, Standing, server, socket,
+};
 use xpand::status::Status;
 
 use super::{folder, runtime};
@@ -57,6 +59,10 @@ impl Backend for Agent {
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn rebuild(&self) -> BoxFuture<'_, Result<Rebuild>> {
+        Box::pin(async { Ok(Rebuild::default()) })
     }
 }
 

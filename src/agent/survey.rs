@@ -20,6 +20,8 @@ const LONGEST: Duration = Duration::from_mins(30);
 /// After a failure nothing is asked before this; doubled up to [`SLOWEST`].
 const FIRST: Duration = Duration::from_secs(5);
 const SLOWEST: Duration = Duration::from_mins(10);
+/// A listing that does not end by then never does: no drive takes so many files.
+const MOST: u64 = 10_000_000;
 /// So many failures in a row, other than having no way to the cloud, and uploads do not wait any more.
 const FAILURES: u32 = 5;
 
@@ -148,6 +150,10 @@ async fn page(
     failures: &mut u32,
 ) -> Next {
     let Some(top) = progress.next_top() else { return Next::Done };
+    if progress.files > MOST {
+        tracing::warn!("the cloud's listing does not end; its folders are asked one by one");
+        return Next::Never;
+    }
     let page = match uploader.drive.list_all(top, progress.after).await {
         Ok(page) => page,
         // Nothing was ever sent there.

@@ -99,12 +99,17 @@ pub trait Drive: Send + Sync + 'static {
     /// One page of everything below a remote folder, folders within folders included, `after` being the
     /// page before's [`Page::next`]. In no particular order; what changes meanwhile may be missed or come
     /// twice. A folder that does not exist is [`Kind::Missing`]; a cloud without such a call refuses it.
-    fn list_all<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>>;
+    fn list_all<'a>(&'a self, _folder: &'a str, _after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+        let words = "this cloud does not list folders within folders";
+        Box::pin(async move { Err(Error::new(Kind::Refused, "listall", words).unsent()) })
+    }
     /// Whether a listed file certainly has the content of `file`.
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool;
     /// The slice sizes, bytes, that some membership cuts files in: a listed file of several slices is known
     /// by its content only when `file` is cut as it was.
-    fn slice_sizes(&self) -> &'static [u64];
+    fn slice_sizes(&self) -> &'static [u64] {
+        &[]
+    }
     /// The device calls, of a cloud that has them.
     fn devices(&self) -> Option<&dyn Devices> {
         None

@@ -92,7 +92,7 @@ impl Xpan {
             Some(1) => Some(answer.cursor.unwrap_or(start + count)),
             _ => None,
         };
-        if next.is_some_and(|next| next <= start) {
+        if next.is_some_and(|next| next <= start || count == 0) {
             return Err(answer::broken("listall", "it says there is more, and not where"));
         }
         let entries = answer.list.into_iter().filter_map(|file| entry("listall", file).ok()).collect();

@@ -3,7 +3,6 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -57,13 +56,13 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
         },
         Err(error) => return Err(error),
     };
-    let mut store = Store { folder: folder.into(), db, damaged: AtomicBool::new(false) };
+    let mut store = Store::new(folder, db);
     let mut born = matches!(store.get(BIRTH), Ok(Some(_)));
     if known_before && !born && set_aside.is_none() {
         let why = "it had lost its content, as after a power cut before its first fsync";
         drop(store);
         set_aside = Some(put_aside(folder, why)?);
-        store = Store { folder: folder.into(), db: sled_open(folder)?, damaged: AtomicBool::new(false) };
+        store = Store::new(folder, sled_open(folder)?);
         born = false;
     }
     if !born {

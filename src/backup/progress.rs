@@ -1,6 +1,6 @@
 //! How far the files being worked on are, as counters that the status reads without asking anybody.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -14,6 +14,8 @@ pub struct Progress {
     stage: AtomicU8,
     /// Bytes of this stage done.
     pub done: Arc<AtomicU64>,
+    /// The disk does not answer: others need not wait for this file.
+    pub hangs: AtomicBool,
 }
 
 impl Progress {

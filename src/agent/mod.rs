@@ -4,7 +4,7 @@
 //! run ── keeper        commits the queue                                  lives until the end
 //!     ├─ control       answers on the socket                              lives until the end
 //!     └─ a life ─┬─ accounts   one each: login, binding, quota            ends at a reload
-//!                ├─ notice     sees what other processes did to the files
+//!                ├─ notice     sees what others did to our files and to the clock
 //!                ├─ folders    looks, watches, settles
 //!                └─ dispatch   files to uploads, and what became of them
 //! ```
@@ -20,8 +20,10 @@ mod files;
 mod folders;
 pub mod gate;
 mod hub;
+mod looks;
 pub mod place;
 mod system;
+mod time;
 mod view;
 
 use std::path::PathBuf;

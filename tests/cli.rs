@@ -127,6 +127,10 @@ impl Backend for Agent {
         Box::pin(async move { Err(Failure::not_found(format!("scan: {words}"))) })
     }
 
+    fn accept(&self, _: PathBuf) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn retry(&self, _: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Ok(()) })
     }

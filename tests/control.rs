@@ -82,6 +82,10 @@ impl Backend for Agent {
         self.done(format!("scan {path:?}"))
     }
 
+    fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>> {
+        self.done(format!("accept {}", path.display()))
+    }
+
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         self.done(format!("retry {path:?}"))
     }

@@ -53,6 +53,10 @@ impl Backend for Agent {
         Box::pin(async { Ok(()) })
     }
 
+    fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>> {
+        self.scan(Some(path))
+    }
+
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         self.scan(path)
     }

@@ -13,7 +13,7 @@ use xpand::backup::exif;
 use xpand::backup::filter::Filter;
 use xpand::backup::job::Job;
 use xpand::backup::media;
-use xpand::clock::Clock;
+use xpand::clock::{Clock, Now};
 use xpand::config::{self, Config, ConfigError, Hours};
 use xpand::content::{FilePath, FolderId};
 use xpand::device::Device;
@@ -71,7 +71,7 @@ pub fn files(data: &[u8]) {
     let _ = (device.state(), device.binding("home"));
     let hours = [Hours { from: 60, to: 120 }];
     for now_ms in [0, i64::MAX / 4, i64::MIN / 4] {
-        let open = Gate::open(path).is_open(&hours, now_ms);
+        let open = Gate::open(path).is_open(&hours, Now { wall_ms: now_ms, steady_ms: 0 });
         if let Open::Yes(Some(until)) | Open::No(_, Some(until)) = open {
             assert!(until > now_ms, "{open:?} at {now_ms}");
         }

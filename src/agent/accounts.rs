@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::hub::{AccountCell, Hub, Look, NOT_ASKED, lock};
+use super::time::Jumps;
 use super::view::{self, time};
 use crate::account::{Accounts, State, Tokens};
 use crate::backup::survey::Survey;
@@ -54,6 +55,8 @@ enum Found {
     Paused,
     /// Try again soon.
     Failed(String),
+    /// Nobody has told the box the time; `notice` sees when that is done.
+    NoClock(String),
 }
 
 /// Runs until the life ends.
@@ -61,6 +64,7 @@ pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
     let account = &hub.accounts[at];
     let mut drive: Option<Arc<dyn Drive>> = None;
     let mut failures = 0_u32;
+    // On the steady clock: a time that was set back must not put it off for years.
     let mut checked_ms = i64::MIN;
     loop {
         let found = tokio::select! {
@@ -91,6 +95,9 @@ async fn round(
     checked_ms: &mut i64,
 ) -> Found {
     let account = &hub.accounts[at];
+    if let Some(words) = hub.no_clock() {
+        return Found::NoClock(words);
+    }
     let name = &account.config.name;
     let login = || format!("log in with: xpand account login {name}");
     match shared.accounts.state(name) {
@@ -131,7 +138,7 @@ async fn round(
         None => return Found::Failed("the state cannot be written".into()),
     }
     if let Some(devices) = open.devices() {
-        let now_ms = hub.core.clock.now_ms();
+        let now_ms = hub.core.clock.steady_ms();
         let every = i64::try_from(hub.config.agent.check_bind.as_millis()).unwrap_or(i64::MAX);
         let mut binding = shared.device.ensure_bound(name, &user.id, devices).await;
         if binding.is_ok() && now_ms.saturating_sub(*checked_ms) >= every / 2 {
@@ -252,6 +259,7 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
             // Looking whether the time has come costs nothing, and clocks jump.
             Duration::from_millis(u64::try_from(left).unwrap_or(0) + 1).min(SLOWEST)
         }
+        Found::NoClock(_) => spread(hub.core.clock.wait(LOGIN)),
         Found::Failed(_) => {
             let wait = FIRST.saturating_mul(1 << (*failures).min(10)).min(SLOWEST);
             *failures += 1;
@@ -266,6 +274,7 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
             (AccountState::Ready, None)
         }
         Found::Refused(..) | Found::Paused => (AccountState::Blocked, paused.as_ref().map(view::words)),
+        Found::NoClock(words) => (AccountState::Offline, Some(words)),
         Found::Failed(words) => {
             let next = now_ms + i64::try_from(wait.as_millis()).unwrap_or(0);
             (AccountState::Offline, Some(format!("{words}; tried again at {}", time(next))))
@@ -336,21 +345,25 @@ fn refresh_device(hub: &Hub, shared: &Shared) {
     *lock(&hub.device) = line;
 }
 
-/// Rings an account's bell when its file, or the device's, has been changed by anybody.
+/// Rings an account's bell when its file, or the device's, has been changed by anybody, or the clock was set.
+/// Ends the agent when its state folder is not there any more.
 pub(super) async fn notice(hub: Arc<Hub>, shared: Arc<Shared>) {
     let stamps = || -> (Vec<_>, _) {
         let files = hub.accounts.iter().map(|account| shared.accounts.stamp(&account.config.name));
         (files.collect(), shared.device.stamp())
     };
     let mut before = stamps();
+    let mut jumps = Jumps::new(&hub);
     loop {
         tokio::select! {
             () = tokio::time::sleep(NOTICE) => {}
             () = hub.stop.cancelled() => return,
         }
         let now = stamps();
+        let has_jumped = jumps.look(&hub);
+        hub.core.keeper.check_place();
         for (at, account) in hub.accounts.iter().enumerate() {
-            if now.0[at] != before.0[at] || now.1 != before.1 {
+            if has_jumped || now.0[at] != before.0[at] || now.1 != before.1 {
                 account.wake.notify_one();
             }
         }

@@ -176,6 +176,14 @@ impl Breaker {
         }
     }
 
+    /// The clock was set: the pause ends when it would have.
+    pub(super) fn shift(&self, jump_ms: i64) {
+        if let Some(paused) = lock(&self.state).paused.as_mut() {
+            paused.from_ms = paused.from_ms.saturating_add(jump_ms);
+            paused.until_ms = paused.until_ms.saturating_add(jump_ms);
+        }
+    }
+
     /// A person says that the reason is gone, or another one is logged in.
     pub(super) fn lift(&self) {
         let mut state = lock(&self.state);

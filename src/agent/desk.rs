@@ -110,7 +110,7 @@ impl Backend for Desk {
                 }
                 None => Until::Resumed,
             };
-            let stored = lock(&self.core.gate).pause(until);
+            let stored = lock(&self.core.gate).pause(until, self.core.clock.now());
             self.ring(true);
             stored
                 .map_err(|error| Failure::internal(format!("paused, but a restart will forget it: {error}")))
@@ -141,6 +141,19 @@ impl Backend for Desk {
                 }
             };
             for (hub, look) in looks {
+                let _ = hub.looks.send(look);
+            }
+            Ok(())
+        })
+    }
+
+    fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let (hub, look) = self.place(&path)?;
+            lock(&hub.accepted).insert(look.clone());
+            let whole = Look { start: Box::default(), ..look.clone() };
+            // Then all of the folder: its state is told anew.
+            for look in [look, whole] {
                 let _ = hub.looks.send(look);
             }
             Ok(())

@@ -11,13 +11,17 @@ use super::gate::Open;
 use super::hub::{Hub, Look, Work, lock};
 use crate::backup::progress::Progress;
 use crate::backup::queue::{Claim, Next, Outcome};
-use crate::backup::upload::Ended;
+use crate::backup::upload::{Ended, HANGS};
 use crate::backup::verdict::{back_off, spread};
 use crate::content::FolderId;
 use crate::memory;
 
 /// Files worked on beyond `upload.parallel`: while those send, these are read.
 const AHEAD: usize = 2;
+/// A file whose disk is not mounted is asked for again when it is, and else after this long, milliseconds.
+const AWAY_MS: i64 = 3_600_000;
+/// So many of them are put back in one go.
+const PUT_BACK: usize = 256;
 /// The longest sleep; a clock that was set back must not make us sleep for years.
 const LONGEST: Duration = Duration::from_secs(3600);
 /// How often is looked whether the first file after a pause gets on.
@@ -32,7 +36,7 @@ pub(super) async fn run(hub: Arc<Hub>) {
     loop {
         let mut wait = LONGEST;
         let now_ms = hub.core.clock.now_ms();
-        match lock(&hub.core.gate).is_open(&hub.config.upload.hours, now_ms) {
+        match hub.is_open() {
             Open::Yes(until) => {
                 wait = wait.min(until_then(until, now_ms));
                 wait = wait.min(fill(&hub, &mut uploads, room, now_ms));
@@ -82,11 +86,31 @@ fn fill(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, room: usize, now_ms: i64) 
             Admits::One => LONGEST,
         })
     });
-    while uploads.len() < room {
-        let allowed: Vec<FolderId> =
-            hub.folders.iter().map(|folder| folder.id).filter(|&id| hub.can_send(id, now_ms)).collect();
+    // Files on a disk that does not answer take no room away from others, and there are no more of them.
+    let hanging: Vec<FolderId> = lock(&hub.active)
+        .iter()
+        .filter(|(_, work)| work.progress.hangs.load(Ordering::Relaxed))
+        .map(|(path, _)| path.folder)
+        .collect();
+    if !uploads.is_empty() {
+        wait = wait.min(HANGS);
+    }
+    let mut put_back = 0;
+    while uploads.len() < room + hanging.len() {
+        let may_send = |id: &FolderId| hub.can_send(*id, now_ms) && !hanging.contains(id);
+        let allowed: Vec<FolderId> = hub.folders.iter().map(|folder| folder.id).filter(may_send).collect();
         let next = hub.core.keeper.with(|queue| queue.next_due(now_ms, |folder| allowed.contains(&folder)));
         match next {
+            Some(Next::Claim(claim)) if hub.is_away(&claim.job.path) => {
+                hub.core.keeper.with(|queue| {
+                    queue.put_back(&claim.job.path, now_ms + AWAY_MS);
+                    Ok(())
+                });
+                put_back += 1;
+                if put_back == PUT_BACK {
+                    return Duration::ZERO;
+                }
+            }
             Some(Next::Claim(claim)) => start(hub, uploads, *claim),
             Some(Next::Searching) => return Duration::ZERO,
             Some(Next::At(at)) => {

@@ -38,6 +38,10 @@ pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
     }
     let now = match disk::stat_one(&folder.config.path, &file.below) {
         Ok(Some(now)) => now,
+        Ok(None) if hub.is_away(&file) => {
+            let words = "the disk that it is on is not mounted; it is not forgotten";
+            return Ok(says(line, words, Some("xpand status names the disk")));
+        }
         Ok(None) => return Ok(missing(line, folder, &file, entry.as_ref())),
         Err(error) => {
             let words = format!("xpand cannot look at it: {error}");

@@ -1,6 +1,6 @@
 //! What the agent's tasks share: small cells behind locks that are held for moments, and three bells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,9 @@ use crate::backup::body::Throttle;
 use crate::backup::entry::Limits;
 use crate::backup::filter::Filter;
 use crate::backup::keeper::Keeper;
+use crate::backup::mounts::is_within;
 use crate::backup::progress::{Meters, Progress};
+use crate::backup::scan::Away;
 use crate::backup::settle::Settler;
 use crate::backup::upload::{Source, Uploader};
 use crate::backup::verdict::Pause;
@@ -56,6 +58,8 @@ pub(super) struct Hub {
     pub settler: Mutex<Settler>,
     /// Rings when there may be work for the dispatcher.
     pub work: Notify,
+    /// Places that a person vouches for: what is missing there was deleted. So they are looked at next.
+    pub accepted: Mutex<BTreeSet<Look>>,
     /// Asks for a look at a folder.
     pub looks: mpsc::UnboundedSender<Look>,
     /// Cancelled when this life ends.
@@ -153,6 +157,8 @@ pub(super) struct FolderView {
     pub last_scan_ms: Option<i64>,
     /// A complete look has ended in this life.
     pub looked: bool,
+    /// Disks below the folder that are not there.
+    pub away: Vec<Away>,
 }
 
 /// Locks a cell. Nobody panics while holding one, and if so the content is still whole.
@@ -190,6 +196,7 @@ impl Hub {
             active: Mutex::default(),
             settler: Mutex::new(Settler::new(settle)),
             work: Notify::new(),
+            accepted: Mutex::default(),
             looks,
             uploads: Mutex::new(stop.child_token()),
             stop,
@@ -226,6 +233,14 @@ impl Hub {
         };
         let found = self.folders.iter().enumerate().filter_map(within);
         found.max_by_key(|(_, folder, _)| folder.config.path.as_os_str().len())
+    }
+
+    /// Whether a file is on a disk that is not mounted.
+    pub(super) fn is_away(&self, path: &FilePath) -> bool {
+        self.folder(path.folder).is_some_and(|(_, folder)| {
+            let view = lock(&folder.view);
+            view.away.iter().any(|away| away.bare && is_within(&path.below, &away.below))
+        })
     }
 
     /// Whether files of this folder can be sent now.

@@ -5,7 +5,7 @@
 //!     ├─ control       answers on the socket                              lives until the end
 //!     └─ a life ─┬─ accounts   one each: login, binding, quota            ends at a reload
 //!                ├─ survey     asks the cloud for all it has, when our memory is lost
-//!                ├─ notice     sees what other processes did to the files
+//!                ├─ notice     sees what others did to our files and to the clock
 //!                ├─ folders    looks, watches, settles
 //!                └─ dispatch   files to uploads, and what became of them
 //! ```
@@ -22,9 +22,11 @@ mod files;
 mod folders;
 pub mod gate;
 mod hub;
+mod looks;
 pub mod place;
 mod survey;
 mod system;
+mod time;
 mod view;
 
 use std::path::{Path, PathBuf};

@@ -114,6 +114,9 @@ fn overall(
     if hub.folders.is_empty() {
         return (State::Idle, Some("no [[folder]] is configured: there is nothing to back up".into()));
     }
+    if let Some(words) = hub.no_clock() {
+        return (State::WaitingForClock, Some(words));
+    }
     let used: Vec<usize> = hub.folders.iter().map(|folder| folder.account).collect();
     let of = |state| {
         let account = used.iter().map(|&at| &accounts[at]).find(|account| account.state == state);
@@ -125,7 +128,7 @@ fn overall(
     if let Some(reason) = of(AccountState::Unbound) {
         return (State::NeedsBind, reason);
     }
-    if let Open::No(words, _) = lock(&hub.core.gate).is_open(&hub.config.upload.hours, now_ms) {
+    if let Open::No(words, _) = hub.is_open() {
         let by_user = words.starts_with("paused");
         if by_user || counts.waiting > 0 {
             return (State::Paused, Some(words));

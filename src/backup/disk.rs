@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use crate::content::Fingerprint;
@@ -22,6 +22,8 @@ pub(super) struct Look {
     pub(super) device: (u32, u32),
     pub(super) inode: u64,
     pub(super) links: u32,
+    /// Whether a file system is mounted just here; `None` where the kernel does not say.
+    pub(super) mounted: Option<bool>,
 }
 
 /// The fingerprint of the regular file at `below` under the folder `root`; `None` when there is none: it
@@ -198,6 +200,10 @@ fn look(at: impl AsFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> R
             device: (found.stx_dev_major, found.stx_dev_minor),
             inode: found.stx_ino,
             links: found.stx_nlink,
+            mounted: found
+                .stx_attributes_mask
+                .contains(StatxAttributes::MOUNT_ROOT)
+                .then(|| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         }),
         Err(Errno::NOSYS) => look_in_the_old_way(at, name, flags),
         Err(errno) => Err(errno),
@@ -218,6 +224,7 @@ fn look_in_the_old_way(at: impl AsFd, name: impl rustix::path::Arg, flags: AtFla
         device: (fs::major(found.st_dev.into()), fs::minor(found.st_dev.into())),
         inode: found.st_ino as u64,
         links: found.st_nlink as u32,
+        mounted: None,
     })
 }
 
@@ -316,9 +323,9 @@ mod tests {
         let parent = step_by_step(&root, b"a/b", flags).unwrap();
         assert!(step_by_step(&root, b"linked/b", flags).is_err_and(is_absence));
         let old = look_in_the_old_way(&parent, "photo.jpg", AtFlags::SYMLINK_NOFOLLOW).unwrap();
-        assert_eq!(old, look_at(&parent, "photo.jpg").unwrap());
+        assert_eq!(old, Look { mounted: None, ..look_at(&parent, "photo.jpg").unwrap() });
         let old = look_in_the_old_way(&parent, c"", AtFlags::EMPTY_PATH).unwrap();
-        assert_eq!(old, look_at_open(&parent).unwrap());
+        assert_eq!(old, Look { mounted: None, ..look_at_open(&parent).unwrap() });
     }
 
     #[test]

@@ -161,6 +161,15 @@ impl Keeper {
         }
     }
 
+    /// Ends the agent when somebody has taken its state away from under it. Asks the disk.
+    pub fn check_place(&self) {
+        if let Some(store) = self.store()
+            && let Err(error) = store.check_place()
+        {
+            self.fail(error);
+        }
+    }
+
     /// Has what changed committed at once, without waiting for it.
     pub fn hurry(&self) {
         self.wanted.fetch_add(1, Ordering::SeqCst);

@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | `filter` `junk` `media` | which files are wanted |
 //! | `disk` `walk` `scan` | looking at a folder, and what is new or gone since the last look |
+//! | `mounts` | which disks are mounted in a folder, and which of them are away |
 //! | `settle` | which files have gone quiet |
 //! | `entry` `index` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
@@ -39,6 +40,7 @@ pub mod keeper;
 pub mod lookup;
 mod md5;
 pub mod media;
+pub mod mounts;
 pub mod progress;
 pub mod queue;
 pub mod scan;

@@ -15,6 +15,8 @@ pub struct Progress {
     /// Bytes of this stage done.
     pub done: Arc<AtomicU64>,
     confirmed: AtomicBool,
+    /// The disk does not answer: others need not wait for this file.
+    pub hangs: AtomicBool,
 }
 
 impl Progress {

@@ -1,5 +1,5 @@
 //! The agent itself, and what the running one is asked: `run`, `check`, `status`, `queue`, `explain`,
-//! `pause`, `resume`, `scan`, `retry`, `reload`, `rebuild`.
+//! `pause`, `resume`, `scan`, `accept`, `retry`, `reload`, `rebuild`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -62,6 +62,14 @@ pub enum Command {
     Scan {
         /// Only here
         path: Option<PathBuf>,
+    },
+    /// Believe that what is missing from a folder was deleted on purpose
+    #[command(long_about = "Believe that what is missing from a folder was deleted on purpose\n\n\
+        When a folder loses most of its files at once, or a disk is not mounted, xpand forgets nothing and \
+        waits for them to come back. This says that they will not. Copies in the cloud stay.")]
+    Accept {
+        /// The folder, or the place below it, as `xpand status` names it
+        path: PathBuf,
     },
     /// Try failed files again now
     Retry {
@@ -203,6 +211,10 @@ async fn ask(context: &Context, command: Command) -> Outcome {
         Command::Scan { path } => {
             client.scan(path_of(path)?.as_deref()).await?;
             done(context, "looking")
+        }
+        Command::Accept { path } => {
+            client.accept(&absolute(&path)?).await?;
+            done(context, "what is missing there counts as deleted; the copies in the cloud stay")
         }
         Command::Retry { path } => {
             client.retry(path_of(path)?.as_deref()).await?;

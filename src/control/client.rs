@@ -111,6 +111,14 @@ impl Client {
         self.post_place("/v1/scan", path).await
     }
 
+    /// `POST /v1/accept` of an absolute path.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn accept(&self, path: &Path) -> Result<(), ClientError> {
+        self.post_place("/v1/accept", Some(path)).await
+    }
+
     /// `POST /v1/retry` of everything, or of an absolute path.
     ///
     /// # Errors

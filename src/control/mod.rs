@@ -43,6 +43,8 @@ pub trait Backend: Send + Sync + 'static {
     fn resume(&self) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/scan`: look at all folders, or at one place below them, now. Returns when it is begun.
     fn scan(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>>;
+    /// `POST /v1/accept`: what is missing at this place was deleted on purpose, however much it is.
+    fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/retry`: try all failed files again now, or the one.
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/reload`: read the configuration again; a bad one is refused with all its mistakes.

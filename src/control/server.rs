@@ -122,6 +122,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/pause", post(pause))
         .route("/v1/resume", post(resume))
         .route("/v1/scan", post(scan))
+        .route("/v1/accept", post(accept))
         .route("/v1/retry", post(retry))
         .route("/v1/reload", post(reload))
         .route("/v1/rebuild", post(rebuild))
@@ -172,6 +173,15 @@ async fn scan(State(desk): State<Desk>, request: Request) -> Answer {
     done(desk.backend.scan(path).await)
 }
 
+async fn accept(State(desk): State<Desk>, request: Request) -> Answer {
+    let query = request.uri().query().unwrap_or("").to_owned();
+    let path = requests::place(&query, &body(request).await?)?;
+    let path = path.ok_or_else(|| {
+        Failure::bad_request("path is missing").hint("name the folder: {\"path\":\"/volume1/photo\"}")
+    })?;
+    done(desk.backend.accept(path).await)
+}
+
 async fn retry(State(desk): State<Desk>, request: Request) -> Answer {
     let query = request.uri().query().unwrap_or("").to_owned();
     let path = requests::place(&query, &body(request).await?)?;
@@ -197,7 +207,7 @@ async fn all_busy() -> Response {
 
 async fn no_such_path(request: Request) -> Failure {
     Failure::not_found(format!("there is no {}", request.uri().path()))
-        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/retry, /v1/reload, /v1/rebuild")
+        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/reload, /v1/rebuild")
 }
 
 async fn no_such_method(request: Request) -> Response {

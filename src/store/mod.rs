@@ -28,6 +28,7 @@ mod open;
 
 use std::cell::Cell;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -72,6 +73,13 @@ pub enum Error {
         /// The newest format this version reads.
         known: u32,
     },
+    /// Somebody removed or replaced the state folder while it was in use.
+    #[error(
+        "the state folder {} was removed or replaced while xpand ran; with the next start it begins anew: \
+         log in again where that is asked for; what the cloud has is not sent again",
+        .0.display()
+    )]
+    Removed(PathBuf),
     /// The database panicked or reported damage.
     #[error("the database in {} is damaged ({why}); it is set aside at the next start, nothing is lost", path.display())]
     Damaged {
@@ -123,6 +131,8 @@ pub struct Store {
     /// [`Gaps`], as they stand in `look_first` too.
     everything: AtomicBool,
     something: AtomicBool,
+    /// Which directory the database is in: sled would go on writing to one that nobody finds any more.
+    place: Option<(u64, u64)>,
 }
 
 /// A key and its payload; `None` where the checksum is wrong.
@@ -243,7 +253,16 @@ impl Store {
     /// # Errors
     /// After an error nothing more may be trusted to this database: end and start again.
     pub fn flush(&self) -> Result<()> {
-        self.guarded(|| self.db.flush()).map(drop)
+        self.guarded(|| self.db.flush())?;
+        self.check_place()
+    }
+
+    /// That the state folder is still the one that was opened. Asks the disk.
+    ///
+    /// # Errors
+    /// [`Error::Removed`].
+    pub fn check_place(&self) -> Result<()> {
+        if self.place == identity(&self.folder) { Ok(()) } else { Err(Error::Removed(self.folder.clone())) }
     }
 
     /// Bytes of the database on the disk.
@@ -286,6 +305,12 @@ impl Store {
     fn guarded<T>(&self, action: impl FnOnce() -> sled::Result<T>) -> Result<T> {
         guarded(&self.folder, action)
     }
+}
+
+/// Which directory the database of the state folder is; `None` when there is none.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let meta = std::fs::metadata(folder.join("db")).ok()?;
+    Some((meta.dev(), meta.ino()))
 }
 
 /// Runs `action`, with sled's panics and errors as [`Error`].

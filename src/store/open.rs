@@ -114,6 +114,7 @@ impl Store {
             damaged: false.into(),
             everything: false.into(),
             something: false.into(),
+            place: super::identity(folder),
         }
     }
 }

@@ -52,6 +52,8 @@ pub struct Setup {
     pub hurry: u32,
     /// A state folder elsewhere.
     pub state: Option<PathBuf>,
+    /// The wall clock of the agent.
+    pub clock: Clock,
     /// The test changes the source folders in the background, also while it waits.
     pub writes_meanwhile: bool,
     /// What nobody may see, besides what the cloud gives out.
@@ -89,6 +91,7 @@ impl Default for Setup {
             device: None,
             hurry: 100,
             state: None,
+            clock: Clock::system(),
             writes_meanwhile: false,
             secrets: Vec::new(),
         }
@@ -147,7 +150,7 @@ impl Rig {
     pub fn begin(&mut self) {
         assert!(self.agent.is_none(), "it runs");
         let config = Config::read(self.config_file()).unwrap();
-        let clock = Clock::system().hurried(self.setup.hurry);
+        let clock = self.setup.clock.clone().hurried(self.setup.hurry);
         let signals = Signals { shutdown: CancellationToken::new(), reload: Arc::default() };
         let options = Options { config, socket: None, clock };
         let task = tokio::spawn(agent::run(options, signals.clone()));
@@ -301,13 +304,13 @@ impl Rig {
     /// Waits until the status is as `check` wants it, and returns it. Nobody changes a source folder meanwhile.
     pub async fn until(&self, what: &str, check: impl Fn(&Status) -> bool) -> Status {
         let begun = Instant::now();
-        let (mut last, before) = (None, self.sources());
+        let (mut last, before) = (None, (!self.setup.writes_meanwhile).then(|| self.sources()));
         loop {
             if let Ok(status) = self.client.status().await {
                 check_sums(&status);
                 self.assert_says_no_secret(&status);
                 if check(&status) {
-                    if !self.setup.writes_meanwhile {
+                    if let Some(before) = before {
                         before.assert_same(&self.sources());
                     }
                     return status;

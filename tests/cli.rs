@@ -314,7 +314,6 @@ fn data_goes_to_stdout_and_words_to_stderr() {
     assert_eq!(ask(&["retry", "--json"]), out("{}\n"));
     assert_eq!(ask(&["resume"]), err(1, "xpand: it is not paused\n  nothing to do\n"));
     assert_eq!(ask(&["scan", "x"]), err(1, "xpand: scan: DIR/x\n"));
-    assert_eq!(ask(&["rebuild", "--json"]).1, "{\"when\":\"now\",\"set_aside\":\"/s/db.damaged\"}\n");
     assert_eq!(
         ask(&["reload"]),
         err(2, "c.toml:1:1: no\nc.toml:2:1: no\nxpand: the agent keeps its old configuration\n")

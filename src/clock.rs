@@ -69,6 +69,12 @@ impl Clock {
         so_long / self.hurry
     }
 
+    /// What was meant by a wait that lasts `really`: [`Clock::wait`] the other way round.
+    #[must_use]
+    pub fn meant(&self, really: Duration) -> Duration {
+        really.saturating_mul(self.hurry)
+    }
+
     /// Nanoseconds since 1970.
     #[must_use]
     pub fn now_ns(&self) -> i64 {

@@ -147,6 +147,27 @@ fn a_failed_file_that_went_and_came_back_is_tried_again() {
 }
 
 #[test]
+fn what_is_done_is_still_to_be_committed_after_somebody_has_read_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let mut q = Queue::open(Arc::new(store)).unwrap();
+    let id = q.folder(dir.path(), "home").unwrap();
+    q.offer(&FilePath { folder: id, below: b"a.jpg"[..].into() }, print(1)).unwrap();
+    let job = claim(&mut q).unwrap();
+    q.close(job, Outcome::Done(copy())).unwrap();
+    // `xpand retry`, and the list of failed files.
+    q.retry(id, None).unwrap();
+    q.jobs(id, None).unwrap();
+    assert!(q.has_changes(), "nobody would flush it");
+    // A flush that was under way then is not its flush.
+    q.flushed();
+    assert_eq!(q.counts(id).backed_up, 0);
+    q.apply().unwrap();
+    q.flushed();
+    assert_eq!(q.counts(id).backed_up, 1);
+}
+
+#[test]
 fn files_of_a_folder_whose_own_record_is_lost_are_found_and_counted() {
     let dir = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(dir.path()).unwrap();

@@ -25,7 +25,8 @@ fn with_device(setup: &mut Setup) {
 async fn device_command(rig: &Rig, bind: bool) -> Binding {
     let config = Config::read(rig.config_file()).unwrap();
     let account = &config.accounts[0];
-    let drive = cloud::open(account, rig.accounts().tokens(account).unwrap()).unwrap();
+    let drive =
+        cloud::open(account, rig.accounts().tokens(account).unwrap(), cloud::Calls::uncounted()).unwrap();
     let user = drive.user().await.unwrap();
     let device = Device::new(&rig.state_dir(), config.device.as_ref());
     let calls = drive.devices().unwrap();

@@ -9,8 +9,8 @@ use std::time::Duration;
 use assert_cmd::Command;
 use tokio::sync::watch;
 use xpand::control::{
-    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Result, Standing,
-    server, socket,
+    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Rebuild, Result,
+    Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -137,6 +137,10 @@ impl Backend for Agent {
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Err(Failure::bad_config("c.toml:1:1: no\nc.toml:2:1: no")) })
+    }
+
+    fn rebuild(&self) -> BoxFuture<'_, Result<Rebuild>> {
+        Box::pin(async { Ok(Rebuild { set_aside: "/s/db.damaged".into() }) })
     }
 }
 
@@ -310,6 +314,7 @@ fn data_goes_to_stdout_and_words_to_stderr() {
     assert_eq!(ask(&["retry", "--json"]), out("{}\n"));
     assert_eq!(ask(&["resume"]), err(1, "xpand: it is not paused\n  nothing to do\n"));
     assert_eq!(ask(&["scan", "x"]), err(1, "xpand: scan: DIR/x\n"));
+    assert_eq!(ask(&["rebuild", "--json"]).1, "{\"when\":\"now\",\"set_aside\":\"/s/db.damaged\"}\n");
     assert_eq!(
         ask(&["reload"]),
         err(2, "c.toml:1:1: no\nc.toml:2:1: no\nxpand: the agent keeps its old configuration\n")

@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use xpand::control::client::{Client, ClientError};
 use xpand::control::{
-    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Result, Standing,
-    server, socket,
+    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Rebuild, Result,
+    Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -92,6 +92,10 @@ impl Backend for Agent {
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Err(Failure::bad_config("c.toml:1:1: no").hint("mend it")) })
+    }
+
+    fn rebuild(&self) -> BoxFuture<'_, Result<Rebuild>> {
+        Box::pin(async { Ok(Rebuild { set_aside: "/s/db.damaged".into() }) })
     }
 }
 
@@ -183,6 +187,7 @@ async fn a_refusal_keeps_its_code_message_and_hint() {
         panic!("not refused");
     };
     assert_eq!(failure, Failure::bad_config("c.toml:1:1: no").hint("mend it"));
+    assert_eq!(rig.client.rebuild().await.unwrap().set_aside, "/s/db.damaged");
 }
 
 #[tokio::test]

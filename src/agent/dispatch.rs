@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::breaker::Admits;
 use super::gate::Open;
 use super::hub::{Hub, Look, Work, lock};
 use crate::backup::progress::Progress;
 use crate::backup::queue::{Claim, Next, Outcome};
-use crate::backup::upload::{Ended, HANGS};
+use crate::backup::upload::Ended;
+use crate::backup::upload::hanging::HANGS;
 use crate::backup::verdict::{back_off, spread};
 use crate::content::FolderId;
 use crate::memory;
@@ -23,6 +25,8 @@ const AWAY_MS: i64 = 3_600_000;
 const PUT_BACK: usize = 256;
 /// The longest sleep; a clock that was set back must not make us sleep for years.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// How often is looked whether the first file after a pause gets on.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Runs until the life ends; then every upload has been told to stop and has left what it has.
 pub(super) async fn run(hub: Arc<Hub>) {
@@ -50,11 +54,9 @@ pub(super) async fn run(hub: Arc<Hub>) {
             hub.core.keeper.hurry();
             memory::give_back();
         }
-        if uploads.is_empty()
-            && has_caught_up(&hub)
-            && hub.core.may_have_forgotten.swap(false, Ordering::Relaxed)
-        {
-            hub.core.keeper.looked();
+        if uploads.is_empty() && has_caught_up(&hub) {
+            let keeper = Arc::clone(&hub.core.keeper);
+            let _ = tokio::task::spawn_blocking(move || keeper.looked()).await;
         }
         tokio::select! {
             Some(ended) = uploads.join_next() => {
@@ -76,9 +78,14 @@ pub(super) async fn run(hub: Arc<Hub>) {
 
 /// Starts uploads while there is room and work. Returns how long there is nothing more to start.
 fn fill(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, room: usize, now_ms: i64) -> Duration {
-    let mut wait = hub.accounts.iter().fold(LONGEST, |wait, account| {
-        let until = lock(&account.pause).as_ref().map(|paused| paused.until_ms).filter(|&at| at > now_ms);
-        wait.min(until_then(until, now_ms))
+    let mut wait = hub.accounts.iter().enumerate().fold(LONGEST, |wait, (at, account)| {
+        wait.min(match account.breaker.admits(now_ms) {
+            Admits::All => LONGEST,
+            Admits::None => until_then(account.breaker.paused(now_ms).map(|paused| paused.until_ms), now_ms),
+            // The others follow as soon as something of the first is confirmed.
+            Admits::One if hub.is_probing(at) => PROBE,
+            Admits::One => LONGEST,
+        })
     });
     // Files on a disk that does not answer take no room away from others, and there are no more of them.
     let hanging: Vec<FolderId> = lock(&hub.active)
@@ -138,7 +145,7 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
 
 /// Every folder was looked at, and nothing of it waits: what the cloud has is known.
 fn has_caught_up(hub: &Hub) -> bool {
-    hub.core.may_have_forgotten.load(Ordering::Relaxed)
+    hub.core.keeper.gaps().any()
         && hub.folders.iter().all(|folder| {
             let is_looked_at = lock(&folder.view).last_scan_ms.is_some();
             let settling = lock(&hub.settler).settling(folder.id).files;
@@ -159,9 +166,11 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let account = &hub.accounts[folder.account];
     match pause {
         Some((pause, why)) => account.pause_for(pause, why, &hub.core.clock),
+        // The cloud works: it refuses this file.
+        None if matches!(outcome, Outcome::Park { .. }) => account.breaker.succeeded(now_ms),
         None => {
             if let Outcome::Done(copy) = &outcome {
-                lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+                account.breaker.succeeded(now_ms);
                 // Until the cloud is asked again.
                 if let Some(quota) = &mut lock(&account.view).quota {
                     quota.used = quota.used.saturating_add(copy.size);

@@ -42,7 +42,7 @@ pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
             let words = "the disk that it is on is not mounted; it is not forgotten";
             return Ok(says(line, words, Some("xpand status names the disk")));
         }
-        Ok(None) => return Ok(missing(line, path, entry.as_ref())),
+        Ok(None) => return Ok(missing(line, folder, &file, entry.as_ref())),
         Err(error) => {
             let words = format!("xpand cannot look at it: {error}");
             return Ok(says(line, &words, Some("give the xpand user the right to read it")));
@@ -99,15 +99,16 @@ fn standing(
     line
 }
 
-fn missing(line: Explain, path: &Path, entry: Option<&Entry>) -> Explain {
-    if path.is_dir() {
-        return says(line, "it is a folder; ask about a file", Some("xpand status shows the folders"));
-    }
-    if path.is_symlink() {
-        return says(line, "it is a link; links are not followed", None);
-    }
-    if path.try_exists().unwrap_or(false) {
-        return says(line, "it is no ordinary file: there is nothing in it to back up", None);
+fn missing(line: Explain, folder: &FolderCell, file: &FilePath, entry: Option<&Entry>) -> Explain {
+    match disk::no_file_but(&folder.config.path, &file.below) {
+        disk::NoFile::Folder => {
+            return says(line, "it is a folder; ask about a file", Some("xpand status shows the folders"));
+        }
+        disk::NoFile::Link => return says(line, "it is a link; links are not followed", None),
+        disk::NoFile::Special => {
+            return says(line, "it is no ordinary file: there is nothing in it to back up", None);
+        }
+        disk::NoFile::Nothing => {}
     }
     match entry.and_then(|entry| entry.copy.as_ref()) {
         Some(_) => says(line, "it is not on the disk any more; its copy in the cloud stays", None),

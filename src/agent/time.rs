@@ -44,8 +44,7 @@ impl Jumps {
         Self { ahead_ms: now.wall_ms - now.steady_ms, is_set: hub.core.clock.is_set() }
     }
 
-    /// Whether it was set since the last time this was asked. Pauses that were begun by the old time end when
-    /// they would have, and all that waits for a time looks again.
+    /// Whether it was set since the last time this was asked: all that waits for a time looks again then.
     pub(super) fn look(&mut self, hub: &Hub) -> bool {
         let now = hub.core.clock.now();
         let ahead_ms = now.wall_ms - now.steady_ms;
@@ -58,11 +57,6 @@ impl Jumps {
         match hub.no_clock() {
             Some(words) => tracing::warn!("{words}"),
             None => tracing::info!("the clock was set by {} s; going on by the new time", jump_ms / 1000),
-        }
-        for account in &hub.accounts {
-            if let Some(paused) = lock(&account.pause).as_mut() {
-                paused.until_ms = paused.until_ms.saturating_add(jump_ms);
-            }
         }
         hub.work.notify_one();
         hub.changed();

@@ -44,6 +44,37 @@ pub fn stat_one(root: &Path, below: &[u8]) -> io::Result<Option<Fingerprint>> {
     }
 }
 
+/// What is where [`stat_one`] finds no file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoFile {
+    /// A folder.
+    Folder,
+    /// A symbolic link, wherever it leads.
+    Link,
+    /// A pipe, a socket, a device.
+    Special,
+    /// Nothing, or nobody may know: the path leads through a link.
+    Nothing,
+}
+
+/// What is at `below` under the folder `root` instead of a file, seen through no link.
+#[must_use]
+pub fn no_file_but(root: &Path, below: &[u8]) -> NoFile {
+    let look = open_root(root).and_then(|root| match below {
+        b"" => look_at_open(&root),
+        below => match parent_of(&root, below)? {
+            (Some(parent), name) => look_at(&parent, name),
+            (None, name) => look_at(&root, name),
+        },
+    });
+    match look.map(|look| look.kind) {
+        Ok(FileType::Directory) => NoFile::Folder,
+        Ok(FileType::Symlink) => NoFile::Link,
+        Ok(FileType::RegularFile) | Err(_) => NoFile::Nothing,
+        Ok(_) => NoFile::Special,
+    }
+}
+
 /// Opens the regular file at `below` under the folder `root` for reading.
 ///
 /// # Errors
@@ -263,6 +294,25 @@ mod tests {
         let beside = tempfile::tempdir().unwrap();
         symlink(folder.path(), beside.path().join("root")).unwrap();
         assert!(stat_one(&beside.path().join("root"), b"top.jpg").unwrap().is_some());
+    }
+
+    #[test]
+    fn nobody_learns_what_lies_behind_a_link_or_above_the_folder() {
+        let folder = folder();
+        for (below, what) in [
+            ("", NoFile::Folder),
+            ("a/b", NoFile::Folder),
+            ("linked", NoFile::Link),
+            ("away", NoFile::Link),
+            ("away/etc", NoFile::Nothing),
+            ("linked/b", NoFile::Nothing),
+            ("../../etc", NoFile::Nothing),
+            ("a/..", NoFile::Nothing),
+            ("gone", NoFile::Nothing),
+            ("top.jpg/x", NoFile::Nothing),
+        ] {
+            assert_eq!(no_file_but(folder.path(), below.as_bytes()), what, "{below}");
+        }
     }
 
     #[test]

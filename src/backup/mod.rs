@@ -14,7 +14,8 @@
 //! | `settle` | which files have gone quiet |
 //! | `entry` `index` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
-//! | `lookup` `upload` `verdict` `progress` | one file against the cloud |
+//! | `survey` `lookup` | what the cloud has, when our own memory has gaps |
+//! | `upload` `verdict` `progress` | one file against the cloud |
 //!
 //! Work may be done twice, never zero times. What a crash costs:
 //!
@@ -45,6 +46,7 @@ pub mod queue;
 pub mod scan;
 pub mod settle;
 pub mod shelf;
+pub mod survey;
 mod tiff;
 pub mod upload;
 pub mod verdict;

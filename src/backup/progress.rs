@@ -16,6 +16,7 @@ pub struct Progress {
     pub done: Arc<AtomicU64>,
     /// The disk does not answer: others need not wait for this file.
     pub hangs: AtomicBool,
+    confirmed: AtomicBool,
 }
 
 impl Progress {
@@ -28,6 +29,17 @@ impl Progress {
         };
         self.done.store(done, Ordering::Relaxed);
         self.stage.store(number, Ordering::Relaxed);
+    }
+
+    /// The cloud has confirmed something of it: a slice.
+    pub fn confirm(&self) {
+        self.confirmed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the cloud has confirmed something of it.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
     /// The stage it is in.

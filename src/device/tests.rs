@@ -27,7 +27,12 @@ impl Fake {
         match self.errors.lock().unwrap().get_mut(call).and_then(Vec::pop) {
             Some(number) => {
                 let code = Code::Errno(number);
-                Err(cloud::Error::new(Kind::Blocked, call, "no").with_code(code))
+                Err(cloud::Error::new(
+                    Kind::Blocked { after: std::time::Duration::from_secs(60) },
+                    call,
+                    "no",
+                )
+                .with_code(code))
             }
             None => Ok(()),
         }

@@ -5,9 +5,11 @@
 //! ```text
 //! db/                sled 0.34.7; one tree; every value is  crc32(key, payload) LE  +  payload
 //! epoch              "xpand state 1\n": written once db/ holds its first record durably
+//! closed             the number of clean ends, which db/ holds too: one with a smaller number lost something
 //! look_first         there until a new, cut off or rebuilt database has caught up with the cloud
+//! rebuild            asks the next start to set db/ aside and begin with an empty one
 //! running            there while an agent runs: found at a start, the last end was not a clean one
-//! db.damaged/        the last database that could not be used, for a person to look at
+//! db.damaged/        the last database that was set aside, for a person to look at
 //! ```
 //!
 //! What `db/` holds can be rebuilt from the folders and the cloud, so damage is never fatal: the folder
@@ -29,10 +31,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use codec::{Malformed, Reader, Writer};
-pub use open::Opened;
+pub use open::{ASIDE, Opened, ask_rebuild};
 
 /// The payload to stay below: sled puts a node of values larger than this into a file of its own that
 /// it never syncs. Only a path longer than some 1,500 bytes can exceed it, alone in its record.
@@ -101,14 +103,36 @@ pub fn is_catching() -> bool {
     CATCHING.get()
 }
 
+/// What the cloud may hold that this database does not know of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Gaps {
+    /// Anything: the database began empty, and not everything has been looked at since.
+    pub everything: bool,
+    /// Some files: it was cut off, or a record of it was damaged.
+    pub something: bool,
+}
+
+impl Gaps {
+    /// Whether there may be any.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.everything || self.something
+    }
+}
+
 /// The open database.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
     db: sled::Db,
+    /// Records that did not read back, since the start.
+    damages: AtomicU64,
     damaged: AtomicBool,
     /// Which directory the database is in: sled would go on writing to one that nobody finds any more.
     place: Option<(u64, u64)>,
+    /// [`Gaps`], as they stand in `look_first` too.
+    everything: AtomicBool,
+    something: AtomicBool,
 }
 
 /// A key and its payload; `None` where the checksum is wrong.
@@ -118,10 +142,6 @@ pub type Record = (Vec<u8>, Option<Vec<u8>>);
 pub type Batch = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 impl Store {
-    fn new(folder: &Path, db: sled::Db) -> Self {
-        Self { folder: folder.into(), db, damaged: AtomicBool::new(false), place: identity(folder) }
-    }
-
     /// Opens or creates the database in `folder` (the state folder, which exists).
     ///
     /// # Errors
@@ -135,15 +155,25 @@ impl Store {
     /// # Errors
     /// The flush or the removal of the mark fails.
     pub fn close(self) -> Result<()> {
-        self.flush()?;
-        open::mark_stopped(&self.folder)
+        open::mark_stopped(&self)
     }
 
-    /// Whether the cloud may hold files that this database does not know of: it was new, cut off or set
-    /// aside at some start, and not everything has been looked at since.
+    /// What the cloud may hold that this database does not know of.
     #[must_use]
-    pub fn may_have_forgotten(&self) -> bool {
-        open::must_look(&self.folder)
+    pub fn gaps(&self) -> Gaps {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        Gaps { everything: is(&self.everything), something: is(&self.something) }
+    }
+
+    /// There may be more gaps than was known. On the disk when this returns.
+    ///
+    /// # Errors
+    /// The mark cannot be written; [`Store::gaps`] knows all the same.
+    pub fn widen(&self, gaps: Gaps) -> Result<()> {
+        let before = self.gaps();
+        self.everything.fetch_or(gaps.everything, Ordering::AcqRel);
+        self.something.fetch_or(gaps.something, Ordering::AcqRel);
+        if self.gaps() == before { Ok(()) } else { open::mark_gaps(&self.folder, self.gaps()) }
     }
 
     /// Everything has been looked at: what the cloud holds and this database does not know is not ours.
@@ -151,7 +181,9 @@ impl Store {
     /// # Errors
     /// The mark cannot be removed.
     pub fn looked(&self) -> Result<()> {
-        open::mark_looked(&self.folder)
+        self.everything.store(false, Ordering::Release);
+        self.something.store(false, Ordering::Release);
+        open::mark_gaps(&self.folder, Gaps::default())
     }
 
     /// Notes that the database must not be used again: the next start sets it aside.
@@ -243,7 +275,18 @@ impl Store {
 
     /// A payload that passed its checksum is not what it should be, either.
     pub fn note_damage(&self) {
+        self.damages.fetch_add(1, Ordering::Relaxed);
         self.damaged.store(true, Ordering::Relaxed);
+        // Before anybody can act on it: what the record said may be in the cloud.
+        if let Err(error) = self.widen(Gaps { something: true, ..Gaps::default() }) {
+            tracing::warn!("that a record was damaged cannot be noted: {error}");
+        }
+    }
+
+    /// How many records did not read back since the start.
+    #[must_use]
+    pub fn damages(&self) -> u64 {
+        self.damages.load(Ordering::Relaxed)
     }
 
     /// Whether a record did not read back since this was last asked: what was counted may be wrong.
@@ -277,6 +320,12 @@ fn guarded<T>(folder: &Path, action: impl FnOnce() -> sled::Result<T>) -> Result
     CATCHING.set(before);
     let why = match outcome {
         Ok(Ok(value)) => return Ok(value),
+        // Bytes that are missing or make no sense are damage, not a disk that refuses.
+        Ok(Err(sled::Error::Io(source)))
+            if matches!(source.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
+        {
+            source.to_string()
+        }
         Ok(Err(sled::Error::Io(source))) => {
             let (what, path) = ("cannot read or write the database in", folder.into());
             return Err(Error::Io { what, path, source });

@@ -179,6 +179,18 @@ impl Rig {
         self.agent.as_ref().expect("it runs").signals.reload.notify_one();
     }
 
+    /// As [`Rig::stop`], and how it ended.
+    pub async fn try_stop(&mut self) -> Result<(), agent::Error> {
+        self.assert_only_grew();
+        self.agent.as_ref().expect("it runs").signals.shutdown.cancel();
+        self.ended().await
+    }
+
+    /// Whether the agent has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.agent.as_ref().is_some_and(|agent| agent.task.is_finished())
+    }
+
     /// Why the agent ended by itself.
     pub async fn ended(&mut self) -> Result<(), agent::Error> {
         let Running { task, .. } = self.agent.take().expect("it runs");

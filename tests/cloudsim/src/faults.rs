@@ -44,6 +44,14 @@ pub enum FaultKind {
     Late(Duration),
     /// `huge:100MiB`: the work is done, the JSON is padded with blanks to about this size.
     Huge(u64),
+    /// `drip:100ms`: the work is done, then a blank comes that often, for ever, and never the JSON.
+    Drip(Duration),
+    /// `body:…`: nothing is done, HTTP 200 with this text to the letter, as JSON.
+    Body(String),
+    /// `headers:10000`: the work is done, the right JSON has so many headers.
+    Headers(u16),
+    /// `redirect:https://…`: nothing is done, HTTP 302 to there.
+    Redirect(String),
 }
 
 /// A fault to be set: which calls, how, and how often.
@@ -191,6 +199,15 @@ impl FromStr for FaultKind {
             "wrong_md5" => FaultKind::WrongMd5,
             "json_as_html" => FaultKind::JsonAsHtml,
             "late" => FaultKind::Late(parse_duration(value.unwrap_or_default())?),
+            "drip" => FaultKind::Drip(parse_duration(value.unwrap_or_default())?),
+            "body" => FaultKind::Body(value.unwrap_or_default().into()),
+            "headers" => FaultKind::Headers(
+                u16::try_from(number()?)
+                    .ok()
+                    .filter(|count| *count <= 20_000)
+                    .ok_or_else(|| format!("{name} needs at most 20000: {name}:10000"))?,
+            ),
+            "redirect" => FaultKind::Redirect(value.ok_or("redirect needs an address")?.into()),
             "huge" => FaultKind::Huge(crate::options::parse_size(value.unwrap_or_default())?),
             _ => return Err(format!("unknown kind {text:?}; the README lists them")),
         })
@@ -216,6 +233,11 @@ impl fmt::Display for FaultKind {
             FaultKind::JsonAsHtml => f.write_str("json_as_html"),
             FaultKind::Late(delay) => write!(f, "late:{}ms", delay.as_millis()),
             FaultKind::Huge(bytes) => write!(f, "huge:{bytes}"),
+            FaultKind::Drip(pause) => write!(f, "drip:{}ms", pause.as_millis()),
+            // For the log of calls: a long one is not wanted there whole.
+            FaultKind::Body(text) => write!(f, "body:{}", text.chars().take(200).collect::<String>()),
+            FaultKind::Headers(count) => write!(f, "headers:{count}"),
+            FaultKind::Redirect(address) => write!(f, "redirect:{address}"),
         }
     }
 }
@@ -243,11 +265,15 @@ mod tests {
             "json_as_html",
             "late:30000ms",
             "huge:1024",
+            "drip:100ms",
+            "body:{\"errno\":[]}",
+            "headers:10000",
+            "redirect:https://pan.baidu.com/x",
         ] {
             let kind: FaultKind = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(kind.to_string(), text);
         }
-        for text in ["", "errno", "errno:x", "status:99", "delay:soon", "nonsense"] {
+        for text in ["", "errno", "errno:x", "status:99", "delay:soon", "headers:65536", "nonsense"] {
             assert!(text.parse::<FaultKind>().is_err(), "{text}");
         }
     }

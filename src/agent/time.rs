@@ -44,8 +44,7 @@ impl Jumps {
         Self { ahead_ms: now.wall_ms - now.steady_ms, is_set: hub.core.clock.is_set() }
     }
 
-    /// Whether it was set since the last time this was asked. Pauses that were begun by the old time end when
-    /// they would have, and all that waits for a time looks again.
+    /// Whether it was set since the last time this was asked: all that waits for a time looks again then.
     pub(super) fn look(&mut self, hub: &Hub) -> bool {
         let now = hub.core.clock.now();
         let ahead_ms = now.wall_ms - now.steady_ms;

@@ -163,11 +163,7 @@ impl Keeper {
 
     /// Ends the agent when somebody has taken its state away from under it. Asks the disk.
     pub fn check_place(&self) {
-        if let Some(store) = self.store()
-            && let Err(error) = store.check_place()
-        {
-            self.fail(error);
-        }
+        self.with_store(Store::check_place);
     }
 
     /// Has what changed committed at once, without waiting for it.

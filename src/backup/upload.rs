@@ -13,6 +13,7 @@
 
 mod asking;
 mod calls;
+pub(crate) mod hanging;
 mod slices;
 
 use std::io;
@@ -22,7 +23,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use super::body::Throttle;
@@ -42,14 +42,13 @@ use crate::content::{Fingerprint, Media, OnConflict};
 use crate::remote::template::{Date, Template};
 use crate::status;
 use calls::{Failure, pause};
+use hanging::outlasting;
 use slices::{Sent, plan};
 
 /// Tries of one call before the file waits.
 const TRIES: u32 = 4;
 /// Tries of a file whose session is always forgotten before it is parked.
 const PATIENCE: u32 = 3;
-/// A disk that gives no byte for so long hangs; one that has to spin up does not.
-pub(crate) const HANGS: Duration = Duration::from_secs(20);
 /// Times an upload begins anew before the file waits.
 const STARTS: u32 = 3;
 
@@ -442,27 +441,6 @@ impl Uploader {
     }
 }
 
-/// Waits for a read to end. While the disk does not answer, its turn goes to a file on another one.
-async fn outlasting<T, P>(mut read: JoinHandle<T>, turn: P, progress: &Progress) -> Result<T, JoinError> {
-    let mut turn = Some(turn);
-    loop {
-        let before = progress.done.load(Ordering::Relaxed);
-        tokio::select! {
-            ended = &mut read => {
-                progress.hangs.store(false, Ordering::Relaxed);
-                return ended;
-            }
-            () = tokio::time::sleep(HANGS) => {
-                let hangs = progress.done.load(Ordering::Relaxed) == before;
-                progress.hangs.store(hangs, Ordering::Relaxed);
-                if hangs && turn.take().is_some() {
-                    tracing::warn!("a disk has not answered for {} s; others go on meanwhile", HANGS.as_secs());
-                }
-            }
-        }
-    }
-}
-
 /// The day of a time in seconds since 1970, where the box is.
 fn date_of(secs: i64) -> Option<Date> {
     let date = jiff::Timestamp::from_second(secs).ok()?.to_zoned(jiff::tz::TimeZone::system()).date();
@@ -472,39 +450,4 @@ fn date_of(secs: i64) -> Option<Date> {
 
 fn copy_of(file: &Upload, stored: Stored) -> Copy {
     Copy { size: file.size, md5: file.content_md5, id: stored.id, path: stored.path }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_read_that_hangs_gives_its_turn_away_and_one_that_gets_on_keeps_it() {
-        for gets_on in [true, false] {
-            let (progress, turns) = (Arc::new(Progress::default()), Semaphore::new(1));
-            let (reading, done) = (Arc::clone(&progress), Arc::new(tokio::sync::Notify::new()));
-            let ends = Arc::clone(&done);
-            let read = tokio::spawn(async move {
-                loop {
-                    tokio::select! {
-                        () = ends.notified() => return 7,
-                        () = tokio::time::sleep(HANGS / 3) => {
-                            reading.done.fetch_add(u64::from(gets_on), Ordering::Relaxed);
-                        }
-                    }
-                }
-            });
-            let turn = turns.acquire().await.unwrap();
-            let watch = async {
-                tokio::time::sleep(HANGS * 10).await;
-                let seen = (turns.available_permits(), progress.hangs.load(Ordering::Relaxed));
-                done.notify_one();
-                seen
-            };
-            let (ended, seen) = tokio::join!(outlasting(read, turn, &progress), watch);
-            assert_eq!((ended.unwrap(), seen), (7, (usize::from(!gets_on), !gets_on)));
-            assert!(!progress.hangs.load(Ordering::Relaxed));
-        }
-    }
 }

@@ -42,6 +42,11 @@ pub enum FaultKind {
     JsonAsHtml,
     /// `huge:100MiB`: the work is done, the JSON is padded with blanks to about this size.
     Huge(u64),
+    /// `answer:{"errno":0}`: nothing is done, HTTP 200 with this JSON.
+    Answer(String),
+    /// `edit:{"size":1,"fs_id":null}`: the work is done, the answer has these fields instead of its own;
+    /// `null` takes one away, and an object is for all entries of a list.
+    Edit(String),
 }
 
 /// A fault to be set: which calls, how, and how often.
@@ -189,6 +194,11 @@ impl FromStr for FaultKind {
             "wrong_md5" => FaultKind::WrongMd5,
             "json_as_html" => FaultKind::JsonAsHtml,
             "huge" => FaultKind::Huge(crate::options::parse_size(value.unwrap_or_default())?),
+            "answer" | "edit" => {
+                let text = value.unwrap_or_default();
+                serde_json::from_str::<serde_json::Map<_, _>>(text).map_err(|error| error.to_string())?;
+                if name == "answer" { FaultKind::Answer(text.into()) } else { FaultKind::Edit(text.into()) }
+            }
             _ => return Err(format!("unknown kind {text:?}; the README lists them")),
         })
     }
@@ -212,6 +222,8 @@ impl fmt::Display for FaultKind {
             FaultKind::WrongMd5 => f.write_str("wrong_md5"),
             FaultKind::JsonAsHtml => f.write_str("json_as_html"),
             FaultKind::Huge(bytes) => write!(f, "huge:{bytes}"),
+            FaultKind::Answer(json) => write!(f, "answer:{json}"),
+            FaultKind::Edit(json) => write!(f, "edit:{json}"),
         }
     }
 }
@@ -238,11 +250,13 @@ mod tests {
             "wrong_md5",
             "json_as_html",
             "huge:1024",
+            r#"answer:{"errno":0}"#,
+            r#"edit:{"info":{"size":1}}"#,
         ] {
             let kind: FaultKind = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(kind.to_string(), text);
         }
-        for text in ["", "errno", "errno:x", "status:99", "delay:soon", "nonsense"] {
+        for text in ["", "errno", "errno:x", "status:99", "delay:soon", "nonsense", "edit:1"] {
             assert!(text.parse::<FaultKind>().is_err(), "{text}");
         }
     }

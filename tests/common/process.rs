@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::{PATIENCE, Rig};
 
 /// A running `xpand run`. Killed when dropped.
-pub struct Program(Child);
+pub struct Program(pub(super) Child);
 
 impl Rig {
     /// Starts the real program on this rig's configuration. What it says goes to `agent.log`.
@@ -59,6 +59,11 @@ impl Program {
             assert!(begun.elapsed() < PATIENCE, "it does not end");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
     }
 
     pub fn signal(&self, signal: Signal) {

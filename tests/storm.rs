@@ -346,7 +346,8 @@ impl Storm {
         let twice = files.iter().filter(|file| file.created > 1).count();
         let (again, reasons) = (self.sent_again(&calls), self.reasons(&calls));
         let told = format!(
-            "{} files, {} calls, {hit} hit by faults, {} kills, {} log-ins, {twice} confirmed twice, {again}              slices again for {reasons} reasons",
+            "{} files, {} calls, {hit} hit by faults, {} kills, {} log-ins, {twice} confirmed twice, {again} \
+             slices again for {reasons} reasons",
             files.len(),
             calls.len(),
             self.tally.kills,

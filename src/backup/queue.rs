@@ -121,6 +121,8 @@ pub struct Queue {
     promised_job: u64,
     /// Changes since the last [`Queue::apply`]: ends of work, and all.
     changes: (usize, usize),
+    /// Batches given to the store, and how many of them were when all were on the disk.
+    batches: (u64, u64),
     turn: usize,
 }
 
@@ -154,6 +156,7 @@ impl Queue {
             next_job: promised.unwrap_or(1),
             promised_job: promised.unwrap_or(0),
             changes: (0, 0),
+            batches: (0, 0),
             turn: 0,
         })
     }
@@ -401,11 +404,29 @@ impl Queue {
             batch.push((b"n".to_vec(), Some(writer.finish())));
         }
         self.changes = (0, 0);
-        if batch.is_empty() { Ok(()) } else { self.store.apply(&batch) }
+        if batch.is_empty() {
+            return Ok(());
+        }
+        self.batches.0 += 1;
+        self.store.apply(&batch)
+    }
+
+    /// How many batches were applied. Only when it is the same before and after a flush are they all on
+    /// the disk: [`Queue::jobs`] applies too, whenever somebody asks.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.batches.0
+    }
+
+    /// Whether a batch was applied and not flushed since.
+    #[must_use]
+    pub fn is_unflushed(&self) -> bool {
+        self.batches.0 > self.batches.1
     }
 
     /// Everything applied before the flush that just returned is on the disk.
     pub fn flushed(&mut self) {
+        self.batches.1 = self.batches.0;
         for shelf in self.shelves.values_mut() {
             shelf.flushing = Unconfirmed::default();
         }

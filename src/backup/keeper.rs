@@ -255,3 +255,31 @@ fn is_many(queue: &Queue) -> bool {
     let (ends, all) = queue.changes();
     ends >= MANY.0 || all >= MANY.1
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backup::entry::Copy;
+    use crate::backup::queue::{Next, Outcome};
+    use crate::content::{FilePath, Fingerprint, Md5};
+
+    /// Whoever asks for the jobs has what is gathered applied: it is flushed all the same.
+    #[tokio::test]
+    async fn what_a_question_applied_counts_as_backed_up_after_the_next_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path()).unwrap().0);
+        let keeper = Keeper::open(store, LONGEST).unwrap();
+        let id = keeper.with(|queue| queue.folder(folder.path(), "home")).unwrap();
+        let print = Fingerprint { size: 1, mtime_ns: 1, ctime_ns: 1 };
+        keeper.with(|queue| queue.offer(&FilePath::new(id, "a.jpg"), print)).unwrap();
+        let Some(Next::Claim(claim)) = keeper.with(|queue| queue.next_due(1, |_| true)) else { panic!() };
+        let copy = Copy { size: 1, md5: Md5::of("a"), id: "1".into(), path: "/apps/x/a.jpg".into() };
+        keeper.with(|queue| queue.close(claim.job, Outcome::Done(copy))).unwrap();
+        keeper.with(|queue| queue.jobs(id, None)).unwrap();
+        let counts = |keeper: &Keeper| keeper.with(|queue| Ok(queue.counts(id))).unwrap();
+        assert_eq!(counts(&keeper).backed_up, 0, "not on the disk yet");
+        keeper.commit_once().await;
+        assert_eq!((counts(&keeper).backed_up, counts(&keeper).waiting), (1, 0));
+    }
+}

@@ -112,7 +112,6 @@ impl Store {
             db,
             damages: 0.into(),
             damaged: false.into(),
-            place: super::identity(folder),
             everything: false.into(),
             something: false.into(),
             place: super::identity(folder),

@@ -6,6 +6,7 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod cloud;
+pub mod hurried;
 pub mod media;
 pub mod process;
 pub mod watchmen;

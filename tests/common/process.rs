@@ -10,7 +10,7 @@ use super::watchmen::assert_no_secret_in;
 use super::{PATIENCE, Rig};
 
 /// A running `xpand run`. Killed when dropped.
-pub struct Program(Child);
+pub struct Program(pub(super) Child);
 
 /// What a command said, and its exit code if it was not killed.
 #[derive(Debug)]
@@ -106,6 +106,11 @@ impl Program {
 
     pub fn pid(&self) -> u32 {
         self.0.id()
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
     }
 
     pub fn signal(&self, signal: Signal) {

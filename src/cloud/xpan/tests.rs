@@ -234,10 +234,15 @@ async fn texts_that_are_kept_on_disk_are_not_taken_at_any_length() {
 }
 
 #[tokio::test]
-async fn a_create_without_size_is_not_believed() {
-    let server = Server::start(|_| ok(r#"{"errno":0,"path":"/apps/xpand/x"}"#)).await;
-    let error = open(&server).0.finish(&file(5, &["a"]), "U").await.unwrap_err();
-    assert_eq!((error.kind, error.to_string().as_str()), (Kind::Broken, "create: the answer has no size"));
+async fn a_create_without_size_or_id_is_not_believed() {
+    for (answer, words) in [
+        (r#"{"errno":0,"path":"/apps/xpand/x","fs_id":7}"#, "create: the answer has no size"),
+        (r#"{"errno":0,"path":"/apps/xpand/x","size":5}"#, "create: the answer has no fs_id"),
+    ] {
+        let server = Server::start(move |_| ok(answer)).await;
+        let error = open(&server).0.finish(&file(5, &["a"]), "U").await.unwrap_err();
+        assert_eq!((error.kind, error.to_string().as_str()), (Kind::Broken, words));
+    }
 }
 
 #[tokio::test]

@@ -98,14 +98,13 @@ impl Xpan {
         }?;
         if answer.return_type == Some(2) {
             let info = answer.info.unwrap_or_default();
-            return Ok(Begin::Present(Stored {
-                id: info.fs_id.unwrap_or_default(),
-                path: match info.path {
-                    Some(path) => named("precreate", path, file)?,
-                    None => file.path.clone(),
-                },
-                size: info.size.unwrap_or(file.size),
-            }));
+            let path = match info.path {
+                Some(path) => named("precreate", path, file)?,
+                None => file.path.clone(),
+            };
+            // Without id or size it confirms nothing; no id means that the listing has to.
+            let (id, size) = info.fs_id.zip(info.size).unwrap_or_else(|| (String::new(), file.size));
+            return Ok(Begin::Present(Stored { id, path, size }));
         }
         let session = answer.uploadid.filter(|id| !id.is_empty());
         let session = session.ok_or_else(|| answer::broken("precreate", "the answer has no uploadid"))?;
@@ -171,7 +170,7 @@ impl Xpan {
         }?;
         let missing = |what| answer::broken("create", format!("the answer has no {what}"));
         Ok(Stored {
-            id: answer.fs_id.unwrap_or_default(),
+            id: answer.fs_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("fs_id"))?,
             path: named("create", answer.path.or(answer.name).ok_or_else(|| missing("path"))?, file)?,
             size: answer.size.ok_or_else(|| missing("size"))?,
         })

@@ -52,6 +52,11 @@ pub enum FaultKind {
     Headers(u16),
     /// `redirect:https://…`: nothing is done, HTTP 302 to there.
     Redirect(String),
+    /// `answer:{"errno":0}`: nothing is done, HTTP 200 with this JSON.
+    Answer(String),
+    /// `edit:{"size":1,"fs_id":null}`: the work is done, the answer has these fields instead of its own;
+    /// `null` takes one away, and an object is for all entries of a list.
+    Edit(String),
 }
 
 /// A fault to be set: which calls, how, and how often.
@@ -209,6 +214,11 @@ impl FromStr for FaultKind {
             ),
             "redirect" => FaultKind::Redirect(value.ok_or("redirect needs an address")?.into()),
             "huge" => FaultKind::Huge(crate::options::parse_size(value.unwrap_or_default())?),
+            "answer" | "edit" => {
+                let text = value.unwrap_or_default();
+                serde_json::from_str::<serde_json::Map<_, _>>(text).map_err(|error| error.to_string())?;
+                if name == "answer" { FaultKind::Answer(text.into()) } else { FaultKind::Edit(text.into()) }
+            }
             _ => return Err(format!("unknown kind {text:?}; the README lists them")),
         })
     }
@@ -238,6 +248,8 @@ impl fmt::Display for FaultKind {
             FaultKind::Body(text) => write!(f, "body:{}", text.chars().take(200).collect::<String>()),
             FaultKind::Headers(count) => write!(f, "headers:{count}"),
             FaultKind::Redirect(address) => write!(f, "redirect:{address}"),
+            FaultKind::Answer(json) => write!(f, "answer:{json}"),
+            FaultKind::Edit(json) => write!(f, "edit:{json}"),
         }
     }
 }
@@ -269,11 +281,14 @@ mod tests {
             "body:{\"errno\":[]}",
             "headers:10000",
             "redirect:https://pan.baidu.com/x",
+            r#"answer:{"errno":0}"#,
+            r#"edit:{"info":{"size":1}}"#,
         ] {
             let kind: FaultKind = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(kind.to_string(), text);
         }
-        for text in ["", "errno", "errno:x", "status:99", "delay:soon", "headers:65536", "nonsense"] {
+        for text in ["", "errno", "errno:x", "status:99", "delay:soon", "headers:65536", "nonsense", "edit:1"]
+        {
             assert!(text.parse::<FaultKind>().is_err(), "{text}");
         }
     }

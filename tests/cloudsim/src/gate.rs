@@ -140,6 +140,10 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
             spoil_md5(&mut value);
             Outcome::Send(json_page(status, &value))
         }
+        Some(FaultKind::Edit(json)) => {
+            edit(&mut value, &serde_json::from_str(json).unwrap_or_default());
+            Outcome::Send(json_page(status, &value))
+        }
         Some(FaultKind::JsonAsHtml) => {
             let mut response = json_page(status, &value);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
@@ -220,6 +224,7 @@ fn prevents_work(kind: &FaultKind) -> bool {
             | FaultKind::Body(_)
             | FaultKind::Redirect(_)
             | FaultKind::Stall
+            | FaultKind::Answer(_)
     )
 }
 
@@ -257,6 +262,9 @@ fn instead(kind: &FaultKind, message: Option<&str>) -> Instead {
             }
             Instead::Reply(Err(refusal))
         }
+        FaultKind::Answer(json) => {
+            Instead::Reply(Ok(Answer::without_id(serde_json::from_str(json).unwrap_or_default())))
+        }
         FaultKind::OAuth(error) => {
             Instead::Reply(Err(Refusal::oauth(error, message.unwrap_or("on purpose"))))
         }
@@ -276,6 +284,23 @@ fn spoil_md5(value: &mut Value) {
             Value::Object(_) => spoil_md5(value),
             _ => {}
         }
+    }
+}
+
+/// Fields of the answer become others; `null` takes one away. Of a list, every entry is changed.
+fn edit(value: &mut Value, change: &Value) {
+    match (value, change) {
+        (Value::Object(object), Value::Object(changes)) => {
+            for (key, change) in changes {
+                match (object.get_mut(key), change) {
+                    (_, Value::Null) => drop(object.remove(key)),
+                    (Some(inner), Value::Object(_)) => edit(inner, change),
+                    _ => drop(object.insert(key.clone(), change.clone())),
+                }
+            }
+        }
+        (Value::Array(entries), change) => entries.iter_mut().for_each(|entry| edit(entry, change)),
+        (value, change) => *value = change.clone(),
     }
 }
 

@@ -15,6 +15,7 @@
 //! <state_dir>/accounts/            0700
 //!     <name>.json                  0600, replaced as a whole and durably
 //!     <name>.lock                  empty; held by who writes <name>.json, in whatever process
+//!     <name>.calls                 when which call was made (cloud/calls.rs)
 //! ```
 //!
 //! ```json
@@ -140,6 +141,15 @@ impl Accounts {
     pub fn tokens_of(&self, name: &str, authority: Arc<dyn cloud::Authority>) -> Result<Arc<Tokens>, Error> {
         let path = self.path(name)?;
         Ok(Arc::new(Tokens::new(name, path, authority, self.clock.clone())))
+    }
+
+    /// What counts an account's calls, for `cloud::open`. Reads nothing yet.
+    ///
+    /// # Errors
+    /// The name cannot be used.
+    pub fn calls(&self, account: &config::Account) -> Result<Arc<cloud::Calls>, Error> {
+        let path = self.path(&account.name)?.with_extension("calls");
+        Ok(cloud::Calls::of(path, self.clock.clone()))
     }
 
     /// Begins a device-code login. What the user has to do is in [`Login::prompt`].

@@ -21,7 +21,7 @@
 //!
 //! ```json
 //! { "version": 1, "address": "md5", "address_of": "eth0", "type": "…", "id": "…",
-//!   "accounts": { "home": { "user": "208281036", "binding": {"state": "bound"}, "cursor": "…" } } }
+//!   "accounts": { "home": { "user": "208281036", "binding": {"state": "bound"}, "cursor": "…", "told": "…" } } }
 //! ```
 //!
 //! # What a crash costs
@@ -42,7 +42,7 @@ use crate::cloud::{self, DeviceEntry, Devices};
 use crate::config;
 use crate::durable::Stamp;
 
-use file::Stored;
+use file::{Reader, Stored};
 use open::Open;
 
 /// Not in any table: a device that is not registered (xpan-device, 错误码说明).
@@ -269,7 +269,7 @@ impl Device {
             (false, _) => Binding::Unbound { by_user: true },
         };
         open.set(account, user, binding)?;
-        let changes = match open.diff(account, user, calls).await {
+        let changes = match open.diff(account, user, calls, Reader::Agent).await {
             Ok(changes) => changes,
             Err(error) => {
                 tracing::debug!(account, %error, "what changed among the devices is asked for next time");
@@ -279,12 +279,12 @@ impl Device {
         Ok(Checked { binding, changes })
     }
 
-    /// What changed among the user's devices since the last diff.
+    /// What changed among the user's devices since the last time somebody asked by this.
     ///
     /// # Errors
     /// No file, no cloud, no `[device]`.
     pub async fn diff(&self, account: &str, user: &str, calls: &dyn Devices) -> Result<Vec<DeviceEntry>> {
-        self.open().await?.diff(account, user, calls).await
+        self.open().await?.diff(account, user, calls, Reader::Person).await
     }
 
     fn known(&self, account: &str, user: &str) -> Result<Binding> {

@@ -61,6 +61,9 @@ pub enum AccountState {
     Unbound,
     /// Not reachable just now.
     Offline,
+    /// The cloud does nothing for this account or application for now; `reason` says until when, and what a
+    /// person can do.
+    Blocked,
 }
 
 /// A folder in one word.

@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "memory", "remote", "status", "store",
         ],
     ),
-    ("cloud", &["config", "content"]),
+    ("cloud", &["clock", "config", "content", "durable"]),
     ("config", &["content", "remote"]),
     ("control", &["status"]),
     ("device", &["account", "cloud", "config", "content", "durable"]),

@@ -12,7 +12,7 @@ use cloudsim::{Locate, md5_hex};
 use common::media::{self, photo, video};
 use common::{Account, Folder, Rig, is_quiet};
 use xpand::control::{Explain, Standing};
-use xpand::status::{AccountState, State};
+use xpand::status::{AccountState, Active, State};
 
 const MIB: usize = 1 << 20;
 
@@ -174,7 +174,9 @@ async fn what_the_cloud_cannot_take_is_skipped_with_the_reason_before_a_byte_is_
     rig.begin();
     let status = rig
         .until("three skipped, one backed up", |status| {
-            assert!(status.active.iter().all(|file| file.path.ends_with("good.jpg")), "{:?}", status.active);
+            // Found before the membership was known, it is taken up, measured, and laid aside unread.
+            let unread = |file: &Active| file.path.ends_with("good.jpg") || file.done == 0;
+            assert!(status.active.iter().all(unread), "{:?}", status.active);
             is_quiet(status) && (status.totals.counts.skipped, status.totals.counts.backed_up) == (3, 1)
         })
         .await;
@@ -212,6 +214,7 @@ async fn links_are_not_followed_and_special_files_do_not_hold_anybody() {
     let status = rig.wait_arrived().await;
     assert_eq!((status.totals.counts.files, rig.sim.files().len()), (1, 1));
     assert!(explain(&rig, "link.jpg").await.reason.unwrap().contains("link"));
+    assert!(explain(&rig, "fifo.jpg").await.reason.unwrap().contains("no ordinary file"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -261,10 +264,10 @@ async fn of_two_accounts_the_one_that_is_logged_out_does_not_stop_the_other() {
     rig.begin();
     let status = rig
         .until("five backed up, one waiting", |status| {
-            (status.totals.counts.backed_up, status.totals.counts.waiting) == (5, 1)
+            let counts = &status.totals.counts;
+            (counts.backed_up, counts.waiting) == (5, 1) && status.state == State::NeedsLogin
         })
         .await;
-    assert_eq!(status.state, State::NeedsLogin);
     assert!(status.reason.unwrap().contains("xpand account login work"));
     let states: Vec<_> = status.accounts.iter().map(|account| account.state).collect();
     assert_eq!(states, [AccountState::Ready, AccountState::NeedsLogin]);

@@ -59,8 +59,10 @@ async fn a_folder_that_lost_most_of_its_files_goes_on_sending_new_ones() {
     }
     rig.begin();
     rig.put("new.jpg", &photo(77, 900));
-    let status = rig.until("the new one is there", |s| s.totals.counts.backed_up == 13).await;
-    assert_eq!(status.folders[0].state, xpand::status::FolderState::Suspicious);
+    rig.until("the new one is there, and a word about the others", |s| {
+        s.totals.counts.backed_up == 13 && s.folders[0].state == xpand::status::FolderState::Suspicious
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,6 +144,27 @@ fn a_failed_file_that_went_and_came_back_is_tried_again() {
     q.gone(&path).unwrap();
     q.offer(&path, print(2)).unwrap();
     assert!(claim(&mut q).is_some());
+}
+
+#[test]
+fn what_is_done_is_still_to_be_committed_after_somebody_has_read_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = Store::open(dir.path()).unwrap();
+    let mut q = Queue::open(Arc::new(store)).unwrap();
+    let id = q.folder(dir.path(), "home").unwrap();
+    q.offer(&FilePath { folder: id, below: b"a.jpg"[..].into() }, print(1)).unwrap();
+    let job = claim(&mut q).unwrap();
+    q.close(job, Outcome::Done(copy())).unwrap();
+    // `xpand retry`, and the list of failed files.
+    q.retry(id, None).unwrap();
+    q.jobs(id, None).unwrap();
+    assert!(q.has_changes(), "nobody would flush it");
+    // A flush that was under way then is not its flush.
+    q.flushed();
+    assert_eq!(q.counts(id).backed_up, 0);
+    q.apply().unwrap();
+    q.flushed();
+    assert_eq!(q.counts(id).backed_up, 1);
 }
 
 #[test]
@@ -259,9 +282,11 @@ async fn another_users_login_sends_everything_to_that_users_drive_too() {
     let rig = Rig::start(|_| ());
     rig.put_photos(6);
     rig.wait_arrived().await;
-    rig.sim.add_token("aunt", "AT-aunt", Some("RT-aunt"), None).unwrap();
+    rig.sim.add_token("aunt", "access-of-aunt", Some("refresh-of-aunt"), None).unwrap();
     let accounts = xpand::account::Accounts::new(&rig.state_dir(), xpand::clock::Clock::system());
-    accounts.import("home", r#"{"access_token":"AT-aunt","refresh_token":"RT-aunt"}"#).unwrap();
+    accounts
+        .import("home", r#"{"access_token":"access-of-aunt","refresh_token":"refresh-of-aunt"}"#)
+        .unwrap();
     let of_aunt = || rig.sim.files().iter().filter(|file| file.account == "aunt").count();
     rig.until("all of it is hers too", |s| of_aunt() == 6 && s.totals.counts.backed_up == 6).await;
 }

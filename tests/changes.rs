@@ -38,7 +38,7 @@ async fn a_file_that_changes_while_uploading_is_sent_again_and_never_mixed() {
     rig.wait_quiet().await;
     let (before, after) = (video(1, 9 * MIB), video(2, 9 * MIB));
     // Time to write: the second slice is long on its way.
-    let slow = FaultKind::Delay(Duration::from_secs(1));
+    let slow = FaultKind::Delay(Duration::from_secs(4));
     rig.sim.fault(Fault::once("superfile2.*partseq=1", slow)).unwrap();
     let path = rig.put("film.mp4", &before);
     rig.until_true("first slice", || !rig.slices_after(0).is_empty()).await;

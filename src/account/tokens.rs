@@ -327,7 +327,7 @@ fn is_refusal(error: &Error) -> bool {
     let hour = Duration::from_secs(3600);
     is_word
         && match error.kind {
-            Kind::Unauthorized | Kind::Refused | Kind::Blocked => true,
+            Kind::Unauthorized | Kind::Refused | Kind::Blocked { .. } => true,
             Kind::Busy { after } => after.is_some_and(|after| after >= hour),
             _ => false,
         }

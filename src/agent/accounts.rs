@@ -8,12 +8,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::hub::{AccountCell, Hub, Look, NOT_ASKED, lock};
-use super::view::time;
+use super::time::Jumps;
+use super::view::{self, time};
 use crate::account::{Accounts, State, Tokens};
+use crate::backup::survey::Survey;
 use crate::backup::upload::Uploader;
 use crate::backup::verdict::{Pause, spread};
+use crate::clock::Clock;
 use crate::cloud::{self, Drive, Kind, User};
-use crate::content::OnConflict;
 use crate::device::{Binding, Device, DeviceState};
 use crate::status::{self, AccountState, Quota};
 
@@ -47,8 +49,14 @@ enum Found {
     Ready,
     /// A person has to act.
     Waiting(AccountState, String),
+    /// The cloud does nothing for this account for now.
+    Refused(Pause, String),
+    /// It has said so before, and is not asked.
+    Paused,
     /// Try again soon.
     Failed(String),
+    /// Nobody has told the box the time; `notice` sees when that is done.
+    NoClock(String),
 }
 
 /// Runs until the life ends.
@@ -56,6 +64,7 @@ pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
     let account = &hub.accounts[at];
     let mut drive: Option<Arc<dyn Drive>> = None;
     let mut failures = 0_u32;
+    // On the steady clock: a time that was set back must not put it off for years.
     let mut checked_ms = i64::MIN;
     loop {
         let found = tokio::select! {
@@ -69,17 +78,11 @@ pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
             biased;
             () = hub.stop.cancelled() => break,
             () = account.wake.notified() => {}
-            () = tokio::time::sleep(wait.mul_f64(0.95 + 0.1 * spread())) => {}
+            () = tokio::time::sleep(wait) => {}
         }
-        let pause = lock(&account.pause).clone();
-        if let Some(paused) = pause {
-            match paused.pause {
-                // The login or the membership is not what we thought.
-                Pause::Login | Pause::Membership => *lock(&account.uploader) = None,
-                // Asking now would only add to it.
-                Pause::Limit { .. } | Pause::Offline | Pause::DayLimit => {}
-                Pause::Full | Pause::Blocked => {}
-            }
+        if let Some(Pause::Login | Pause::Membership) = account.breaker.last() {
+            // It is not what we thought.
+            *lock(&account.uploader) = None;
         }
     }
     account.stop_sending();
@@ -94,6 +97,9 @@ async fn round(
     checked_ms: &mut i64,
 ) -> Found {
     let account = &hub.accounts[at];
+    if let Some(words) = hub.no_clock() {
+        return Found::NoClock(words);
+    }
     let name = &account.config.name;
     let login = || format!("log in with: xpand account login {name}");
     match login_of(shared, name) {
@@ -106,6 +112,9 @@ async fn round(
             return Found::Waiting(AccountState::NeedsLogin, format!("{words}; {}", login()));
         }
         State::Ready { .. } | State::Refused { .. } => {}
+    }
+    if is_kept_waiting(account, &hub.core.clock) {
+        return Found::Paused;
     }
     let open = match drive {
         Some(drive) => Arc::clone(drive),
@@ -124,13 +133,14 @@ async fn round(
         Some(false) => {
             // What is backed up is so in another user's drive: begin anew with what is known of this one's.
             tracing::warn!(ACCOUNT = %name, "another user is logged in now; looking at everything again");
+            account.breaker.lift();
             hub.core.renew.notify_one();
             return Found::Failed("another user is logged in now".into());
         }
         None => return Found::Failed("the state cannot be written".into()),
     }
     if let Some(devices) = open.devices() {
-        let now_ms = hub.core.clock.now_ms();
+        let now_ms = hub.core.clock.steady_ms();
         let every = i64::try_from(hub.config.agent.check_bind.as_millis()).unwrap_or(i64::MAX);
         let mut binding = shared.device.ensure_bound(name, &user.id, devices).await;
         if binding.is_ok() && now_ms.saturating_sub(*checked_ms) >= every / 2 {
@@ -160,7 +170,7 @@ async fn round(
                     format!("this device is not bound; bind it with: xpand device bind --account {name}");
                 return Found::Waiting(AccountState::Unbound, words);
             }
-            Err(crate::device::Error::Cloud(error)) if is_passing(error.kind) => {
+            Err(crate::device::Error::Cloud(error)) if !is_about_device(&error) => {
                 return refused(&error, &login());
             }
             Err(error) => return Found::Waiting(AccountState::Unbound, error.to_string()),
@@ -168,6 +178,9 @@ async fn round(
     }
     match open.quota().await {
         Ok(quota) => lock(&account.view).quota = Some(Quota { used: quota.used, total: quota.total }),
+        Err(error) if matches!(error.kind, Kind::Blocked { .. } | Kind::DayLimit) => {
+            return refused(&error, &login());
+        }
         Err(error) => tracing::debug!(ACCOUNT = %name, "quota: {error}"),
     }
     put_uploader(hub, shared, at, open, user);
@@ -182,14 +195,25 @@ fn login_of(shared: &Shared, name: &str) -> State {
     shared.accounts.state(name)
 }
 
+/// The drive of an account; no call is made.
 fn open_drive(shared: &Shared, account: &AccountCell) -> Result<Arc<dyn Drive>, String> {
     #[cfg(test)]
     if let Some(machine) = crate::backup::seam::machine() {
         return Ok(machine.drive());
     }
-    let tokens = shared.accounts.tokens(&account.config).map_err(|error| error.to_string())?;
+    let words = |error: crate::account::Error| error.to_string();
+    let tokens = shared.accounts.tokens(&account.config).map_err(words)?;
     lock(&shared.tokens).push(Arc::clone(&tokens));
-    cloud::open(&account.config, tokens).map_err(|error| error.to_string())
+    let calls = shared.accounts.calls(&account.config).map_err(words)?;
+    cloud::open(&account.config, tokens, calls).map_err(|error| error.to_string())
+}
+
+/// Whether the account pauses for something that asking would only make worse.
+fn is_kept_waiting(account: &AccountCell, clock: &Clock) -> bool {
+    let paused = account.breaker.paused(clock.now_ms());
+    paused.is_some_and(|paused| {
+        matches!(paused.pause, Pause::Limit { .. } | Pause::DayLimit | Pause::Blocked { .. })
+    })
 }
 
 fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, user: User) {
@@ -198,9 +222,7 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
     if cell.as_ref().is_some_and(|uploader| uploader.user == user && Arc::ptr_eq(&uploader.drive, &drive)) {
         return;
     }
-    // Keeping both, the cloud itself sees to it that equal content is not stored twice.
-    let asks_first = hub.core.may_have_forgotten.load(Ordering::Relaxed)
-        || hub.config.upload.on_conflict != OnConflict::KeepBoth;
+    let survey = Survey::of(&account.config.name, &user.id);
     let uploader = Uploader {
         drive,
         user,
@@ -208,9 +230,12 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         parallel: hub.config.upload.parallel,
         slots: Arc::clone(&shared.slots),
         slices: Arc::clone(&shared.slices),
+        looks: Semaphore::new(1),
         hashers: Arc::clone(&shared.hashers),
         throttle: Arc::clone(&hub.core.throttle),
-        lookup: asks_first.then(Arc::default),
+        lookup: Arc::default(),
+        survey,
+        is_surveyed: Arc::clone(&account.asking.is_done),
         meters: Arc::clone(&hub.core.meters),
         settle: hub.config.agent.settle,
         clock: hub.core.clock.clone(),
@@ -219,6 +244,7 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
     let largest = uploader.user.max_file_size;
     *cell = Some(Arc::new(uploader));
     drop(cell);
+    account.asking.wake.notify_one();
     if account.largest.swap(largest, Ordering::Relaxed) != largest {
         // Files that were too large may fit, or the other way round.
         for folder in (0..hub.folders.len()).filter(|&folder| hub.folders[folder].account == at) {
@@ -229,37 +255,47 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
 
 /// Shows what a round found. Returns when the next is due.
 fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> Duration {
+    let now_ms = hub.core.clock.now_ms();
+    if let Found::Refused(pause, why) = &found {
+        account.pause_for(*pause, why.clone(), &hub.core.clock);
+    }
+    let paused = account.breaker.paused(now_ms);
+    let spread = |wait: Duration| wait.mul_f64(0.95 + 0.1 * spread());
     let wait = match &found {
         Found::Ready => {
             *failures = 0;
-            hub.config.agent.check_bind
+            spread(hub.config.agent.check_bind)
         }
-        Found::Waiting(AccountState::Unbound, _) => hub.config.agent.check_bind,
-        Found::Waiting(..) => hub.core.clock.wait(LOGIN),
+        Found::Waiting(AccountState::Unbound, _) => spread(hub.config.agent.check_bind),
+        Found::Waiting(..) => spread(hub.core.clock.wait(LOGIN)),
+        Found::Refused(..) | Found::Paused => {
+            let left = paused.as_ref().map_or(0, |paused| paused.until_ms - now_ms);
+            // Looking whether the time has come costs nothing, and clocks jump.
+            Duration::from_millis(u64::try_from(left).unwrap_or(0) + 1).min(SLOWEST)
+        }
+        Found::NoClock(_) => spread(hub.core.clock.wait(LOGIN)),
         Found::Failed(_) => {
             let wait = FIRST.saturating_mul(1 << (*failures).min(10)).min(SLOWEST);
             *failures += 1;
-            hub.core.clock.wait(wait)
+            spread(hub.core.clock.wait(wait))
         }
     };
     let (state, reason) = match found {
         Found::Ready => (AccountState::Ready, None),
         Found::Waiting(state, words) => (state, Some(words)),
+        // What is in flight goes on, and the pause says the rest.
+        Found::Refused(..) | Found::Paused if lock(&account.uploader).is_some() => {
+            (AccountState::Ready, None)
+        }
+        Found::Refused(..) | Found::Paused => (AccountState::Blocked, paused.as_ref().map(view::words)),
+        Found::NoClock(words) => (AccountState::Offline, Some(words)),
         Found::Failed(words) => {
-            let next = hub.core.clock.now_ms() + i64::try_from(wait.as_millis()).unwrap_or(0);
+            let next = now_ms + i64::try_from(wait.as_millis()).unwrap_or(0);
             (AccountState::Offline, Some(format!("{words}; tried again at {}", time(next))))
         }
     };
     if state == AccountState::Ready {
-        // The first pause for want of a login or a right membership ends here. If the cloud goes on to
-        // refuse what it calls good, the next ones last, longer each time.
-        let now_ms = hub.core.clock.now_ms();
-        if let Some(paused) = lock(&account.pause).as_mut()
-            && matches!(paused.pause, Pause::Login | Pause::Membership)
-            && paused.times == 0
-        {
-            paused.until_ms = now_ms;
-        }
+        account.breaker.is_ready(now_ms);
     }
     if matches!(state, AccountState::NeedsLogin | AccountState::Unbound) {
         // Offline stops nothing: uploads notice by themselves, and may be through before we are.
@@ -292,16 +328,19 @@ fn refused(error: &cloud::Error, login: &str) -> Found {
             let hint = if words.contains("account login") { String::new() } else { format!("; {login}") };
             Found::Waiting(AccountState::NeedsLogin, format!("{words}{hint}"))
         }
+        Kind::Blocked { after } => Found::Refused(Pause::Blocked { after }, error.to_string()),
+        Kind::DayLimit => Found::Refused(Pause::DayLimit, error.to_string()),
+        Kind::Busy { after: Some(after) } if !after.is_zero() => {
+            Found::Refused(Pause::Limit { after }, error.to_string())
+        }
         _ => Found::Failed(error.to_string()),
     }
 }
 
-/// Whether a failure may pass without a person.
-fn is_passing(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::Offline | Kind::Busy { .. } | Kind::DayLimit | Kind::Broken | Kind::Unauthorized | Kind::Local
-    )
+/// Whether a device call was refused for the device's sake: the binding is then what a person has to mend.
+fn is_about_device(error: &cloud::Error) -> bool {
+    let is_number = error.number().is_some_and(|number| (42_100..=42_103).contains(&number));
+    is_number || matches!(error.kind, Kind::Refused | Kind::Exists | Kind::Missing)
 }
 
 /// Shows the device as its file says.
@@ -320,21 +359,25 @@ fn refresh_device(hub: &Hub, shared: &Shared) {
     *lock(&hub.device) = line;
 }
 
-/// Rings an account's bell when its file, or the device's, has been changed by anybody.
+/// Rings an account's bell when its file, or the device's, has been changed by anybody, or the clock was set.
+/// Ends the agent when its state folder is not there any more.
 pub(super) async fn notice(hub: Arc<Hub>, shared: Arc<Shared>) {
     let stamps = || -> (Vec<_>, _) {
         let files = hub.accounts.iter().map(|account| shared.accounts.stamp(&account.config.name));
         (files.collect(), shared.device.stamp())
     };
     let mut before = stamps();
+    let mut jumps = Jumps::new(&hub);
     loop {
         tokio::select! {
             () = tokio::time::sleep(NOTICE) => {}
             () = hub.stop.cancelled() => return,
         }
         let now = stamps();
+        let has_jumped = jumps.look(&hub);
+        hub.core.keeper.check_place();
         for (at, account) in hub.accounts.iter().enumerate() {
-            if now.0[at] != before.0[at] || now.1 != before.1 {
+            if has_jumped || now.0[at] != before.0[at] || now.1 != before.1 {
                 account.wake.notify_one();
             }
         }

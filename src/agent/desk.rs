@@ -9,8 +9,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::gate::Until;
 use super::hub::{Core, Hub, Look, lock};
 use super::{explain, files, view};
-use crate::control::{Backend, BoxFuture, Explain, Failure, QueuePage, QueueQuery, Result};
+use crate::control::{Backend, BoxFuture, Explain, Failure, QueuePage, QueueQuery, Rebuild, Result};
 use crate::status::Status;
+use crate::store::ASIDE;
 
 /// What the socket's server asks. It outlives a reload; the hub behind it changes.
 pub(super) struct Desk {
@@ -18,14 +19,19 @@ pub(super) struct Desk {
     pub core: Arc<Core>,
     /// The life of now; none while the agent starts.
     pub hub: watch::Receiver<Option<Arc<Hub>>>,
-    /// Asks for a reload.
-    pub reloads: mpsc::Sender<Reload>,
+    /// Asks for the next life.
+    pub reloads: mpsc::Sender<Ask>,
     /// The state of the last answer and since when it is so.
     pub since: std::sync::Mutex<Option<(crate::status::State, String)>>,
 }
 
-/// A reload, and who wants to know what became of it.
-pub(super) type Reload = oneshot::Sender<std::result::Result<(), String>>;
+/// Asks for the next life, and wants to know what became of it.
+pub(super) struct Ask {
+    /// With an empty database; else with the configuration as its file says then.
+    pub anew: bool,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<std::result::Result<(), String>>,
+}
 
 impl Desk {
     fn hub(&self) -> Result<Arc<Hub>> {
@@ -104,7 +110,7 @@ impl Backend for Desk {
                 }
                 None => Until::Resumed,
             };
-            let stored = lock(&self.core.gate).pause(until);
+            let stored = lock(&self.core.gate).pause(until, self.core.clock.now());
             self.ring(true);
             stored
                 .map_err(|error| Failure::internal(format!("paused, but a restart will forget it: {error}")))
@@ -141,6 +147,19 @@ impl Backend for Desk {
         })
     }
 
+    fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move {
+            let (hub, look) = self.place(&path)?;
+            lock(&hub.accepted).insert(look.clone());
+            let whole = Look { start: Box::default(), ..look.clone() };
+            // Then all of the folder: its state is told anew.
+            for look in [look, whole] {
+                let _ = hub.looks.send(look);
+            }
+            Ok(())
+        })
+    }
+
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         let place = match path.as_deref().map(|path| self.place(path)).transpose() {
             Ok(place) => place,
@@ -165,7 +184,7 @@ impl Backend for Desk {
                     .ok_or_else(|| Failure::internal("the state cannot be written"))?;
                 // Whatever the account waited for: a person says now.
                 let account = &hub.accounts[hub.folders[at].account];
-                *lock(&account.pause) = None;
+                account.breaker.lift();
                 account.wake.notify_one();
             }
             hub.work.notify_one();
@@ -174,16 +193,27 @@ impl Backend for Desk {
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
+        Box::pin(async move { self.begin_again(false).await?.map_err(Failure::bad_config) })
+    }
+
+    fn rebuild(&self) -> BoxFuture<'_, Result<Rebuild>> {
         Box::pin(async move {
-            let (answer, done) = oneshot::channel();
-            let ending = || Failure::conflict("the agent is ending");
-            self.reloads.send(answer).await.map_err(|_| ending())?;
-            done.await.map_err(|_| ending())?.map_err(Failure::bad_config)
+            let folder = self.hub()?.config.agent.state_dir.join(ASIDE);
+            self.begin_again(true).await?.map_err(Failure::internal)?;
+            Ok(Rebuild { set_aside: folder.to_string_lossy().into_owned() })
         })
     }
 }
 
 impl Desk {
+    /// Ends this life and begins the next. Returns when that has begun, or why it has not.
+    async fn begin_again(&self, anew: bool) -> Result<std::result::Result<(), String>> {
+        let (answer, done) = oneshot::channel();
+        let ending = || Failure::conflict("the agent is ending");
+        self.reloads.send(Ask { anew, answer }).await.map_err(|_| ending())?;
+        done.await.map_err(|_| ending())
+    }
+
     /// The gate has moved: the dispatcher looks, and a pause stops what is in flight.
     fn ring(&self, stop: bool) {
         if let Some(hub) = self.hub.borrow().as_ref() {

@@ -6,19 +6,28 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::breaker::Admits;
 use super::gate::Open;
 use super::hub::{Hub, Look, Work, lock};
 use crate::backup::progress::Progress;
 use crate::backup::queue::{Claim, Next, Outcome};
+use crate::backup::seam::spawn_blocking;
 use crate::backup::upload::Ended;
+use crate::backup::upload::hanging::HANGS;
 use crate::backup::verdict::{back_off, spread};
 use crate::content::FolderId;
 use crate::memory;
 
 /// Files worked on beyond `upload.parallel`: while those send, these are read.
 const AHEAD: usize = 2;
+/// A file whose disk is not mounted is asked for again when it is, and else after this long, milliseconds.
+const AWAY_MS: i64 = 3_600_000;
+/// So many of them are put back in one go.
+const PUT_BACK: usize = 256;
 /// The longest sleep; a clock that was set back must not make us sleep for years.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// How often is looked whether the first file after a pause gets on.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// Runs until the life ends; then every upload has been told to stop and has left what it has.
 pub(super) async fn run(hub: Arc<Hub>) {
@@ -29,7 +38,7 @@ pub(super) async fn run(hub: Arc<Hub>) {
     loop {
         let mut wait = LONGEST;
         let now_ms = hub.core.clock.now_ms();
-        match lock(&hub.core.gate).is_open(&hub.config.upload.hours, now_ms) {
+        match hub.is_open() {
             Open::Yes(until) => {
                 wait = wait.min(until_then(until, now_ms));
                 wait = wait.min(fill(&hub, &mut uploads, room, now_ms));
@@ -46,11 +55,9 @@ pub(super) async fn run(hub: Arc<Hub>) {
             hub.core.keeper.hurry();
             memory::give_back();
         }
-        if uploads.is_empty()
-            && has_caught_up(&hub)
-            && hub.core.may_have_forgotten.swap(false, Ordering::Relaxed)
-        {
-            hub.core.keeper.looked();
+        if uploads.is_empty() && has_caught_up(&hub) {
+            let keeper = Arc::clone(&hub.core.keeper);
+            let _ = spawn_blocking(move || keeper.looked()).await;
         }
         tokio::select! {
             biased;
@@ -73,15 +80,40 @@ pub(super) async fn run(hub: Arc<Hub>) {
 
 /// Starts uploads while there is room and work. Returns how long there is nothing more to start.
 fn fill(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, room: usize, now_ms: i64) -> Duration {
-    let mut wait = hub.accounts.iter().fold(LONGEST, |wait, account| {
-        let until = lock(&account.pause).as_ref().map(|paused| paused.until_ms).filter(|&at| at > now_ms);
-        wait.min(until_then(until, now_ms))
+    let mut wait = hub.accounts.iter().enumerate().fold(LONGEST, |wait, (at, account)| {
+        wait.min(match account.breaker.admits(now_ms) {
+            Admits::All => LONGEST,
+            Admits::None => until_then(account.breaker.paused(now_ms).map(|paused| paused.until_ms), now_ms),
+            // The others follow as soon as something of the first is confirmed.
+            Admits::One if hub.is_probing(at) => PROBE,
+            Admits::One => LONGEST,
+        })
     });
-    while uploads.len() < room {
-        let allowed: Vec<FolderId> =
-            hub.folders.iter().map(|folder| folder.id).filter(|&id| hub.can_send(id, now_ms)).collect();
+    // Files on a disk that does not answer take no room away from others, and there are no more of them.
+    let hanging: Vec<FolderId> = lock(&hub.active)
+        .iter()
+        .filter(|(_, work)| work.progress.hangs.load(Ordering::Relaxed))
+        .map(|(path, _)| path.folder)
+        .collect();
+    if !uploads.is_empty() {
+        wait = wait.min(HANGS);
+    }
+    let mut put_back = 0;
+    while uploads.len() < room + hanging.len() {
+        let may_send = |id: &FolderId| hub.can_send(*id, now_ms) && !hanging.contains(id);
+        let allowed: Vec<FolderId> = hub.folders.iter().map(|folder| folder.id).filter(may_send).collect();
         let next = hub.core.keeper.with(|queue| queue.next_due(now_ms, |folder| allowed.contains(&folder)));
         match next {
+            Some(Next::Claim(claim)) if hub.is_away(&claim.job.path) => {
+                hub.core.keeper.with(|queue| {
+                    queue.put_back(&claim.job.path, now_ms + AWAY_MS);
+                    Ok(())
+                });
+                put_back += 1;
+                if put_back == PUT_BACK {
+                    return Duration::ZERO;
+                }
+            }
             Some(Next::Claim(claim)) => start(hub, uploads, *claim),
             Some(Next::Searching) => return Duration::ZERO,
             Some(Next::At(at)) => {
@@ -115,7 +147,7 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
 
 /// Every folder was looked at, and nothing of it waits: what the cloud has is known.
 fn has_caught_up(hub: &Hub) -> bool {
-    hub.core.may_have_forgotten.load(Ordering::Relaxed)
+    hub.core.keeper.gaps().any()
         && hub.folders.iter().all(|folder| {
             let is_looked_at = lock(&folder.view).last_scan_ms.is_some();
             let settling = lock(&hub.settler).settling(folder.id).files;
@@ -136,9 +168,11 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let account = &hub.accounts[folder.account];
     match pause {
         Some((pause, why)) => account.pause_for(pause, why, &hub.core.clock),
+        // The cloud works: it refuses this file.
+        None if matches!(outcome, Outcome::Park { .. }) => account.breaker.succeeded(now_ms),
         None => {
             if let Outcome::Done(copy) = &outcome {
-                lock(&account.pause).take_if(|paused| paused.until_ms <= now_ms);
+                account.breaker.succeeded(now_ms);
                 // Until the cloud is asked again.
                 if let Some(quota) = &mut lock(&account.view).quota {
                     quota.used = quota.used.saturating_add(copy.size);

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::hub::{FolderCell, Hub, lock};
-use super::view::time;
+use super::view::{account_line, time};
 use crate::backup::entry::{Entry, Skip, Standing as Known};
 use crate::backup::filter::Reason;
 use crate::backup::{disk, media, scan};
@@ -38,7 +38,11 @@ pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
     }
     let now = match disk::stat_one(&folder.config.path, &file.below) {
         Ok(Some(now)) => now,
-        Ok(None) => return Ok(missing(line, path, entry.as_ref())),
+        Ok(None) if hub.is_away(&file) => {
+            let words = "the disk that it is on is not mounted; it is not forgotten";
+            return Ok(says(line, words, Some("xpand status names the disk")));
+        }
+        Ok(None) => return Ok(missing(line, folder, &file, entry.as_ref())),
         Err(error) => {
             let words = format!("xpand cannot look at it: {error}");
             return Ok(says(line, &words, Some("give the xpand user the right to read it")));
@@ -52,10 +56,18 @@ pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
         line.state = Standing::Active;
         return Ok(line);
     }
-    Ok(standing(line, folder, entry.filter(|entry| !entry.gone), now))
+    // Nothing is wrong with the file itself: then what keeps its whole account is the answer.
+    let kept = account_line(&hub.accounts[folder.account], hub.core.clock.now_ms()).reason;
+    Ok(standing(line, folder, entry.filter(|entry| !entry.gone), now, kept))
 }
 
-fn standing(mut line: Explain, folder: &FolderCell, entry: Option<Entry>, now: Fingerprint) -> Explain {
+fn standing(
+    mut line: Explain,
+    folder: &FolderCell,
+    entry: Option<Entry>,
+    now: Fingerprint,
+    kept: Option<String>,
+) -> Explain {
     let Some(entry) = entry.filter(|entry| entry.print == now) else {
         line.state = Standing::Settling;
         return says(line, "it is new or has just changed; it waits until it holds still", None);
@@ -65,8 +77,8 @@ fn standing(mut line: Explain, folder: &FolderCell, entry: Option<Entry>, now: F
         Known::Waiting => {
             line.state = Standing::Waiting;
             let account = &folder.config.account;
-            let words =
-                line.reason.take().unwrap_or_else(|| format!("it waits for its turn to go to {account}"));
+            let own = line.reason.take();
+            let words = own.or(kept).unwrap_or_else(|| format!("it waits for its turn to go to {account}"));
             return says(line, &words, Some("xpand status says what the agent is doing"));
         }
         Known::Failed => {
@@ -87,12 +99,16 @@ fn standing(mut line: Explain, folder: &FolderCell, entry: Option<Entry>, now: F
     line
 }
 
-fn missing(line: Explain, path: &Path, entry: Option<&Entry>) -> Explain {
-    if path.is_dir() {
-        return says(line, "it is a folder; ask about a file", Some("xpand status shows the folders"));
-    }
-    if path.is_symlink() {
-        return says(line, "it is a link; links are not followed", None);
+fn missing(line: Explain, folder: &FolderCell, file: &FilePath, entry: Option<&Entry>) -> Explain {
+    match disk::no_file_but(&folder.config.path, &file.below) {
+        disk::NoFile::Folder => {
+            return says(line, "it is a folder; ask about a file", Some("xpand status shows the folders"));
+        }
+        disk::NoFile::Link => return says(line, "it is a link; links are not followed", None),
+        disk::NoFile::Special => {
+            return says(line, "it is no ordinary file: there is nothing in it to back up", None);
+        }
+        disk::NoFile::Nothing => {}
     }
     match entry.and_then(|entry| entry.copy.as_ref()) {
         Some(_) => says(line, "it is not on the disk any more; its copy in the cloud stays", None),

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::clock::Now;
 use crate::config::Hours;
 use crate::durable;
 
@@ -14,6 +15,9 @@ use crate::durable;
 pub struct Gate {
     file: PathBuf,
     paused: Option<Until>,
+    /// When a pause that was begun in this run ends, on the steady clock: whoever sets the other one meanwhile
+    /// neither shortens nor prolongs it.
+    ends_ms: Option<i64>,
 }
 
 /// How long a pause lasts.
@@ -44,15 +48,19 @@ impl Gate {
             Ok(time) => Until::Time(time),
             Err(_) => Until::Resumed,
         });
-        Self { file, paused }
+        Self { file, paused, ends_ms: None }
     }
 
     /// Pauses.
     ///
     /// # Errors
     /// The pause could not be stored; it holds until the agent ends.
-    pub fn pause(&mut self, until: Until) -> io::Result<()> {
+    pub fn pause(&mut self, until: Until, now: Now) -> io::Result<()> {
         self.paused = Some(until);
+        self.ends_ms = match until {
+            Until::Resumed => None,
+            Until::Time(time) => Some(now.steady_ms.saturating_add(time.saturating_sub(now.wall_ms))),
+        };
         let text = match until {
             Until::Resumed => "until resumed\n".to_owned(),
             Until::Time(time) => format!("{time}\n"),
@@ -65,15 +73,20 @@ impl Gate {
     /// # Errors
     /// The stored pause could not be removed; it is back after a restart.
     pub fn resume(&mut self) -> io::Result<()> {
-        self.paused = None;
+        (self.paused, self.ends_ms) = (None, None);
         durable::remove(&self.file)
     }
 
-    /// Whether uploads may run at `now_ms`.
-    pub fn is_open(&mut self, hours: &[Hours], now_ms: i64) -> Open {
-        match self.paused {
+    /// Whether uploads may run now.
+    pub fn is_open(&mut self, hours: &[Hours], now: Now) -> Open {
+        let by_now = |ends_ms: i64| now.wall_ms.saturating_add(ends_ms.saturating_sub(now.steady_ms));
+        let paused = match (self.paused, self.ends_ms) {
+            (Some(Until::Time(_)), Some(ends_ms)) => Some(Until::Time(by_now(ends_ms))),
+            (paused, _) => paused,
+        };
+        match paused {
             Some(Until::Resumed) => return Open::No("paused; go on with: xpand resume".into(), None),
-            Some(Until::Time(time)) if now_ms < time => {
+            Some(Until::Time(time)) if now.wall_ms < time => {
                 let words = format!("paused until {}; go on now with: xpand resume", clock_time(time));
                 return Open::No(words, Some(time));
             }
@@ -84,7 +97,7 @@ impl Gate {
             }
             None => {}
         }
-        in_hours(hours, now_ms, &TimeZone::system())
+        in_hours(hours, now.wall_ms, &TimeZone::system())
     }
 }
 
@@ -148,19 +161,72 @@ mod tests {
         assert_eq!(in_hours(&[], 0, &TimeZone::UTC), Open::Yes(None));
     }
 
+    /// A moment at which both clocks agree.
+    fn now(ms: i64) -> Now {
+        Now { wall_ms: ms, steady_ms: ms }
+    }
+
     #[test]
     fn a_pause_survives_a_restart_and_ends_by_itself_when_it_has_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let mut gate = Gate::open(folder.path());
-        assert_eq!(gate.is_open(&[], 0), Open::Yes(None));
-        gate.pause(Until::Time(1000)).unwrap();
+        assert_eq!(gate.is_open(&[], now(0)), Open::Yes(None));
+        gate.pause(Until::Time(1000), now(0)).unwrap();
         let mut gate = Gate::open(folder.path());
-        assert!(matches!(gate.is_open(&[], 999), Open::No(_, Some(1000))));
-        assert_eq!(gate.is_open(&[], 1000), Open::Yes(None));
-        gate.pause(Until::Resumed).unwrap();
+        assert!(matches!(gate.is_open(&[], now(999)), Open::No(_, Some(1000))));
+        assert_eq!(gate.is_open(&[], now(1000)), Open::Yes(None));
+        gate.pause(Until::Resumed, now(0)).unwrap();
         let mut gate = Gate::open(folder.path());
-        assert!(matches!(gate.is_open(&[], i64::MAX), Open::No(_, None)));
+        assert!(matches!(gate.is_open(&[], now(i64::MAX)), Open::No(_, None)));
         gate.resume().unwrap();
-        assert_eq!(Gate::open(folder.path()).is_open(&[], 0), Open::Yes(None));
+        assert_eq!(Gate::open(folder.path()).is_open(&[], now(0)), Open::Yes(None));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_neither_shortens_nor_prolongs_a_pause() {
+        const YEARS: i64 = 10 * 365 * 24 * HOUR;
+        let folder = tempfile::tempdir().unwrap();
+        for jump in [YEARS, -YEARS] {
+            let mut gate = Gate::open(folder.path());
+            let begun = 2 * YEARS;
+            gate.pause(Until::Time(begun + 2 * HOUR), Now { wall_ms: begun, steady_ms: 5 }).unwrap();
+            let later = |steady_ms: i64| Now { wall_ms: begun + jump + steady_ms, steady_ms };
+            let ends = begun + jump + 2 * HOUR + 5;
+            assert!(matches!(gate.is_open(&[], later(HOUR)), Open::No(_, Some(until)) if until == ends));
+            assert_eq!(gate.is_open(&[], later(2 * HOUR + 5)), Open::Yes(None));
+        }
+    }
+
+    /// In 2026 Berlin's clocks skip 02:00 to 03:00 on March 29th and have it twice on October 25th.
+    #[test]
+    fn on_the_nights_when_the_clocks_change_the_hours_are_those_that_the_wall_clock_shows() {
+        let berlin = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+        let hours = |from: u16, to: u16| [Hours { from: from * 60, to: to * 60 }];
+        // Five hours by the wall clock are four in the one night, and six in the other.
+        let midnight = at("2026-03-29T00:00", &berlin);
+        let Open::No(_, Some(opens)) = in_hours(&hours(1, 6), midnight, &berlin) else { panic!("open") };
+        assert_eq!(opens, midnight + HOUR);
+        assert_eq!(in_hours(&hours(1, 6), opens, &berlin), Open::Yes(Some(opens + 4 * HOUR)));
+        let one = at("2026-10-25T01:00", &berlin);
+        assert_eq!(in_hours(&hours(1, 6), one, &berlin), Open::Yes(Some(one + 6 * HOUR)));
+        // An hour that is skipped does not come that night; it is asked again, and comes the next.
+        let half_past_one = midnight + HOUR + HOUR / 2;
+        let Open::No(_, Some(asks)) = in_hours(&hours(2, 3), half_past_one, &berlin) else { panic!("open") };
+        assert!(asks > half_past_one && asks <= at("2026-03-30T02:00", &berlin), "{asks}");
+        assert!(matches!(in_hours(&hours(2, 3), at("2026-03-30T02:00", &berlin), &berlin), Open::Yes(_)));
+        // One that comes twice is open both times.
+        let two = at("2026-10-25T02:00", &berlin);
+        assert_eq!(in_hours(&hours(2, 3), two, &berlin), Open::Yes(Some(two + 2 * HOUR)));
+        // Over midnight, in the night that is short.
+        let evening = at("2026-03-28T22:00", &berlin);
+        assert_eq!(in_hours(&hours(22, 7), evening, &berlin), Open::Yes(Some(evening + 8 * HOUR)));
+    }
+
+    #[test]
+    fn hours_that_are_all_day_never_close_wherever_the_clock_is() {
+        let always = [Hours { from: 0, to: 12 * 60 }, Hours { from: 12 * 60, to: 24 * 60 }];
+        for ms in [0, -1_000_000_000_000, 4_102_444_800_000] {
+            assert_eq!(in_hours(&always, ms, &TimeZone::UTC), Open::Yes(None), "{ms}");
+        }
     }
 }

@@ -1,20 +1,22 @@
 //! What the agent's tasks share: small cells behind locks that are held for moments, and three bells.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
+use super::breaker::{Admits, Breaker};
 use super::gate::Gate;
 use crate::backup::body::Throttle;
 use crate::backup::entry::Limits;
 use crate::backup::filter::Filter;
 use crate::backup::keeper::Keeper;
+use crate::backup::mounts::is_within;
 use crate::backup::progress::{Meters, Progress};
+use crate::backup::scan::Away;
 use crate::backup::settle::Settler;
 use crate::backup::upload::{Source, Uploader};
 use crate::backup::verdict::Pause;
@@ -38,8 +40,6 @@ pub(super) struct Core {
     pub gate: Mutex<Gate>,
     /// Rings when the life has to begin anew: another user is logged in.
     pub renew: Notify,
-    /// Our memory may have gaps: the cloud is asked before anything is sent.
-    pub may_have_forgotten: AtomicBool,
 }
 
 /// One life: from a start or a reload of the configuration to the next.
@@ -58,6 +58,8 @@ pub(super) struct Hub {
     pub settler: Mutex<Settler>,
     /// Rings when there may be work for the dispatcher.
     pub work: Notify,
+    /// Places that a person vouches for: what is missing there was deleted. So they are looked at next.
+    pub accepted: Mutex<BTreeSet<Look>>,
     /// Asks for a look at a folder.
     pub looks: mpsc::UnboundedSender<Look>,
     /// Cancelled when this life ends.
@@ -98,23 +100,34 @@ pub(super) struct AccountCell {
     pub uploader: Mutex<Option<Arc<Uploader>>>,
     /// The largest file its membership allows, bytes; 0 until it is known.
     pub(super) largest: AtomicU64,
+    /// When our memory is lost: the cloud is asked what it has.
+    pub(super) asking: Asking,
     /// Why nothing is sent for now.
-    pub pause: Mutex<Option<Paused>>,
+    pub(super) breaker: Breaker,
     /// Rings when something about the account should be looked at now.
     pub wake: Notify,
 }
 
-/// An account's pause.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Paused {
-    /// Why, in one word.
-    pub pause: Pause,
-    /// Why, for a person.
-    pub why: String,
-    /// Milliseconds since 1970: looked at again then.
-    pub until_ms: i64,
-    /// Pauses for this reason in a row.
-    pub times: u32,
+/// How far the cloud's answer to "what do you have" is: see `survey.rs`.
+#[derive(Default)]
+pub(super) struct Asking {
+    /// Uploads wait for it.
+    pub holds: AtomicBool,
+    /// It is known to its end.
+    pub is_done: Arc<AtomicBool>,
+    /// Files so far.
+    pub files: AtomicU64,
+    /// Rings when there is somebody to ask.
+    pub wake: Notify,
+}
+
+impl Asking {
+    /// For a person, while uploads wait for it.
+    pub(super) fn words(&self) -> Option<String> {
+        let files = self.files.load(Ordering::Relaxed);
+        let holds = self.holds.load(Ordering::Acquire);
+        holds.then(|| format!("asking the cloud what it has: {files} files so far"))
+    }
 }
 
 /// One folder.
@@ -144,6 +157,8 @@ pub(super) struct FolderView {
     pub last_scan_ms: Option<i64>,
     /// A complete look has ended in this life.
     pub looked: bool,
+    /// Disks below the folder that are not there.
+    pub away: Vec<Away>,
 }
 
 /// Locks a cell. Nobody panics while holding one, and if so the content is still whole.
@@ -159,7 +174,11 @@ impl Hub {
         looks: mpsc::UnboundedSender<Look>,
     ) -> Option<Result<Self, String>> {
         core.throttle.set(config.upload.rate);
-        let accounts = config.accounts.iter().map(AccountCell::new).collect();
+        let accounts = config
+            .accounts
+            .iter()
+            .map(|account| AccountCell::new(account, &config.agent.state_dir))
+            .collect();
         let mut folders = Vec::new();
         for folder in &config.folders {
             let id = core.keeper.with(|queue| queue.folder(&folder.path, &folder.account))?;
@@ -177,6 +196,7 @@ impl Hub {
             active: Mutex::default(),
             settler: Mutex::new(Settler::new(settle)),
             work: Notify::new(),
+            accepted: Mutex::default(),
             looks,
             uploads: Mutex::new(stop.child_token()),
             stop,
@@ -201,14 +221,26 @@ impl Hub {
         self.folders.iter().enumerate().find(|(_, folder)| folder.id == id)
     }
 
-    /// Where a path belongs: the innermost configured folder that has it, and the path below it.
+    /// Where a path belongs: the innermost configured folder that has it, and the path below it. A path
+    /// with `..` in it belongs nowhere: it would lead out again.
     pub(super) fn place<'a>(&'a self, path: &Path) -> Option<(usize, &'a FolderCell, FilePath)> {
+        if path.components().any(|part| part == Component::ParentDir) {
+            return None;
+        }
         let within = |(at, folder): (usize, &'a FolderCell)| {
             let below = path.strip_prefix(&folder.config.path).ok()?;
             Some((at, folder, FilePath::new(folder.id, below)))
         };
         let found = self.folders.iter().enumerate().filter_map(within);
         found.max_by_key(|(_, folder, _)| folder.config.path.as_os_str().len())
+    }
+
+    /// Whether a file is on a disk that is not mounted.
+    pub(super) fn is_away(&self, path: &FilePath) -> bool {
+        self.folder(path.folder).is_some_and(|(_, folder)| {
+            let view = lock(&folder.view);
+            view.away.iter().any(|away| away.bare && is_within(&path.below, &away.below))
+        })
     }
 
     /// Whether files of this folder can be sent now.
@@ -219,12 +251,33 @@ impl Hub {
             // What is left in a suspicious folder is worth sending all the more.
             FolderState::Watching | FolderState::Polling | FolderState::Scanning | FolderState::Suspicious
         );
-        readable && self.accounts[folder.account].can_send(now_ms)
+        readable && self.can_account_send(folder.account, now_ms)
+    }
+
+    /// Whether another file of this account can be sent now.
+    fn can_account_send(&self, at: usize, now_ms: i64) -> bool {
+        let account = &self.accounts[at];
+        let is_ready = lock(&account.uploader).is_some() && !account.asking.holds.load(Ordering::Acquire);
+        is_ready
+            && match account.breaker.admits(now_ms) {
+                Admits::None => false,
+                Admits::All => true,
+                Admits::One => !self.is_probing(at),
+            }
+    }
+
+    /// A file of an account that has paused is on its way, and nothing of it is confirmed.
+    pub(super) fn is_probing(&self, at: usize) -> bool {
+        let active = lock(&self.active);
+        let is_its =
+            |path: &FilePath| self.folder(path.folder).is_some_and(|(_, folder)| folder.account == at);
+        let mut probes = active.iter().filter(|(path, _)| is_its(path)).peekable();
+        probes.peek().is_some() && probes.all(|(_, work)| !work.progress.is_confirmed())
     }
 }
 
 impl AccountCell {
-    fn new(config: &config::Account) -> Self {
+    fn new(config: &config::Account, state_dir: &Path) -> Self {
         let view = status::Account {
             name: config.name.clone(),
             provider: config.provider.as_str().to_owned(),
@@ -237,17 +290,10 @@ impl AccountCell {
             view: Mutex::new(view),
             uploader: Mutex::default(),
             largest: AtomicU64::new(0),
-            pause: Mutex::default(),
+            breaker: Breaker::open(state_dir, &config.name),
+            asking: Asking::default(),
             wake: Notify::new(),
         }
-    }
-
-    /// Whether files can be sent now.
-    pub(super) fn can_send(&self, now_ms: i64) -> bool {
-        let pause = lock(&self.pause);
-        // A pause that is longer than any was meant to be was begun by a clock that was wrong.
-        let is_over = |paused: &Paused| paused.until_ms <= now_ms || paused.until_ms - now_ms > LONGEST_MS;
-        lock(&self.uploader).is_some() && pause.as_ref().is_none_or(is_over)
     }
 
     /// Nothing may be sent any more: no login, or not bound. What is in flight stops too.
@@ -257,41 +303,15 @@ impl AccountCell {
         }
     }
 
-    /// Stops sending for a while: longer each time in a row.
+    /// Stops sending for a while, unless it has stopped already.
     pub(super) fn pause_for(&self, pause: Pause, why: String, clock: &Clock) {
-        let now_ms = clock.now_ms();
-        let mut cell = lock(&self.pause);
-        let again = cell.as_ref().filter(|paused| {
-            // Uploads that were in flight together fail together: that is one time.
-            std::mem::discriminant(&paused.pause) == std::mem::discriminant(&pause)
-        });
-        if again.is_some_and(|paused| paused.until_ms > now_ms) {
-            return;
+        let began = match pause {
+            Pause::Failing => self.breaker.failed(&why, clock),
+            _ => self.breaker.pause(pause, why, clock),
+        };
+        if began {
+            self.wake.notify_one();
         }
-        let times = again.map_or(0, |paused| paused.times + 1);
-        let wait = clock.wait(wait(pause, times)).mul_f64(0.9 + 0.2 * crate::backup::verdict::spread());
-        let until_ms = now_ms + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 2);
-        tracing::warn!(ACCOUNT = %self.config.name, "sending pauses for {} s: {why}", wait.as_secs());
-        *cell = Some(Paused { pause, why, until_ms, times });
-        self.wake.notify_one();
-    }
-}
-
-/// Longer than any pause, milliseconds.
-const LONGEST_MS: i64 = 2 * 3_600_000;
-
-/// How long an account stops, at the `times`-th time in a row.
-fn wait(pause: Pause, times: u32) -> Duration {
-    let doubling = |first: u64, most: u64| Duration::from_secs((first << times.min(16)).min(most));
-    match pause {
-        Pause::Membership => doubling(1, 3600),
-        Pause::Offline => doubling(5, 300),
-        Pause::Limit { after } => after.max(doubling(30, 1800)),
-        // Nobody documents when the day begins; asking once an hour costs nothing.
-        Pause::DayLimit | Pause::Blocked => Duration::from_hours(1),
-        Pause::Full => Duration::from_mins(10),
-        // The account's own task waits for the login.
-        Pause::Login => doubling(60, 3600),
     }
 }
 

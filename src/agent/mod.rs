@@ -4,7 +4,8 @@
 //! run ── keeper        commits the queue                                  lives until the end
 //!     ├─ control       answers on the socket                              lives until the end
 //!     └─ a life ─┬─ accounts   one each: login, binding, quota            ends at a reload
-//!                ├─ notice     sees what other processes did to the files
+//!                ├─ survey     asks the cloud for all it has, when our memory is lost
+//!                ├─ notice     sees what others did to our files and to the clock
 //!                ├─ folders    looks, watches, settles
 //!                └─ dispatch   files to uploads, and what became of them
 //! ```
@@ -13,6 +14,7 @@
 //! says what is left. An orderly end commits, and marks itself as orderly.
 
 mod accounts;
+mod breaker;
 mod desk;
 mod dispatch;
 mod explain;
@@ -20,12 +22,14 @@ mod files;
 mod folders;
 pub mod gate;
 mod hub;
+mod looks;
 pub mod place;
+mod survey;
 mod system;
+mod time;
 mod view;
 
-use std::path::PathBuf;
-use std::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,7 +47,7 @@ use crate::control::socket::SocketError;
 use crate::control::{server, socket};
 use crate::device::Device;
 use crate::store::{self, Opened, Store};
-use desk::{Desk, Reload};
+use desk::{Ask, Desk};
 use hub::{Core, Hub, lock};
 
 /// How the agent is to run.
@@ -102,33 +106,22 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     let (put_hub, get_hub) = watch::channel(None);
     let ended = CancellationToken::new();
 
-    let opening = state_dir.clone();
-    let opened = tokio::task::spawn_blocking(move || Store::open(&opening)).await;
-    let (store, opened) = opened.map_err(|panic| Error::Config(panic.to_string()))??;
-    match &opened {
-        Opened::SetAside { folder, why } => tracing::error!(
-            "the database was set aside in {} because {why}; nothing is lost: the folders are looked at \
-             again, and what the cloud has is not sent again",
-            folder.display()
-        ),
-        Opened::Unclean => tracing::info!("the last run was cut off; going on where it was"),
-        Opened::New | Opened::Clean => {}
-    }
-    let store = Arc::new(store);
+    let (opening, longest) = (state_dir.clone(), clock.wait(keeper::LONGEST));
+    let opened = tokio::task::spawn_blocking(move || open_state(&opening, longest)).await;
+    let keeper = opened.map_err(|panic| Error::Config(panic.to_string()))??;
     let core = Arc::new(Core {
         clock: clock.clone(),
-        keeper: Keeper::open(Arc::clone(&store), clock.wait(keeper::LONGEST))?,
+        keeper,
         meters: Arc::default(),
         throttle: Throttle::new(config.upload.rate),
         gate: Mutex::new(gate::Gate::open(&state_dir)),
         renew: tokio::sync::Notify::new(),
-        may_have_forgotten: AtomicBool::new(store.may_have_forgotten()),
     });
     let desk = Arc::new(Desk { core: Arc::clone(&core), hub: get_hub, reloads, since: Mutex::default() });
     let control = tokio::spawn(server::serve(listener, desk, ended.clone().cancelled_owned()));
     let keeper = Arc::clone(&core.keeper);
     let keeping = tokio::spawn({
-        let ended = ended.clone();
+        let (keeper, ended) = (Arc::clone(&keeper), ended.clone());
         async move { keeper.run(ended).await }
     });
 
@@ -143,12 +136,18 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
         let next = life.live(&core, &signals, &mut reload_requests).await;
         life.end().await;
         match next {
-            Some((fresh, answer)) => {
+            Some(Next { config: fresh, ask }) => {
+                let anew = ask.as_ref().is_some_and(|ask| ask.anew);
+                let begun = if anew { begin_anew(&keeper, &state_dir).await } else { Ok(()) };
+                if let Some(ask) = ask {
+                    let answer = begun.as_ref().copied().map_err(ToString::to_string);
+                    let _ = ask.answer.send(answer);
+                }
+                if let Err(error) = begun {
+                    break Err(error);
+                }
                 tracing::info!("beginning anew with the configuration as it is now");
                 config = *fresh;
-                if let Some(answer) = answer {
-                    let _ = answer.send(Ok(()));
-                }
             }
             None => break Ok(()),
         }
@@ -165,14 +164,65 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     let _ = std::fs::remove_file(&socket);
     drop(core);
     outcome.and(kept.map_err(Error::from))?;
-    if let Ok(store) = Arc::try_unwrap(store) {
-        store.close()?;
+    if let Some(keeper) = Arc::into_inner(keeper) {
+        keeper.close()?;
     }
     Ok(())
 }
 
+/// Opens the state after anything. Blocks on the disk.
+fn open_state(folder: &Path, longest: Duration) -> Result<Arc<Keeper>, store::Error> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (store, opened) = Store::open(folder)?;
+        tell(&opened);
+        let store = Arc::new(store);
+        match Keeper::open(Arc::clone(&store), longest) {
+            // Some damage shows only when the first records are read.
+            Err(error @ store::Error::Damaged { .. }) if tries == 1 => store.condemn(&error),
+            keeper => {
+                let keeper = keeper?;
+                if !keeper.gaps().everything {
+                    keeper.with_store(crate::backup::survey::clear);
+                }
+                return Ok(keeper);
+            }
+        }
+    }
+}
+
+/// Sets the database aside and goes on with an empty one; the cloud is asked what it has.
+async fn begin_anew(keeper: &Arc<Keeper>, state_dir: &Path) -> Result<(), Error> {
+    let (keeper, state_dir) = (Arc::clone(keeper), state_dir.to_owned());
+    let begun = tokio::task::spawn_blocking(move || keeper.begin_anew(&state_dir)).await;
+    tell(&begun.map_err(|panic| Error::Config(panic.to_string()))??);
+    Ok(())
+}
+
+/// Says how the database was found.
+fn tell(opened: &Opened) {
+    match opened {
+        Opened::SetAside { folder, why } => tracing::warn!(
+            "the database was set aside in {} because {why}; nothing is lost: the folders are looked at \
+             again, and what the cloud has is not sent again",
+            folder.display()
+        ),
+        Opened::Unclean => tracing::info!("the last run was cut off; going on where it was"),
+        Opened::New | Opened::Clean => {}
+    }
+}
+
 fn panicked(state_dir: &std::path::Path, panic: &tokio::task::JoinError) -> store::Error {
     store::Error::Damaged { path: state_dir.into(), why: panic.to_string() }
+}
+
+/// Why a life ends, other than for good.
+struct Next {
+    /// For the next.
+    config: Box<Config>,
+    /// Who asked for it.
+    ask: Option<Ask>,
 }
 
 /// The tasks that follow one configuration.
@@ -199,7 +249,9 @@ impl Life {
             hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
         });
         let mut tasks = JoinSet::new();
+        survey::prepare(&hub);
         for at in 0..hub.accounts.len() {
+            tasks.spawn(survey::run(Arc::clone(&hub), at));
             tasks.spawn(accounts::run(Arc::clone(&hub), Arc::clone(&shared), at));
         }
         tasks.spawn(accounts::notice(Arc::clone(&hub), Arc::clone(&shared)));
@@ -210,26 +262,25 @@ impl Life {
     }
 
     /// Until there is a new configuration, or (`None`) the end.
-    async fn live(
-        &self,
-        core: &Core,
-        signals: &Signals,
-        requests: &mut mpsc::Receiver<Reload>,
-    ) -> Option<(Box<Config>, Option<Reload>)> {
+    async fn live(&self, core: &Core, signals: &Signals, requests: &mut mpsc::Receiver<Ask>) -> Option<Next> {
+        let as_it_is = || Box::new(self.hub.config.clone());
         loop {
-            let answer = tokio::select! {
+            let ask = tokio::select! {
                 () = signals.shutdown.cancelled() => return None,
                 () = core.keeper.broken().cancelled() => return None,
-                Some(answer) = requests.recv() => Some(answer),
+                Some(ask) = requests.recv() => Some(ask),
                 () = signals.reload.notified() => None,
-                () = core.renew.notified() => return Some((Box::new(self.hub.config.clone()), None)),
+                () = core.renew.notified() => return Some(Next { config: as_it_is(), ask: None }),
             };
+            if ask.as_ref().is_some_and(|ask| ask.anew) {
+                return Some(Next { config: as_it_is(), ask });
+            }
             match reread(&self.hub.config) {
-                Ok(config) => return Some((Box::new(config), answer)),
+                Ok(config) => return Some(Next { config: Box::new(config), ask }),
                 Err(words) => {
                     tracing::error!("the configuration was not reloaded, the old one stays: {words}");
-                    if let Some(answer) = answer {
-                        let _ = answer.send(Err(words));
+                    if let Some(ask) = ask {
+                        let _ = ask.answer.send(Err(words));
                     }
                 }
             }

@@ -4,8 +4,9 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 
+use super::breaker::Paused;
 use super::gate::Open;
-use super::hub::{AccountCell, FolderCell, Hub, NOT_ASKED, Paused, lock};
+use super::hub::{AccountCell, FolderCell, Hub, NOT_ASKED, lock};
 use crate::backup::verdict::Pause;
 use crate::status::{Account, AccountState, Active, Counts, Folder, FolderState, State, Status, Totals};
 
@@ -37,6 +38,8 @@ pub(super) fn status(hub: &Hub) -> Status {
         eta_secs: (rate > 0 && counts.waiting > 0).then(|| counts.bytes_waiting.div_ceil(rate)),
     };
     let (state, reason) = overall(hub, now_ms, &accounts, &folders, &counts, !active.is_empty());
+    // Of what stands still nobody knows when it ends.
+    let totals = Totals { eta_secs: totals.eta_secs.filter(|_| state == State::BackingUp), ..totals };
     Status {
         version: env!("CARGO_PKG_VERSION").into(),
         state,
@@ -75,16 +78,28 @@ fn folder_line(hub: &Hub, folder: &FolderCell) -> Folder {
     }
 }
 
-fn account_line(account: &AccountCell, now_ms: i64) -> Account {
+/// One account, with the reason why nothing is sent to it when there is one.
+pub(super) fn account_line(account: &AccountCell, now_ms: i64) -> Account {
     let mut line = lock(&account.view).clone();
-    let pause = lock(&account.pause).clone().filter(|paused| paused.until_ms > now_ms);
-    if let Some(paused) = pause.filter(|_| line.state == AccountState::Ready) {
-        line.reason = Some(format!("{}; tried again at {}", paused.why, time(paused.until_ms)));
-        if paused.pause == Pause::Offline {
-            line.state = AccountState::Offline;
-        }
+    if line.state == AccountState::Ready {
+        line.reason = account.asking.words();
+    }
+    // What a person has to do first, a login or a binding, is shown first.
+    let needs_person = matches!(line.state, AccountState::NeedsLogin | AccountState::Unbound);
+    if let Some(paused) = account.breaker.paused(now_ms).filter(|_| !needs_person) {
+        line.reason = Some(words(&paused));
+        line.state = match paused.pause {
+            Pause::Offline | Pause::Failing => AccountState::Offline,
+            Pause::Blocked { .. } | Pause::DayLimit => AccountState::Blocked,
+            Pause::Limit { .. } | Pause::Full | Pause::Login | Pause::Membership => line.state,
+        };
     }
     line
+}
+
+/// Why an account pauses, and until when.
+pub(super) fn words(paused: &Paused) -> String {
+    format!("{}; tried again at {}", paused.why, time(paused.until_ms))
 }
 
 /// The whole agent in one word: what a person has to do first, then what it does.
@@ -99,6 +114,9 @@ fn overall(
     if hub.folders.is_empty() {
         return (State::Idle, Some("no [[folder]] is configured: there is nothing to back up".into()));
     }
+    if let Some(words) = hub.no_clock() {
+        return (State::WaitingForClock, Some(words));
+    }
     let used: Vec<usize> = hub.folders.iter().map(|folder| folder.account).collect();
     let of = |state| {
         let account = used.iter().map(|&at| &accounts[at]).find(|account| account.state == state);
@@ -110,22 +128,26 @@ fn overall(
     if let Some(reason) = of(AccountState::Unbound) {
         return (State::NeedsBind, reason);
     }
-    if let Open::No(words, _) = lock(&hub.core.gate).is_open(&hub.config.upload.hours, now_ms) {
+    if let Open::No(words, _) = hub.is_open() {
         let by_user = words.starts_with("paused");
         if by_user || counts.waiting > 0 {
             return (State::Paused, Some(words));
         }
     }
     let paused = used.iter().find_map(|&at| {
-        let cell = lock(&hub.accounts[at].pause).clone();
-        cell.filter(|paused| paused.until_ms > now_ms)
+        let paused = hub.accounts[at].breaker.paused(now_ms)?;
+        let words = words(&paused);
+        // Of several accounts, which.
+        let several = hub.accounts.len() > 1;
+        Some((paused.pause, if several { format!("{}: {words}", accounts[at].name) } else { words }))
     });
-    if let Some(Paused { pause, why, until_ms, .. }) = paused.filter(|_| counts.waiting > 0) {
-        let words = format!("{why}; tried again at {}", time(until_ms));
+    // Of a barred account a person should know before there is something to send.
+    let matters = |pause: Pause| counts.waiting > 0 || matches!(pause, Pause::Blocked { .. });
+    if let Some((pause, words)) = paused.filter(|(pause, _)| matters(*pause)) {
         match pause {
             Pause::Full => return (State::QuotaFull, Some(words)),
-            Pause::Blocked => return (State::Failed, Some(words)),
-            Pause::Offline => return (State::Offline, Some(words)),
+            Pause::Blocked { .. } => return (State::Failed, Some(words)),
+            Pause::Offline | Pause::Failing => return (State::Offline, Some(words)),
             Pause::Limit { .. } | Pause::DayLimit => return (State::Paused, Some(words)),
             Pause::Login | Pause::Membership => {}
         }
@@ -134,6 +156,10 @@ fn overall(
         Some(Some(reason)) if reason == NOT_ASKED => return (State::Starting, None),
         Some(reason) => return (State::Offline, reason),
         None => {}
+    }
+    let asking = used.iter().find_map(|&at| hub.accounts[at].asking.words());
+    if asking.is_some() && counts.waiting > 0 && !is_active {
+        return (State::Scanning, asking);
     }
     let scanning = folders.iter().any(|folder| folder.state == FolderState::Scanning);
     if is_active || (counts.waiting > 0 && !scanning) {

@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags};
+use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 #[cfg(test)]
@@ -24,6 +24,8 @@ pub(super) struct Look {
     pub(super) device: (u32, u32),
     pub(super) inode: u64,
     pub(super) links: u32,
+    /// Whether a file system is mounted just here; `None` where the kernel does not say.
+    pub(super) mounted: Option<bool>,
 }
 
 /// The fingerprint of the regular file at `below` under the folder `root`; `None` when there is none: it
@@ -45,6 +47,37 @@ pub fn stat_one(root: &Path, below: &[u8]) -> io::Result<Option<Fingerprint>> {
         Ok(look) => Ok((look.kind == FileType::RegularFile).then_some(look.print)),
         Err(errno) if is_absence(errno) => Ok(None),
         Err(errno) => Err(errno.into()),
+    }
+}
+
+/// What is where [`stat_one`] finds no file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoFile {
+    /// A folder.
+    Folder,
+    /// A symbolic link, wherever it leads.
+    Link,
+    /// A pipe, a socket, a device.
+    Special,
+    /// Nothing, or nobody may know: the path leads through a link.
+    Nothing,
+}
+
+/// What is at `below` under the folder `root` instead of a file, seen through no link.
+#[must_use]
+pub fn no_file_but(root: &Path, below: &[u8]) -> NoFile {
+    let look = open_root(root).and_then(|root| match below {
+        b"" => look_at_open(&root),
+        below => match parent_of(&root, below)? {
+            (Some(parent), name) => look_at(&parent, name),
+            (None, name) => look_at(&root, name),
+        },
+    });
+    match look.map(|look| look.kind) {
+        Ok(FileType::Directory) => NoFile::Folder,
+        Ok(FileType::Symlink) => NoFile::Link,
+        Ok(FileType::RegularFile) | Err(_) => NoFile::Nothing,
+        Ok(_) => NoFile::Special,
     }
 }
 
@@ -95,6 +128,11 @@ pub(super) fn is_absence(errno: Errno) -> bool {
 
 /// Opens the folder itself; here links are followed.
 pub(super) fn open_root(root: &Path) -> Result<OwnedFd, Errno> {
+    #[cfg(test)]
+    if seam::machine().is_some() {
+        // Its folders are not on any disk.
+        return Err(Errno::NOENT);
+    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     fs::openat(CWD, root, flags, Mode::empty())
 }
@@ -181,6 +219,10 @@ fn look(at: impl AsFd, name: impl rustix::path::Arg + Copy, flags: AtFlags) -> R
             device: (found.stx_dev_major, found.stx_dev_minor),
             inode: found.stx_ino,
             links: found.stx_nlink,
+            mounted: found
+                .stx_attributes_mask
+                .contains(StatxAttributes::MOUNT_ROOT)
+                .then(|| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)),
         }),
         Err(Errno::NOSYS) => look_in_the_old_way(at, name, flags),
         Err(errno) => Err(errno),
@@ -201,6 +243,7 @@ fn look_in_the_old_way(at: impl AsFd, name: impl rustix::path::Arg, flags: AtFla
         device: (fs::major(found.st_dev.into()), fs::minor(found.st_dev.into())),
         inode: found.st_ino as u64,
         links: found.st_nlink as u32,
+        mounted: None,
     })
 }
 
@@ -273,6 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn nobody_learns_what_lies_behind_a_link_or_above_the_folder() {
+        let folder = folder();
+        for (below, what) in [
+            ("", NoFile::Folder),
+            ("a/b", NoFile::Folder),
+            ("linked", NoFile::Link),
+            ("away", NoFile::Link),
+            ("away/etc", NoFile::Nothing),
+            ("linked/b", NoFile::Nothing),
+            ("../../etc", NoFile::Nothing),
+            ("a/..", NoFile::Nothing),
+            ("gone", NoFile::Nothing),
+            ("top.jpg/x", NoFile::Nothing),
+        ] {
+            assert_eq!(no_file_but(folder.path(), below.as_bytes()), what, "{below}");
+        }
+    }
+
+    #[test]
     fn the_way_of_old_kernels_sees_the_same() {
         let folder = folder();
         let root = open_root(folder.path()).unwrap();
@@ -280,9 +342,9 @@ mod tests {
         let parent = step_by_step(&root, b"a/b", flags).unwrap();
         assert!(step_by_step(&root, b"linked/b", flags).is_err_and(is_absence));
         let old = look_in_the_old_way(&parent, "photo.jpg", AtFlags::SYMLINK_NOFOLLOW).unwrap();
-        assert_eq!(old, look_at(&parent, "photo.jpg").unwrap());
+        assert_eq!(old, Look { mounted: None, ..look_at(&parent, "photo.jpg").unwrap() });
         let old = look_in_the_old_way(&parent, c"", AtFlags::EMPTY_PATH).unwrap();
-        assert_eq!(old, look_at_open(&parent).unwrap());
+        assert_eq!(old, Look { mounted: None, ..look_at_open(&parent).unwrap() });
     }
 
     #[test]

@@ -83,11 +83,49 @@ pub fn hash(
     progress: &AtomicU64,
     cancel: &AtomicBool,
 ) -> Result<Hashes, HashError> {
+    let mut streams = Streams::new(slice_size);
+    let mut sniffed = None;
+    read_through(file, expected, buffer, progress, cancel, |done, read| {
+        if done == 0 {
+            sniffed = media::sniff(&read[..read.len().min(media::SNIFF_BYTES)]);
+        }
+        streams.update(read);
+    })?;
+    let (content, head, slices) = streams.finish();
+    Ok(Hashes { content, head, slices: slices.into(), sniffed })
+}
+
+/// Reads `file` once and computes the MD5s of its slices for each of `sizes`, bytes. As [`hash`].
+///
+/// # Errors
+/// See [`HashError`].
+pub fn slicings(
+    file: &File,
+    expected: &Fingerprint,
+    sizes: &[u64],
+    buffer: &mut [u8],
+    progress: &AtomicU64,
+    cancel: &AtomicBool,
+) -> Result<Vec<Arc<[Md5]>>, HashError> {
+    let mut all: Vec<Streams> = sizes.iter().map(|&size| Streams::new(size)).collect();
+    read_through(file, expected, buffer, progress, cancel, |_, read| {
+        all.iter_mut().for_each(|streams| streams.update(read));
+    })?;
+    Ok(all.into_iter().map(|streams| streams.finish().2.into()).collect())
+}
+
+/// Shows `each` the whole of `file`, piece by piece with the bytes before it.
+fn read_through(
+    file: &File,
+    expected: &Fingerprint,
+    buffer: &mut [u8],
+    progress: &AtomicU64,
+    cancel: &AtomicBool,
+    mut each: impl FnMut(u64, &[u8]),
+) -> Result<(), HashError> {
     progress.store(0, Ordering::Relaxed);
     check(file, expected)?;
     let _ = fadvise(file, 0, None, Advice::Sequential);
-    let mut streams = Streams::new(slice_size);
-    let mut sniffed = None;
     let (mut done, mut dropped) = (0, 0);
     while done < expected.size {
         if cancel.load(Ordering::Relaxed) {
@@ -108,10 +146,7 @@ pub fn hash(
             }
             Err(error) => return Err(error.into()),
         };
-        if done == 0 {
-            sniffed = media::sniff(&read[..read.len().min(media::SNIFF_BYTES)]);
-        }
-        streams.update(read);
+        each(done, read);
         done += read.len() as u64;
         progress.store(done, Ordering::Relaxed);
         if expected.size > KEEP_BYTES && done - dropped >= DROP_BYTES {
@@ -122,9 +157,7 @@ pub fn hash(
     if expected.size > KEEP_BYTES {
         let _ = fadvise(file, dropped, None, Advice::DontNeed);
     }
-    check(file, expected)?;
-    let (content, head, slices) = streams.finish();
-    Ok(Hashes { content, head, slices: slices.into(), sniffed })
+    check(file, expected)
 }
 
 /// Lets the kernel use the memory that holds the file's content for something else.
@@ -239,6 +272,17 @@ mod tests {
                 }
                 assert_eq!(&*hashes.slices, slices, "{length} in slices of {slice_size}");
             }
+        }
+    }
+
+    #[test]
+    fn several_slicings_of_one_pass_are_those_of_one_pass_each() {
+        let (file, print) = file_of(&bytes(700_000));
+        let sizes = [65_536, 300_000, 1_000_000];
+        let (progress, go_on) = (AtomicU64::new(0), AtomicBool::new(false));
+        let all = slicings(file.as_file(), &print, &sizes, &mut vec![0; 100_000], &progress, &go_on).unwrap();
+        for (size, slices) in sizes.into_iter().zip(all) {
+            assert_eq!(slices, hash_of(file.as_file(), &print, size).unwrap().slices);
         }
     }
 

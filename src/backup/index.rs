@@ -135,6 +135,7 @@ impl Index {
         if self.changed.contains_key(key) || self.last.as_ref().is_some_and(|(last, _)| last == key) {
             return Ok(());
         }
+        let before = store.damages();
         let payload = store.get(key)?;
         let entries = payload.map_or_else(Vec::new, |payload| {
             unpack(&payload).unwrap_or_else(|_| {
@@ -142,6 +143,11 @@ impl Index {
                 Vec::new()
             })
         });
+        if store.damages() != before {
+            // Written anew, so that it is not damaged for ever.
+            self.changed.insert(key.to_vec(), Vec::new());
+            return Ok(());
+        }
         self.last = Some((key.to_vec(), entries));
         Ok(())
     }

@@ -1,8 +1,9 @@
-//! What the cloud already has: asked before sending when our own memory may have gaps.
+//! What a remote folder already has: asked before sending when our own memory may have gaps.
 //!
 //! After a power cut, a kill or a lost database, files may be in the cloud that the index calls
 //! waiting. Sending them again would do no harm - the cloud keeps one copy - but it would cost the
-//! family's uplink. One listing of a remote folder answers for a thousand files.
+//! family's uplink. One listing of a remote folder answers for a thousand files. When nothing at all is
+//! remembered, one call a folder is too many: then `survey.rs` has asked for everything beforehand.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -10,13 +11,17 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::cloud::{Drive, Entry, Kind, Result, Upload};
+use crate::cloud::{Drive, Entry, Error, Kind, Result, Upload};
 use crate::content::OnConflict;
 
 /// Listings kept at a time.
 const FOLDERS: usize = 8;
 /// A larger remote folder is not kept, and its files are simply sent: the cloud keeps one copy.
 const ENTRIES: usize = 10_000;
+
+/// Pages of a folder that are looked through for one file. A cloud that gives one full page after the
+/// other is not one that ends.
+const PAGES: usize = 200;
 
 /// Listings are forgotten after this long: the family may delete something in the app meanwhile.
 const FRESH: Duration = Duration::from_secs(600);
@@ -39,12 +44,12 @@ struct Known {
 }
 
 impl Lookup {
-    /// The entry that certainly is `file`, by listings that may be as old as this `Lookup`: what was there
+    /// What there is of `file`, by listings that may be as old as this `Lookup`: what was there
     /// then is there still, unless we replaced it ([`Lookup::forget`]).
     ///
     /// # Errors
     /// The listing fails; a missing folder is no failure.
-    pub async fn find(&self, drive: &dyn Drive, file: &Upload) -> Result<Option<Entry>> {
+    pub async fn find(&self, drive: &dyn Drive, file: &Upload) -> Result<Found> {
         let folder = parent(&file.path);
         // One listing at a time, so that neighbours wait for it instead of asking too.
         let mut known = self.known.lock().await;
@@ -65,13 +70,13 @@ impl Lookup {
             }
             fetched?;
         }
-        let Some(entries) = known.listed.get(folder) else { return Ok(None) };
-        let alike = entries.range(stem(&file.path).to_owned()..).map(|(_, entry)| entry);
         let mut found = Found::default();
+        let Some(entries) = known.listed.get(folder) else { return Ok(found) };
+        let alike = entries.range(stem(&file.path).to_owned()..).map(|(_, entry)| entry);
         for entry in alike.take_while(|entry| entry.path.starts_with(stem(&file.path))) {
             found.see(entry, drive, file);
         }
-        Ok(found.same(file))
+        Ok(found)
     }
 
     /// What is at `path` is not what was listed any more.
@@ -83,30 +88,64 @@ impl Lookup {
 }
 
 /// What a listing says of a file's content.
-#[derive(Default)]
-struct Found {
+#[derive(Default, Debug)]
+pub struct Found {
     /// Something has the file's own path.
     is_taken: bool,
     /// The file, there.
     own: Option<Entry>,
     /// The file, under a name like its own.
     renamed: Option<Entry>,
+    /// As long as the file and under one of its names; whether it is the file its md5 does not tell.
+    alike: Vec<Entry>,
 }
 
+/// So many entries of a file's names and length are compared more closely.
+const ALIKE: usize = 8;
+
 impl Found {
-    fn see(&mut self, entry: &Entry, drive: &dyn Drive, file: &Upload) {
-        if entry.path == file.path {
-            self.is_taken = true;
-            self.own = drive.is_same(entry, file).then(|| entry.clone());
-        } else if is_renamed(&entry.path, &file.path) && drive.is_same(entry, file) {
-            self.renamed = Some(entry.clone());
+    /// Takes an entry of the listing in.
+    pub fn see(&mut self, entry: &Entry, drive: &dyn Drive, file: &Upload) {
+        let is_own = entry.path == file.path;
+        self.is_taken |= is_own;
+        if !is_own && !is_renamed(&entry.path, &file.path) {
+            return;
+        }
+        match (drive.is_same(entry, file), is_own) {
+            (true, true) => self.own = Some(entry.clone()),
+            (true, false) => self.renamed = Some(entry.clone()),
+            (false, _) if !entry.is_folder && entry.size == file.size && self.alike.len() < ALIKE => {
+                self.alike.push(entry.clone());
+            }
+            (false, _) => {}
         }
     }
 
+    /// Whether something has the file's own path.
+    #[must_use]
+    pub fn is_taken(&self) -> bool {
+        self.is_taken
+    }
+
+    /// The file, at its own path.
+    #[must_use]
+    pub fn own(&self) -> Option<&Entry> {
+        self.own.as_ref()
+    }
+
     /// The file: also under the name that the cloud gave it because its own was taken.
-    fn same(self, file: &Upload) -> Option<Entry> {
-        let renamed = self.renamed.filter(|_| self.is_taken && file.on_conflict == OnConflict::KeepBoth);
-        self.own.or(renamed)
+    #[must_use]
+    pub fn same(&self, file: &Upload) -> Option<Entry> {
+        let is_renamed = self.is_taken && file.on_conflict == OnConflict::KeepBoth;
+        self.own.as_ref().or(self.renamed.as_ref().filter(|_| is_renamed)).cloned()
+    }
+
+    /// What may be the file, cut in other slices: as long, under one of its names.
+    #[must_use]
+    pub fn alike(&self, file: &Upload) -> Vec<Entry> {
+        let keeps_both = file.on_conflict == OnConflict::KeepBoth;
+        let is_possible = |entry: &&Entry| entry.path == file.path || (self.is_taken && keeps_both);
+        self.alike.iter().filter(is_possible).cloned().collect()
     }
 }
 
@@ -115,18 +154,22 @@ impl Found {
 /// # Errors
 /// The listing fails; a missing folder is no failure.
 pub async fn look(drive: &dyn Drive, file: &Upload) -> Result<Option<Entry>> {
-    let (mut after, mut found) = (None, Found::default());
-    loop {
+    let (mut after, mut found, mut first) = (None, Found::default(), None);
+    for _ in 0..PAGES {
         let page = match drive.list(parent(&file.path), after).await {
             Err(error) if error.kind == Kind::Missing => return Ok(None),
             page => page?,
         };
         page.entries.iter().for_each(|entry| found.see(entry, drive, file));
+        // A cloud that does not know `start` gives the same page again.
+        let is_another = first != page.entries.first().map(|entry| entry.path.clone());
+        first = page.entries.into_iter().next().map(|entry| entry.path);
         match page.next {
-            Some(next) if found.own.is_none() => after = Some(next),
+            Some(next) if found.own.is_none() && is_another => after = Some(next),
             _ => return Ok(found.same(file)),
         }
     }
+    Err(Error::new(Kind::Broken, "list", "the list of the remote folder does not end"))
 }
 
 impl Known {
@@ -146,15 +189,16 @@ impl Known {
 
     /// Lists one folder; false when it does not exist.
     async fn list(&mut self, drive: &dyn Drive, folder: &str) -> Result<bool> {
-        let (mut entries, mut after) = (BTreeMap::new(), None);
+        let (mut entries, mut after, mut seen) = (BTreeMap::new(), None, 0);
         loop {
             let page = match drive.list(folder, after).await {
                 Err(error) if error.kind == Kind::Missing => return Ok(false),
                 page => page?,
             };
+            seen += page.entries.len();
             entries.extend(page.entries.into_iter().map(|entry| (entry.path.clone(), entry)));
             match page.next {
-                Some(next) if entries.len() < ENTRIES => after = Some(next),
+                Some(next) if seen < ENTRIES => after = Some(next),
                 Some(_) => {
                     entries.clear();
                     break;
@@ -189,7 +233,7 @@ impl Known {
 }
 
 /// A path without its ending: `/a/b` of `/a/b.jpg`.
-fn stem(path: &str) -> &str {
+pub(super) fn stem(path: &str) -> &str {
     let name = path.rfind('/').map_or(0, |at| at + 1);
     path[name..].rfind('.').map_or(path, |dot| &path[..name + dot])
 }
@@ -199,7 +243,8 @@ fn stem(path: &str) -> &str {
 fn is_renamed(path: &str, wanted: &str) -> bool {
     let (stem, ending) = wanted.split_at(stem(wanted).len());
     let added = path.strip_prefix(stem).and_then(|rest| rest.strip_suffix(ending));
-    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_number =
+        |text: &str| (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
     added.is_some_and(|added| {
         let counted = added.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
         let dated = added.strip_prefix('_').and_then(|rest| rest.split_once('_'));
@@ -219,8 +264,81 @@ fn parent(path: &str) -> &str {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cloud::{Begin, BoxFuture, Page, Quota, Slice, Stored, User};
+    use crate::content::{Md5, Media};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// A cloud whose folders have one full page after the other: each another, or always the same.
+    struct Endless {
+        is_same_page: bool,
+        pages: AtomicUsize,
+    }
+
+    impl Drive for Endless {
+        fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+            Box::pin(async move {
+                let page = self.pages.fetch_add(1, Ordering::Relaxed);
+                let page = if self.is_same_page { 0 } else { page };
+                let entry = |number: u64| Entry {
+                    id: String::new(),
+                    path: format!("{folder}/{page}-{number}"),
+                    size: 1,
+                    is_folder: false,
+                    md5: None,
+                };
+                let entries = (0..1000).map(entry).collect();
+                Ok(Page { entries, next: Some(after.unwrap_or(0) + 1000) })
+            })
+        }
+        fn is_same(&self, _: &Entry, _: &Upload) -> bool {
+            false
+        }
+        fn user(&self) -> BoxFuture<'_, Result<User>> {
+            unreachable!()
+        }
+        fn quota(&self) -> BoxFuture<'_, Result<Quota>> {
+            unreachable!()
+        }
+        fn begin<'a>(&'a self, _: &'a Upload, _: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
+            unreachable!()
+        }
+        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Md5>> {
+            unreachable!()
+        }
+        fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {
+            unreachable!()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_that_never_ends_is_given_up() {
+        let file = Upload {
+            path: "/apps/x/a.jpg".into(),
+            size: 1,
+            content_md5: Md5::of("a"),
+            head_md5: Md5::of("a"),
+            slice_size: 1,
+            slices: [Md5::of("a")].into(),
+            media: Media::Photo,
+            exif: None,
+            ctime_secs: 0,
+            mtime_secs: 0,
+            on_conflict: OnConflict::KeepBoth,
+        };
+        for (is_same_page, most) in [(true, 2), (false, PAGES)] {
+            let cloud = Endless { is_same_page, pages: AtomicUsize::new(0) };
+            let looked = look(&cloud, &file).await;
+            assert_eq!(looked.is_err(), !is_same_page, "{looked:?}");
+            assert_eq!(cloud.pages.load(Ordering::Relaxed), most);
+            // Too large to be kept: its files are simply sent.
+            let cloud = Endless { is_same_page, pages: AtomicUsize::new(0) };
+            assert_eq!(Lookup::default().find(&cloud, &file).await.unwrap().same(&file), None);
+            assert_eq!(cloud.pages.load(Ordering::Relaxed), ENTRIES / 1000);
+        }
+    }
 
     #[test]
     fn a_name_the_cloud_made_up_is_known_by_what_was_added() {

@@ -10,10 +10,12 @@
 //! | --- | --- |
 //! | `filter` `junk` `media` | which files are wanted |
 //! | `disk` `walk` `scan` | looking at a folder, and what is new or gone since the last look |
+//! | `mounts` | which disks are mounted in a folder, and which of them are away |
 //! | `settle` | which files have gone quiet |
 //! | `entry` `index` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
-//! | `lookup` `upload` `verdict` `progress` | one file against the cloud |
+//! | `survey` `lookup` | what the cloud has, when our own memory has gaps |
+//! | `upload` `verdict` `progress` | one file against the cloud |
 //! | `seam` | where a simulation takes the place of disks, threads and chance, in tests alone |
 //!
 //! Work may be done twice, never zero times. What a crash costs:
@@ -39,12 +41,14 @@ pub mod keeper;
 pub mod lookup;
 mod md5;
 pub mod media;
+pub mod mounts;
 pub mod progress;
 pub mod queue;
 pub mod scan;
 pub(crate) mod seam;
 pub mod settle;
 pub mod shelf;
+pub mod survey;
 mod tiff;
 pub mod upload;
 pub mod verdict;

@@ -1,6 +1,6 @@
 //! How far the files being worked on are, as counters that the status reads without asking anybody.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -14,6 +14,9 @@ pub struct Progress {
     stage: AtomicU8,
     /// Bytes of this stage done.
     pub done: Arc<AtomicU64>,
+    confirmed: AtomicBool,
+    /// The disk does not answer: others need not wait for this file.
+    pub hangs: AtomicBool,
 }
 
 impl Progress {
@@ -26,6 +29,17 @@ impl Progress {
         };
         self.done.store(done, Ordering::Relaxed);
         self.stage.store(number, Ordering::Relaxed);
+    }
+
+    /// The cloud has confirmed something of it: a slice.
+    pub fn confirm(&self) {
+        self.confirmed.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the cloud has confirmed something of it.
+    #[must_use]
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed.load(Ordering::Relaxed)
     }
 
     /// The stage it is in.

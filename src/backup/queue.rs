@@ -10,6 +10,8 @@
 //! j  folder  path        the jobs that have something to keep           (job.rs)
 //! s  job id  number      their slices                                   (job.rs)
 //! f  folder              path, account and counts of a folder
+//! g  folder              path and account once more: written seldom, so that one damaged record of the two
+//!                        costs a count and not the folder
 //! n                      the next job id
 //! u  account             the user of the cloud it is
 //! ```
@@ -23,7 +25,7 @@
 mod closing;
 mod folders;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::entry::{Copy, Entry, Skip, Standing};
@@ -33,7 +35,7 @@ use super::shelf::{Shelf, Unconfirmed};
 use crate::content::{FilePath, Fingerprint, FolderId};
 use crate::status::Counts;
 use crate::store::{Batch, Reader, Result, Store, Writer};
-use folders::{Name, read_folder, write_folder};
+use folders::{Name, folder_key, write_folder, write_name};
 
 /// Pages of the index one call looks through for waiting files, so that no call takes long.
 const PAGES_A_CALL: usize = 32;
@@ -112,6 +114,8 @@ pub struct Queue {
     index: Index,
     shelves: BTreeMap<FolderId, Shelf>,
     folders: BTreeMap<FolderId, Name>,
+    /// Folders whose name is not yet in a batch.
+    unnamed: BTreeSet<FolderId>,
     /// Files being worked on, and the version.
     claimed: HashMap<FilePath, Fingerprint>,
     /// Job records not yet in a batch.
@@ -135,27 +139,34 @@ impl Queue {
     /// # Errors
     /// The store fails.
     pub fn open(store: Arc<Store>) -> Result<Self> {
-        let (mut shelves, mut folders) = (BTreeMap::new(), BTreeMap::new());
-        for (key, payload) in store.page(b"f", b"f", usize::MAX)? {
-            let id = key.get(1..).and_then(|id| id.try_into().ok()).map(u32::from_be_bytes);
-            if let Some((id, (name, counts))) = id.zip(payload.as_deref().and_then(read_folder)) {
-                shelves.insert(FolderId(id), Shelf::new(counts));
-                folders.insert(FolderId(id), name);
-            }
-        }
         let promised = store.get(b"n")?.and_then(|payload| Reader::new(&payload).number().ok());
-        Ok(Self {
+        let mut queue = Self {
             store,
             index: Index::default(),
-            shelves,
-            folders,
+            shelves: BTreeMap::new(),
+            folders: BTreeMap::new(),
+            unnamed: BTreeSet::new(),
             claimed: HashMap::new(),
             pending: BTreeMap::new(),
             next_job: promised.unwrap_or(1),
             promised_job: promised.unwrap_or(0),
             changes: (0, 0),
             turn: 0,
-        })
+        };
+        queue.read_folders()?;
+        Ok(queue)
+    }
+
+    /// What it is kept in.
+    #[must_use]
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    /// What it was kept in. Changes that were not applied are lost.
+    #[must_use]
+    pub fn into_store(self) -> Arc<Store> {
+        self.store
     }
 
     /// The folder's counts as a person may see them: backed up means on the disk.
@@ -197,7 +208,7 @@ impl Queue {
     /// # Errors
     /// The store fails.
     pub fn jobs(&mut self, folder: FolderId, after: Option<&[u8]>) -> Result<Vec<Job>> {
-        self.apply()?;
+        self.write_out()?;
         let prefix = job_prefix(folder);
         let mut from = prefix.clone();
         if let Some(after) = after {
@@ -312,7 +323,7 @@ impl Queue {
                 }
             }
             let Some(after) = self.shelf(folder).search() else {
-                let due = self.shelf(folder).next_due_ms();
+                let due = self.shelf(folder).next_due_ms(now_ms);
                 return Ok(due.map_or(Next::Nothing, Next::At));
             };
             let page = self.index.page(&self.store, folder, after.as_deref())?;
@@ -380,19 +391,31 @@ impl Queue {
     /// # Errors
     /// The store fails.
     pub fn apply(&mut self) -> Result<()> {
+        for shelf in self.shelves.values_mut() {
+            let fresh = std::mem::take(&mut shelf.fresh);
+            shelf.flushing.files += fresh.files;
+            shelf.flushing.bytes += fresh.bytes;
+        }
+        self.changes = (0, 0);
+        self.write_out()
+    }
+
+    /// Writes what has changed, so that it can be read by pages. It is as far from the disk as before: the
+    /// next [`Queue::apply`] and its flush are still to come.
+    fn write_out(&mut self) -> Result<()> {
         let mut batch: Batch = std::mem::take(&mut self.pending).into_iter().collect();
         self.index.take_changes(&mut batch);
         for (id, shelf) in &mut self.shelves {
             if std::mem::take(&mut shelf.counts_changed)
-                && let Some((path, account)) = self.folders.get(id)
+                && let Some(name) = self.folders.get(id)
             {
-                let mut key = vec![b'f'];
-                key.extend(id.0.to_be_bytes());
-                batch.push((key, Some(write_folder(path, account, &shelf.counts))));
+                batch.push((folder_key(b'f', *id), Some(write_folder(name, &shelf.counts))));
             }
-            let fresh = std::mem::take(&mut shelf.fresh);
-            shelf.flushing.files += fresh.files;
-            shelf.flushing.bytes += fresh.bytes;
+        }
+        for id in std::mem::take(&mut self.unnamed) {
+            if let Some(name) = self.folders.get(&id) {
+                batch.push((folder_key(b'g', id), Some(write_name(name))));
+            }
         }
         if self.next_job > self.promised_job {
             self.promised_job = self.next_job + PROMISE;
@@ -400,7 +423,6 @@ impl Queue {
             writer.number(self.promised_job);
             batch.push((b"n".to_vec(), Some(writer.finish())));
         }
-        self.changes = (0, 0);
         if batch.is_empty() { Ok(()) } else { self.store.apply(&batch) }
     }
 

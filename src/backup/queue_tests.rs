@@ -248,8 +248,9 @@ impl Both {
                 unstored.for_each(|file| file.due_ms = 0);
             }
         }
-        // Some steps write on their own; the model of what is on the disk follows.
-        if !self.queue.has_changes() {
+        // Some steps write on their own; the model of what is on the disk follows. What is written is to be
+        // flushed all the same: `has_changes` is for that.
+        if self.queue.pending.is_empty() && !self.queue.index.has_changes() {
             self.applied = self.model.clone();
         }
     }
@@ -345,4 +346,22 @@ fn a_failed_file_that_went_and_came_back_is_tried_again() {
     both.take(Step::Offer(1, 0, 2));
     both.check();
     assert!(both.claim(None).is_some());
+}
+
+/// More files wait for their time than are remembered: each comes at its own all the same.
+#[test]
+fn of_many_files_that_wait_for_their_time_none_comes_late() {
+    let mut both = Both::new();
+    for file in 0..6 {
+        both.take(Step::Offer(1, file, 1));
+    }
+    for wait in [900, 100, 700, 300, 500, 200] {
+        both.take(Step::Claim(None));
+        both.take(Step::Close(0, 2, wait));
+    }
+    for _ in 0..10 {
+        both.now_ms += 100;
+        while both.claim(None).is_some() {}
+    }
+    assert_eq!(both.claims.len(), 6);
 }

@@ -2,7 +2,8 @@
 //!
 //! Files that stand as the index has them cost one `stat` and no write. What is new or changed goes to
 //! the settler; what the index has and the walk has not is gone - unless so much is gone at once that
-//! the disk has probably been unplugged. Nothing here changes a folder or a cloud.
+//! the disk has probably been unplugged, or it was on a disk that is not mounted now (see `mounts`).
+//! Nothing here changes a folder or a cloud.
 
 use std::collections::{HashSet, VecDeque};
 use std::io;
@@ -13,6 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::entry::{Entry, Limits, Skip, Standing, order};
 use super::filter::Filter;
 use super::keeper::Keeper;
+use super::mounts::{self, Mounts, is_within};
 use super::walk::{Found, Step, Walk};
 use super::{disk, media};
 use crate::content::{FilePath, Fingerprint, FolderId, Media};
@@ -39,6 +41,8 @@ pub trait Eyes {
     fn directory(&mut self, below: &[u8]);
     /// A file that the index does not have as it is.
     fn sighting(&mut self, path: FilePath, print: Fingerprint);
+    /// A directory that we may not read.
+    fn closed(&mut self, _below: &[u8]) {}
 }
 
 /// How a look ended.
@@ -50,6 +54,10 @@ pub struct Report {
     pub gone: u64,
     /// So much would be gone that none of it is believed: how many of how many.
     pub suspicious: Option<(u64, u64)>,
+    /// Disks below the folder that are not mounted, or not the ones that were.
+    pub away: Vec<Away>,
+    /// Nothing at all lies in the folder: more likely an empty mount point than a library that was deleted.
+    pub bare: bool,
     /// The folder itself cannot be read.
     pub missing: Option<Missing>,
     /// What could not be read, the first few.
@@ -58,11 +66,24 @@ pub struct Report {
     pub cancelled: bool,
 }
 
+/// A disk that was mounted below the folder. Nothing of it is believed to be gone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Away {
+    /// Where, below the folder.
+    pub below: Box<[u8]>,
+    /// Known files that are not there now.
+    pub files: u64,
+    /// No disk is mounted there now: nothing that lies there is sent.
+    pub bare: bool,
+}
+
 /// Why a folder cannot be looked at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Missing {
     /// It is not there.
     NotThere,
+    /// A directory is there and none of what we know; the disk that was mounted there is not.
+    Unmounted,
     /// We may not read it.
     Denied,
     /// Something else, in the system's words.
@@ -73,6 +94,10 @@ pub enum Missing {
 const NAMED: usize = 5;
 /// Fewer known files than this are never suspicious.
 const FEW: u64 = 10;
+/// Known files that are looked for to tell whether a disk is away.
+const SAMPLE: usize = 24;
+/// Pages of the index in which these are sought.
+const PAGES: usize = 100;
 /// Unreadable places remembered.
 const UNREAD: usize = 10_000;
 /// Gone files remembered until the end of a look; with more the next look goes on.
@@ -83,32 +108,52 @@ impl Scan<'_> {
     ///
     /// `None` when the store has failed.
     pub fn look(&self, start: &[u8], eyes: &mut dyn Eyes) -> Option<Report> {
+        self.look_at(start, eyes, false)
+    }
+
+    /// The same, on the word of a person: what is missing was deleted, however much it is.
+    ///
+    /// `None` when the store has failed.
+    pub fn accept(&self, start: &[u8], eyes: &mut dyn Eyes) -> Option<Report> {
+        self.look_at(start, eyes, true)
+    }
+
+    fn look_at(&self, start: &[u8], eyes: &mut dyn Eyes, accept: bool) -> Option<Report> {
         let mut report = Report::default();
-        if start.is_empty() && is_bare(self.root) {
+        let before = self.keeper.with(|queue| queue.mounts(self.folder))?;
+        let mut now = Mounts::default();
+        if let Ok(root) = disk::open_root(self.root) {
+            now.height = mounts::height(&root);
+            let is_higher = before.height.zip(now.height).is_some_and(|(before, now)| now > before);
+            if is_higher && !accept && self.is_away(b"")? {
+                return Some(Report { missing: Some(Missing::Unmounted), ..report });
+            }
+        }
+        if start.is_empty() && !accept && before.below.is_empty() && is_bare(self.root) {
             // An empty mount point is looked at often: the index need not be read each time.
             let files = self.keeper.with(|queue| Ok(queue.counts(self.folder).files))?;
             if files > 0 {
                 eyes.directory(start);
-                report.suspicious = Some((files, files));
-                return Some(report);
+                return Some(Report { suspicious: Some((files, files)), bare: true, ..report });
             }
         }
+        let mut losses = Losses::default();
+        for below in before.below.iter().filter(|_| !accept) {
+            let bare = !self.is_mounted(below) && self.is_away(below)?;
+            losses.parts.push(Part { below: below.clone(), bare, ..Part::default() });
+        }
         let mut known = Known::new(self, start);
-        let (mut gone, mut gone_files, mut unread) = (Vec::new(), 0_u64, HashSet::<Box<[u8]>>::new());
-        let mut lost = |entry: &Entry, unread: &HashSet<Box<[u8]>>| {
-            if !entry.gone && !is_unread(&entry.below, unread) {
-                gone_files += 1;
-                if gone.len() < GONE {
-                    gone.push(entry.below.clone());
-                }
-            }
-        };
         for step in Walk::new(self.root, start, Arc::clone(self.filter)) {
             if self.cancelled.load(Ordering::Relaxed) {
                 return Some(Report { cancelled: true, ..report });
             }
             match step {
-                Step::Dir { below } => eyes.directory(&below),
+                Step::Dir { below, mounted } => {
+                    if mounted {
+                        now.add(&below);
+                    }
+                    eyes.directory(&below);
+                }
                 Step::Trouble { below, error } => {
                     if below.is_empty() {
                         report.missing = Some(missing(&error));
@@ -117,28 +162,28 @@ impl Scan<'_> {
                     } else if report.trouble.len() < NAMED {
                         report.trouble.push(format!("{}: {error}", below.escape_ascii()));
                     }
-                    if unread.len() < UNREAD {
-                        unread.insert(below);
-                    } else {
-                        // So much cannot be read that nothing is believed to be gone.
-                        unread.insert(Box::default());
+                    if error.kind() == io::ErrorKind::PermissionDenied {
+                        eyes.closed(&below);
                     }
+                    losses.cannot_read(below);
                 }
                 Step::Found(found) => {
                     let mut same = None;
                     while let Some(entry) = known.peek()? {
                         match order(&entry.below, &found.below) {
-                            std::cmp::Ordering::Less => lost(&entry.clone(), &unread),
+                            std::cmp::Ordering::Less => losses.add(entry),
                             std::cmp::Ordering::Equal => same = Some(entry.clone()),
                             std::cmp::Ordering::Greater => break,
                         }
                         known.next();
                     }
-                    if self.is_wanted(&found, same.is_some()) {
+                    // In a bare mount point lies nothing that was on the disk: it is not sent in its place.
+                    if losses.is_bare(&found.below) || !self.is_wanted(&found, same.is_some()) {
+                        same.iter().for_each(|entry| losses.add(entry));
+                    } else {
                         report.files += 1;
+                        same.iter().for_each(|entry| losses.kept(entry));
                         self.sight(found, same, eyes)?;
-                    } else if let Some(entry) = same {
-                        lost(&entry, &unread);
                     }
                 }
             }
@@ -147,21 +192,24 @@ impl Scan<'_> {
             return Some(report);
         }
         while let Some(entry) = known.peek()? {
-            lost(&entry.clone(), &unread);
+            losses.add(entry);
             known.next();
         }
-        // Of a part, too, more may be gone than is believed: a disk mounted below the folder.
+        let (gone, gone_files);
+        (gone, gone_files, report.away) = losses.believe(start);
+        // Of a part, too, more may be gone than is believed.
         let all = if start.is_empty() {
             report.files + gone_files
         } else {
             self.keeper.with(|queue| Ok(queue.counts(self.folder).files))?
         };
-        if all >= FEW && gone_files * 2 > all {
+        let is_much = all >= FEW && gone_files * 2 > all;
+        report.bare = (is_much || !gone.is_empty()) && is_bare(self.root);
+        if !accept && (is_much || report.bare) {
             report.suspicious = Some((gone_files, all));
-            return Some(report);
-        }
-        if !gone.is_empty() && is_bare(self.root) {
-            report.suspicious = Some((gone_files, all));
+            let mut kept = before;
+            now.below.iter().for_each(|below| kept.add(below));
+            self.keeper.with(|queue| queue.set_mounts(self.folder, &kept))?;
             return Some(report);
         }
         for below in gone {
@@ -173,16 +221,55 @@ impl Scan<'_> {
             let is_there = self.filter.why_not(&path.below).is_none()
                 && !matches!(disk::stat_one(self.root, &path.below), Ok(None));
             if !is_there {
-                if is_bare(self.root) {
+                if !accept && is_bare(self.root) {
                     // Unplugged while we looked: what is gone is the disk.
-                    report.suspicious = Some((gone_files, all));
+                    (report.suspicious, report.bare) = (Some((gone_files, all)), true);
                     return Some(report);
                 }
                 self.keeper.with(|queue| queue.gone(&path))?;
                 report.gone += 1;
             }
         }
+        if start.is_empty() {
+            report.away.iter().for_each(|away| now.add(&away.below));
+            self.keeper.with(|queue| queue.set_mounts(self.folder, &now))?;
+        } else if accept {
+            let below = before.below.into_iter().filter(|below| !is_within(below, start)).collect();
+            let kept = Mounts { below, ..before };
+            self.keeper.with(|queue| queue.set_mounts(self.folder, &kept))?;
+        }
         Some(report)
+    }
+
+    /// Of what we know to lie at `below`, a sample: is none of it there?
+    fn is_away(&self, below: &[u8]) -> Option<bool> {
+        let mut known = Known::new(self, below);
+        let mut sought = 0;
+        while let Some(entry) = known.peek()? {
+            if !entry.gone {
+                match disk::stat_one(self.root, &entry.below) {
+                    Ok(None) => sought += 1,
+                    Ok(Some(other)) if other.size != entry.print.size => sought += 1,
+                    // It is there, or the disk is and cannot be read: the walk tells.
+                    _ => return Some(false),
+                }
+            }
+            known.next();
+            if sought == SAMPLE || known.pages > PAGES {
+                break;
+            }
+        }
+        Some(sought > 0)
+    }
+
+    /// Whether any disk is mounted at `below`.
+    fn is_mounted(&self, below: &[u8]) -> bool {
+        let parent = below.iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+        let look = |below: &[u8]| {
+            let root = disk::open_root(self.root)?;
+            disk::look_at_open(disk::open_directory(&root, below)?)
+        };
+        look(below).and_then(|here| Ok(mounts::is_mounted(&here, &look(&below[..parent])?))).unwrap_or(false)
     }
 
     /// A file whose name does not say what it is: the index remembers, else its first bytes say.
@@ -251,9 +338,8 @@ fn is_unread(below: &[u8], unread: &HashSet<Box<[u8]>>) -> bool {
     slashes.chain([0, below.len()]).any(|end| unread.contains(&below[..end]))
 }
 
-/// Nothing is left in the folder: more likely an empty mount point than a library that was deleted.
-#[must_use]
-pub fn is_bare(root: &Path) -> bool {
+/// Nothing is left in the folder.
+fn is_bare(root: &Path) -> bool {
     #[cfg(test)]
     if let Some(machine) = super::seam::machine() {
         return machine.is_bare(root);
@@ -261,9 +347,79 @@ pub fn is_bare(root: &Path) -> bool {
     std::fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Whether `below` is `at` or lies in it.
-fn is_within(below: &[u8], at: &[u8]) -> bool {
-    below.strip_prefix(at).is_some_and(|rest| at.is_empty() || rest.first().is_none_or(|&byte| byte == b'/'))
+/// What the index has and the walk has not.
+#[derive(Default)]
+struct Losses {
+    /// Outside of all parts, the first of them, and how many.
+    gone: Vec<Box<[u8]>>,
+    files: u64,
+    parts: Vec<Part>,
+    unread: HashSet<Box<[u8]>>,
+}
+
+/// A place below the folder where a disk was mounted.
+#[derive(Default)]
+struct Part {
+    below: Box<[u8]>,
+    /// No disk is mounted there now, and nothing that we know lies there.
+    bare: bool,
+    kept: u64,
+    lost: u64,
+    gone: Vec<Box<[u8]>>,
+}
+
+impl Losses {
+    fn part(&mut self, below: &[u8]) -> Option<&mut Part> {
+        let holding = self.parts.iter_mut().filter(|part| is_within(below, &part.below));
+        holding.max_by_key(|part| part.below.len())
+    }
+
+    fn add(&mut self, entry: &Entry) {
+        if entry.gone || is_unread(&entry.below, &self.unread) {
+            return;
+        }
+        let (files, gone) = match self.part(&entry.below) {
+            Some(part) => (&mut part.lost, &mut part.gone),
+            None => (&mut self.files, &mut self.gone),
+        };
+        *files += 1;
+        if gone.len() < GONE {
+            gone.push(entry.below.clone());
+        }
+    }
+
+    fn kept(&mut self, entry: &Entry) {
+        if let Some(part) = self.part(&entry.below).filter(|_| !entry.gone) {
+            part.kept += 1;
+        }
+    }
+
+    fn cannot_read(&mut self, below: Box<[u8]>) {
+        // When so much cannot be read nothing is believed to be gone.
+        self.unread.insert(if self.unread.len() < UNREAD { below } else { Box::default() });
+    }
+
+    fn is_bare(&mut self, below: &[u8]) -> bool {
+        self.part(below).is_some_and(|part| part.bare)
+    }
+
+    /// What is to be believed gone after a look at `start`, how many files that are, and the disks that are
+    /// away instead.
+    fn believe(self, start: &[u8]) -> (Vec<Box<[u8]>>, u64, Vec<Away>) {
+        let (mut gone, mut files, mut away) = (self.gone, self.files, Vec::new());
+        for part in self.parts {
+            // Of a part of a part nothing follows for the whole.
+            let is_whole = is_within(&part.below, start);
+            let is_much = is_whole && part.lost >= FEW && part.lost > part.kept;
+            if part.bare || is_much {
+                away.push(Away { below: part.below, files: part.lost, bare: part.bare });
+            } else {
+                files += part.lost;
+                gone.extend(part.gone);
+            }
+        }
+        (gone, files, away)
+    }
 }
 
 /// What the index has at and below `start`, in order, a page at a time.
@@ -272,12 +428,13 @@ struct Known<'a> {
     start: &'a [u8],
     page: VecDeque<Entry>,
     after: Option<Box<[u8]>>,
+    pages: usize,
     ended: bool,
 }
 
 impl<'a> Known<'a> {
     fn new(scan: &'a Scan<'a>, start: &'a [u8]) -> Self {
-        Self { scan, start, page: VecDeque::new(), after: None, ended: false }
+        Self { scan, start, page: VecDeque::new(), after: None, pages: 0, ended: false }
     }
 
     /// The next entry. The outer `None` means that the store has failed.
@@ -300,6 +457,7 @@ impl<'a> Known<'a> {
                 Some(last) => self.after = Some(last.below.clone()),
                 None => self.ended = true,
             }
+            self.pages += 1;
             let count = entries.len();
             entries.retain(|entry| is_within(&entry.below, self.start));
             self.ended |= entries.len() < count;

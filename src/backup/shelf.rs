@@ -10,8 +10,9 @@ use crate::status::Counts;
 
 /// Names that are ready to be claimed: more than a page of the index has. Tests want to see it full.
 const READY: usize = if cfg!(test) { 16 } else { 1024 };
-/// With more names than [`DUE`] the rest is looked for at most this often, milliseconds.
-const LOOK_AGAIN_MS: i64 = 600_000;
+/// With more names than [`DUE`] the rest is looked for at most this often, milliseconds. Tests want each
+/// file at its time.
+const LOOK_AGAIN_MS: i64 = if cfg!(test) { 0 } else { 600_000 };
 /// Longer than any back-off, milliseconds.
 const LONGEST_MS: i64 = 8 * 3_600_000;
 /// Names that wait for their time.
@@ -32,8 +33,10 @@ pub struct Shelf {
     due: BTreeSet<(i64, Box<[u8]>)>,
     /// The index holds waiting files that are neither in `ready` nor in `due`.
     behind: Option<Pass>,
-    /// `due` was full: files that wait for their time are to be looked for again from then on.
+    /// `due` was full: files that fall due from then on are not in it, and have to be looked for.
     look_again_ms: Option<i64>,
+    /// When they were looked for last.
+    looked_ms: Option<i64>,
 }
 
 /// Done in RAM, not yet on the disk: shown as waiting.
@@ -114,35 +117,44 @@ impl Shelf {
         }
     }
 
-    /// A file waits for its time.
+    /// A file waits for its time. The nearest times are kept; the others are looked for when theirs come.
     pub fn push_due(&mut self, due_ms: i64, below: &[u8]) {
-        if self.due.len() < DUE {
-            self.due.insert((due_ms, below.into()));
-        } else {
-            // In steps: a pass over the index is for many of them.
-            let due_ms = (due_ms / LOOK_AGAIN_MS + 1).saturating_mul(LOOK_AGAIN_MS);
-            self.look_again_ms = Some(self.look_again_ms.map_or(due_ms, |at| at.min(due_ms)));
+        if self.look_again_ms.is_some_and(|at| at <= due_ms) {
+            return;
         }
+        self.due.insert((due_ms, below.into()));
+        if self.due.len() > DUE {
+            self.look_again_ms = self.due.pop_last().map(|(latest, _)| latest);
+        }
+    }
+
+    /// From when on the files that are not in `due` may be looked for: a pass over the index is for many.
+    fn next_look_ms(&self, now_ms: i64) -> Option<i64> {
+        // A last look that is still to come was taken while the clock was ahead.
+        let looked = self.looked_ms.filter(|&looked| looked <= now_ms);
+        let soonest = looked.map_or(i64::MIN, |looked| looked.saturating_add(LOOK_AGAIN_MS));
+        self.look_again_ms.map(|at| at.max(soonest))
     }
 
     /// Everything that waits for its time is to be looked at now.
     pub fn hurry(&mut self) {
         self.due.clear();
-        self.look_again_ms = None;
+        (self.look_again_ms, self.looked_ms) = (None, None);
         self.behind = Some(Pass { after: None, from_start: true });
     }
 
     /// The next name to look at: overdue ones first.
     pub fn pop(&mut self, now_ms: i64) -> Option<Box<[u8]>> {
-        if self.due.first().is_some_and(|(due, _)| *due - now_ms > LONGEST_MS) {
+        let first = self.due.first().map(|(due, _)| *due).or(self.look_again_ms);
+        if first.is_some_and(|due| due.saturating_sub(now_ms) > LONGEST_MS) {
             // All of it was put there while the clock was ahead.
             self.hurry();
         }
         if self.due.first().is_some_and(|(due, _)| *due <= now_ms) {
             return self.due.pop_first().map(|(_, below)| below);
         }
-        if self.look_again_ms.is_some_and(|at| at <= now_ms) {
-            self.look_again_ms = None;
+        if self.next_look_ms(now_ms).is_some_and(|at| at <= now_ms) {
+            (self.look_again_ms, self.looked_ms) = (None, Some(now_ms));
             match &mut self.behind {
                 Some(pass) => pass.from_start = false,
                 None => self.behind = Some(Pass { after: None, from_start: true }),
@@ -169,8 +181,8 @@ impl Shelf {
 
     /// When the next file falls due.
     #[must_use]
-    pub fn next_due_ms(&self) -> Option<i64> {
+    pub fn next_due_ms(&self, now_ms: i64) -> Option<i64> {
         let first = self.due.first().map(|(due, _)| *due);
-        [first, self.look_again_ms].into_iter().flatten().min()
+        [first, self.next_look_ms(now_ms)].into_iter().flatten().min()
     }
 }

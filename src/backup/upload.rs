@@ -11,7 +11,9 @@
 //! What a crash costs: before `begin`, one read of the file; in `Sending`, the slices in flight; after
 //! `finish`, one look-up.
 
+mod asking;
 mod calls;
+pub(crate) mod hanging;
 mod slices;
 
 use std::io;
@@ -32,6 +34,7 @@ use super::lookup::{self, Lookup};
 use super::progress::{Meters, Progress};
 use super::queue::{Claim, Outcome};
 use super::seam::spawn_blocking;
+use super::survey::Survey;
 use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
@@ -40,6 +43,7 @@ use crate::content::{Fingerprint, Media, OnConflict};
 use crate::remote::template::{Date, Template};
 use crate::status;
 use calls::{Failure, pause};
+use hanging::outlasting;
 use slices::{Sent, plan};
 
 /// Tries of one call before the file waits.
@@ -63,12 +67,18 @@ pub struct Uploader {
     pub slots: Arc<Semaphore>,
     /// As many permits, for slices alone.
     pub slices: Arc<Semaphore>,
+    /// One permit: look-ups of this account go one after the other, without a slot.
+    pub looks: Semaphore,
     /// One permit a file being hashed.
     pub hashers: Arc<Semaphore>,
     /// `upload.rate`
     pub throttle: Arc<Throttle>,
-    /// Present when our own memory may have gaps.
-    pub lookup: Option<Arc<Lookup>>,
+    /// Folder by folder what the cloud has.
+    pub lookup: Arc<Lookup>,
+    /// What it had in all when our memory was lost.
+    pub survey: Survey,
+    /// The survey has come to its end.
+    pub is_surveyed: Arc<AtomicBool>,
     /// Sums.
     pub meters: Arc<Meters>,
     /// `agent.settle`: how long a file that changed is left alone.
@@ -143,7 +153,12 @@ impl Uploader {
                     // The slices are too large: they are cut anew.
                     job.stage = Stage::Found;
                 }
-                (Outcome::Released, Some((pause, why)))
+                let outcome = match pause {
+                    // Each file waits for itself, so that none is tried without end.
+                    Pause::Failing => self.again(&job, &why),
+                    _ => Outcome::Released,
+                };
+                (outcome, Some((pause, why)))
             }
         };
         Ended { job, outcome, pause }
@@ -169,18 +184,19 @@ impl Uploader {
             return Ok(copy);
         }
         let file = self.describe(source, job, &digests).await?;
-        if let Some(copy) = self.find(job, &file).await? {
+        if let Some(copy) = self.find(source, job, &file, progress, cancelled).await? {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
             return Ok(copy);
         }
-        for _ in 0..STARTS {
+        for start in 0..STARTS {
             if let Some(stored) = self.send_once(source, job, &file, progress).await? {
-                if let Some(lookup) = &self.lookup {
-                    lookup.forget(&stored.path).await;
-                }
+                self.lookup.forget(&stored.path).await;
                 return Ok(copy_of(&file, stored));
             }
             job.stage = Stage::Hashed(digests.clone());
+            if start > 0 {
+                self.check_room(&file).await?;
+            }
         }
         let why = "the cloud takes the slices and then refuses to make the file of them";
         if job.tries >= PATIENCE {
@@ -205,7 +221,7 @@ impl Uploader {
         if let Some(digests) = job.digests().filter(fits) {
             return Ok(digests.clone());
         }
-        let Ok(_permit) = self.hashers.acquire().await else {
+        let Ok(turn) = self.hashers.acquire().await else {
             return Err(Stop::Outcome(Outcome::Released));
         };
         progress.enter(status::Stage::Hashing, 0);
@@ -225,7 +241,7 @@ impl Uploader {
             let (content, head, slices) = (hashes.content, hashes.head, hashes.slices);
             Ok(Digests { content, head, slice_size, slices, media })
         });
-        match hashed.await {
+        match outlasting(hashed, turn, progress).await {
             Ok(Ok(digests)) => {
                 job.stage = Stage::Hashed(digests.clone());
                 Ok(digests)
@@ -271,33 +287,6 @@ impl Uploader {
         })
     }
 
-    /// Whether the cloud has this file already, when there is reason to ask.
-    async fn find(&self, job: &Job, file: &Upload) -> Step<Option<Copy>> {
-        let drive = &*self.drive;
-        let found = match &job.stage {
-            // Everything was sent, and perhaps the file was made: our last answer is lost.
-            Stage::Sending { upload, .. } if upload.have.is_full() => {
-                let looked = self.tried(Call::Begin, || Box::pin(lookup::look(drive, file))).await;
-                looked.map_err(|failure| self.stop(job, failure))?
-            }
-            _ => match &self.lookup {
-                Some(lookup) => match self.tried(Call::Begin, || Box::pin(lookup.find(drive, file))).await {
-                    Ok(found) => found,
-                    Err(failure) if matches!(failure.verdict, Verdict::Pause(_)) => {
-                        return Err(self.stop(job, failure));
-                    }
-                    // A cloud that cannot list: not knowing costs the uplink, not the file.
-                    Err(_) => None,
-                },
-                None => None,
-            },
-        };
-        Ok(found.filter(|entry| entry.size == file.size).map(|entry| {
-            let (id, path, size) = (entry.id, entry.path, entry.size);
-            copy_of(file, Stored { id, path, size })
-        }))
-    }
-
     /// One upload session from begin to finish; `None` when the cloud has forgotten it on the way.
     async fn send_once(
         &self,
@@ -320,7 +309,7 @@ impl Uploader {
             Begin::Present(stored) if stored.id.is_empty() => {
                 // It says so without saying what it has: the listing does.
                 tracing::debug!("present, but of {} nothing is told", stored.path);
-                let looked = self.tried(Call::Begin, || Box::pin(lookup::look(&*self.drive, file))).await;
+                let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
                 let entry = looked.map_err(|failure| self.stop(job, failure))?;
                 let Some(entry) = entry.filter(|entry| entry.size == file.size) else {
                     return Err(self.later(job, "the cloud says it has the file, and does not list it"));
@@ -361,31 +350,56 @@ impl Uploader {
 
     /// Makes the file of its slices, and finds out whether it was made when the answer is lost.
     async fn finish(&self, job: &Job, file: &Upload, session: &str) -> Step<Option<Stored>> {
-        let mut last = String::new();
+        let mut last = Failure::new(Verdict::Later, "");
         for attempt in 0..TRIES {
             let finished = self.tried(Call::Finish, || self.drive.finish(file, session)).await;
             let failure = match finished {
                 Ok(stored) if stored.size == file.size => return Ok(Some(stored)),
                 Ok(stored) => {
                     let why = format!("the cloud made a file of {} bytes, not {}", stored.size, file.size);
-                    Failure { verdict: Verdict::Look, why }
+                    Failure::new(Verdict::Look, why)
                 }
                 Err(failure) => failure,
             };
             match failure.verdict {
-                Verdict::Afresh => return Ok(None),
-                Verdict::Look => {}
+                // The session may be gone because an earlier `create` made the file, its answer lost: seen
+                // first, before everything is sent again.
+                Verdict::Afresh if attempt == 0 => return Ok(None),
+                Verdict::Afresh | Verdict::Look => {}
                 _ => return Err(self.stop(job, failure)),
             }
-            let looked = self.tried(Call::Begin, || Box::pin(lookup::look(&*self.drive, file))).await;
+            let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
             let entry = looked.map_err(|failure| self.stop(job, failure))?;
             if let Some(entry) = entry.filter(|entry| entry.size == file.size) {
                 return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
-            last = failure.why;
+            if failure.verdict == Verdict::Afresh {
+                return Ok(None);
+            }
+            last = failure;
             tokio::time::sleep(self.clock.wait(pause(attempt))).await;
         }
-        Err(self.later(job, &last))
+        if last.is_clouds {
+            return Err(Stop::Pause(Pause::Failing, last.why));
+        }
+        Err(self.later(job, &last.why))
+    }
+
+    /// A drive without room for the file may say the same as one that has lost slices (31190, field notes
+    /// 2.2): when sending it once more did not help, the space is asked for.
+    async fn check_room(&self, file: &Upload) -> Step<()> {
+        match self.drive.quota().await {
+            Ok(quota) if quota.total.saturating_sub(quota.used) < file.size => {
+                let free = quota.total.saturating_sub(quota.used);
+                let why = format!(
+                    "the drive is full: {free} bytes are free and the file has {}; make room in it, or get more",
+                    file.size
+                );
+                Err(Stop::Pause(Pause::Full, why))
+            }
+            // Not knowing costs another try.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Our own file is still the version this job is about.
@@ -410,8 +424,12 @@ impl Uploader {
     }
 
     fn later(&self, job: &Job, why: &str) -> Stop {
+        Stop::Outcome(self.again(job, why))
+    }
+
+    fn again(&self, job: &Job, why: &str) -> Outcome {
         let due_ms = self.in_ms(self.clock.wait(back_off(job.tries, spread())));
-        Stop::Outcome(Outcome::Again { due_ms, why: why.to_owned() })
+        Outcome::Again { due_ms, why: why.to_owned() }
     }
 
     /// The file is another than the one hashed: again once it has held still.

@@ -7,7 +7,9 @@ use crate::cloud::{Error, Kind};
 /// The call that failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Call {
-    /// Announcing the file, or listing.
+    /// Seeing what the cloud has.
+    Look,
+    /// Announcing the file.
     Begin,
     /// Sending a slice.
     Send,
@@ -51,7 +53,12 @@ pub enum Pause {
     /// A person has to log in.
     Login,
     /// A person has to look at the account.
-    Blocked,
+    Blocked {
+        /// When it is worth looking whether somebody has.
+        after: Duration,
+    },
+    /// The cloud answers, and fails. One file says little; several in a row stop the account.
+    Failing,
     /// The membership is not what we thought: ask again, and cut the slices anew.
     Membership,
 }
@@ -68,8 +75,8 @@ pub fn verdict(error: &Error, call: Call) -> Verdict {
         // "At once" is a wish to see the call again, not a limit.
         (Kind::Busy { after: Some(Duration::ZERO) }, _) => Verdict::Soon(None),
         (Kind::Busy { after: Some(after) }, _) => Verdict::Pause(Pause::Limit { after }),
-        (Kind::Busy { after: None } | Kind::Broken, _) => Verdict::Soon(None),
-        (Kind::Exists, Call::Begin | Call::Send) => Verdict::Look,
+        (Kind::Busy { after: None } | Kind::Broken, _) => Verdict::Soon(Some(Pause::Failing)),
+        (Kind::Exists, Call::Look | Call::Begin | Call::Send) => Verdict::Look,
         (Kind::Missing, _) => Verdict::Later,
         (Kind::Expired, _) => Verdict::Afresh,
         (Kind::Local, _) => Verdict::CheckFile,
@@ -77,7 +84,7 @@ pub fn verdict(error: &Error, call: Call) -> Verdict {
         (Kind::DayLimit, _) => Verdict::Pause(Pause::DayLimit),
         (Kind::Full, _) => Verdict::Pause(Pause::Full),
         (Kind::Unauthorized, _) => Verdict::Pause(Pause::Login),
-        (Kind::Blocked, _) => Verdict::Pause(Pause::Blocked),
+        (Kind::Blocked { after }, _) => Verdict::Pause(Pause::Blocked { after }),
         (Kind::SliceSize, _) => Verdict::Pause(Pause::Membership),
     }
 }

@@ -21,6 +21,7 @@ use rustix::io::Errno;
 
 use super::disk::{self, Look};
 use super::filter::Filter;
+use super::mounts;
 use crate::content::{Fingerprint, Media};
 
 /// How many directories a walk keeps open.
@@ -40,6 +41,8 @@ pub enum Step {
     Dir {
         /// Empty for the folder itself.
         below: Box<[u8]>,
+        /// A disk of its own is mounted here. Of the start of a walk this is not told.
+        mounted: bool,
     },
     /// A wanted file.
     Found(Found),
@@ -86,7 +89,7 @@ struct Level {
     /// `None` when closed for the sake of deeper ones.
     open: Option<OwnedFd>,
     /// Who it is, to see a directory that contains itself.
-    identity: ((u32, u32), u64),
+    look: Look,
     /// Length of `Walk::path` for this directory.
     path: usize,
     /// All names one after the other.
@@ -165,10 +168,11 @@ impl Walk {
             Ok(look) => look,
             Err(errno) => return Some(trouble(below, errno)),
         };
-        let identity = (look.device, look.inode);
-        if self.levels.len() >= MAX_DEPTH || self.levels.iter().any(|level| level.identity == identity) {
+        let is_it = |level: &Level| (level.look.device, level.look.inode) == (look.device, look.inode);
+        if self.levels.len() >= MAX_DEPTH || self.levels.iter().any(is_it) {
             return Some(trouble(below, Errno::LOOP));
         }
+        let mounted = self.levels.last().is_some_and(|above| mounts::is_mounted(&look, &above.look));
         if let Some(far) = self.levels.len().checked_sub(MAX_OPEN) {
             self.levels[far].open = None;
         }
@@ -179,12 +183,12 @@ impl Walk {
         }
         self.levels.push(Level {
             open: Some(open),
-            identity,
+            look,
             path: self.path.len(),
             names: Vec::new(),
             entries: None,
         });
-        Some(Step::Dir { below: below.into() })
+        Some(Step::Dir { below: below.into(), mounted })
     }
 
     /// Reads the names of the last level.

@@ -17,7 +17,7 @@ fn walk(root: &Path, start: &str) -> Vec<String> {
     let text = |below: &[u8]| String::from_utf8_lossy(below).into_owned();
     steps
         .map(|step| match step {
-            Step::Dir { below } => format!("{}/", text(&below)),
+            Step::Dir { below, .. } => format!("{}/", text(&below)),
             Step::Found(found) => text(&found.below),
             Step::Trouble { below, error } => format!("{}! {:?}", text(&below), error.kind()),
         })
@@ -112,7 +112,7 @@ fn what_vanishes_or_is_replaced_by_a_link_is_just_not_there() {
     let mut names = Vec::new();
     for step in steps {
         match step {
-            Step::Dir { below } if &*below == b"a" => {
+            Step::Dir { below, .. } if &*below == b"a" => {
                 fs::remove_dir_all(root.path().join("b")).unwrap();
                 fs::remove_dir_all(root.path().join("c")).unwrap();
                 symlink("/etc", root.path().join("c")).unwrap();

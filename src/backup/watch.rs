@@ -32,6 +32,9 @@ const MOST_PATHS: usize = 10_000;
 /// Events that are taken from the kernel at a time: it holds 16,384.
 const MOST_EVENTS: usize = 65_536;
 
+/// Numbers of watches that are just being set, and directories that we may not read, remembered.
+const MOST_NUMBERS: usize = 4096;
+
 /// What we want to be told. Not `MODIFY`: a file that is being written is closed one day; not `OPEN` and
 /// `ACCESS`: reading changes nothing. `ATTRIB` is a new time stamp or a link.
 const EVENTS: WatchFlags = WatchFlags::CREATE
@@ -68,10 +71,22 @@ struct State {
     watches: HashMap<i32, FilePath>,
     /// A directory that is in two folders (one within the other) has one number: the second place.
     again: HashMap<i32, FilePath>,
-    polling: HashMap<FolderId, String>,
+    /// Something happened in directories whose number we do not know yet: they are being added.
+    strangers: BTreeSet<i32>,
+    /// Directories that we may not read: told when that changes.
+    closed: BTreeSet<FilePath>,
+    polling: HashMap<FolderId, Polling>,
     files: BTreeSet<FilePath>,
     dirs: BTreeSet<FilePath>,
     overflow: bool,
+}
+
+/// Why a folder is polled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Polling {
+    Because(String),
+    /// So many of its directories found no place at the kernel's limit.
+    AtLimit(u64),
 }
 
 impl Default for Watcher {
@@ -90,7 +105,7 @@ impl Watcher {
         }
         let kernel = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)
             .map_err(|errno| match errno {
-                Errno::MFILE => at_limit("max_user_instances", "programs that watch directories"),
+                Errno::MFILE => at_limit("max_user_instances", "programs that watch directories", 0),
                 errno => format!("the kernel watches no directories: {errno}"),
             })
             .and_then(|fd| {
@@ -110,7 +125,7 @@ impl Watcher {
         };
         let mut state = self.lock();
         match reason {
-            Some(reason) => state.polling.insert(folder, reason),
+            Some(reason) => state.polling.insert(folder, Polling::Because(reason)),
             None => state.polling.remove(&folder),
         };
     }
@@ -128,18 +143,29 @@ impl Watcher {
             // The folder's own path may be a link.
             events -= WatchFlags::DONT_FOLLOW;
         }
+        // Not under the lock: a disk that hangs keeps nobody but the walk that came upon it.
+        let added = inotify::add_watch(kernel, place.under(root), events);
         let mut state = self.lock();
-        match inotify::add_watch(kernel, place.under(root), events) {
+        match added {
             Ok(number) => state.put(number, place),
             // It went away again, or is a link by now, or may not be read: the walk will say so.
             Err(errno) if disk::is_absence(errno) || errno == Errno::ACCESS => {}
+            Err(Errno::NOSPC) => match state.polling.entry(folder).or_insert(Polling::AtLimit(0)) {
+                Polling::AtLimit(count) => *count += 1,
+                Polling::Because(_) => {}
+            },
             Err(errno) => {
-                let reason = match errno {
-                    Errno::NOSPC => at_limit("max_user_watches", "watched directories"),
-                    errno => format!("a directory cannot be watched: {errno}"),
-                };
-                state.polling.entry(folder).or_insert(reason);
+                let reason = format!("a directory cannot be watched: {errno}");
+                state.polling.entry(folder).or_insert(Polling::Because(reason));
             }
+        }
+    }
+
+    /// A directory at `below` may not be read: told of when somebody changes who may.
+    pub fn add_closed(&self, folder: FolderId, below: &[u8]) {
+        let mut state = self.lock();
+        if state.closed.len() < MOST_NUMBERS {
+            state.closed.insert(FilePath { folder, below: below.into() });
         }
     }
 
@@ -147,13 +173,20 @@ impl Watcher {
     pub fn forget(&self, folder: FolderId) {
         let mut state = self.lock();
         state.polling.remove(&folder);
+        state.closed.retain(|place| place.folder != folder);
         self.unwatch(&mut state, |place| place.folder == folder);
     }
 
     /// Why only scans find what is new in (parts of) this folder; `None` when all of it is watched.
     #[must_use]
     pub fn polling(&self, folder: FolderId) -> Option<String> {
-        self.lock().polling.get(&folder).cloned()
+        let state = self.lock();
+        Some(match state.polling.get(&folder)? {
+            Polling::Because(reason) => reason.clone(),
+            Polling::AtLimit(count) => {
+                at_limit("max_user_watches", "watched directories", state.watches.len() as u64 + count)
+            }
+        })
     }
 
     /// How many directories are watched.
@@ -225,6 +258,13 @@ impl Watcher {
         if events.contains(ReadFlags::IGNORED) {
             state.watches.remove(&number);
             state.again.remove(&number);
+            state.strangers.remove(&number);
+        } else if places.is_empty() {
+            state.strangers.insert(number);
+            if state.strangers.len() > MOST_NUMBERS {
+                // Of directories that nobody watches any more.
+                state.strangers.pop_first();
+            }
         }
         for place in places {
             let Some(name) = name else {
@@ -242,6 +282,11 @@ impl Watcher {
             let place = FilePath { folder: place.folder, below: below.into() };
             if !events.contains(ReadFlags::ISDIR) {
                 state.note(place, false);
+                continue;
+            }
+            if events.contains(ReadFlags::ATTRIB) && state.closed.remove(&place) {
+                // Perhaps we may read it now. (Others get new attributes all the time, as from rsync.)
+                state.note(place, true);
                 continue;
             }
             if events.contains(ReadFlags::MOVED_FROM) {
@@ -285,6 +330,10 @@ impl Watcher {
 
 impl State {
     fn put(&mut self, number: i32, place: FilePath) {
+        if self.strangers.remove(&number) {
+            // Something happened in it between the watch and this moment.
+            self.note(place.clone(), true);
+        }
         match self.watches.get(&number) {
             Some(known) if known.folder != place.folder => drop(self.again.insert(number, place)),
             _ => drop(self.watches.insert(number, place)),
@@ -307,10 +356,15 @@ fn is_within(place: &FilePath, directory: &FilePath) -> bool {
     place.folder == directory.folder && matches!(rest, Some([] | [b'/', ..]))
 }
 
-fn at_limit(setting: &str, of_what: &str) -> String {
+/// The kernel's limit is reached, where `wanted` would do for the moment.
+fn at_limit(setting: &str, of_what: &str, wanted: u64) -> String {
     let limit = std::fs::read_to_string(format!("/proc/sys/fs/inotify/{setting}")).unwrap_or_default();
-    let limit = limit.trim();
-    format!("the kernel's limit of {of_what} is reached: raise the sysctl fs.inotify.{setting} (now {limit})")
+    let limit = limit.trim().parse().unwrap_or(128);
+    let enough = wanted.max(limit).saturating_mul(2).checked_next_power_of_two().unwrap_or(u64::MAX);
+    format!(
+        "the kernel's limit of {of_what} is reached: new files are found by scans; for all to be watched: \
+         sysctl -w fs.inotify.{setting}={enough} (now {limit})"
+    )
 }
 
 /// What kind of disk this is, if it is one that others write without the kernel knowing.

@@ -130,10 +130,49 @@ async fn too_many_changes_mean_that_everything_is_to_be_scanned() {
 }
 
 #[tokio::test]
+async fn what_happens_while_a_watch_is_being_set_is_looked_at_afterwards() {
+    let (root, watcher) = folder();
+    fs::create_dir(root.path().join("late")).unwrap();
+    drop(watcher.drain());
+    // Set as `add_dir` sets it, and not yet known.
+    let kernel = watcher.kernel.as_ref().unwrap();
+    let number = inotify::add_watch(kernel, root.path().join("late"), EVENTS | HOW).unwrap();
+    fs::write(root.path().join("late/x.jpg"), "x").unwrap();
+    assert_eq!(watcher.drain(), Changes::default());
+    watcher.lock().put(number, FilePath::new(ONE, "late"));
+    assert_eq!(paths(&watcher.drain().dirs), [r#"1:"late""#]);
+    fs::write(root.path().join("late/y.jpg"), "y").unwrap();
+    assert_eq!(paths(&watcher.drain().files), [r#"1:"late/y.jpg""#]);
+}
+
+#[tokio::test]
+async fn a_directory_that_may_be_read_again_is_told_and_others_attributes_are_not() {
+    use std::os::unix::fs::PermissionsExt;
+    let (root, watcher) = folder();
+    let chmod =
+        |mode| fs::set_permissions(root.path().join("a/b"), fs::Permissions::from_mode(mode)).unwrap();
+    chmod(0o700);
+    assert_eq!(watcher.drain(), Changes::default());
+    watcher.add_closed(ONE, b"a/b");
+    chmod(0o755);
+    assert_eq!(paths(&watcher.drain().dirs), [r#"1:"a/b""#]);
+    chmod(0o700);
+    assert_eq!(watcher.drain(), Changes::default());
+}
+
+#[tokio::test]
+async fn at_the_kernels_limit_a_folder_says_how_far_to_raise_it() {
+    let (_root, watcher) = folder();
+    watcher.lock().polling.insert(ONE, Polling::AtLimit(5_000_000));
+    let words = watcher.polling(ONE).unwrap();
+    assert!(words.contains("sysctl -w fs.inotify.max_user_watches=16777216 (now "), "{words}");
+}
+
+#[tokio::test]
 async fn without_the_kernels_help_folders_are_polled_and_say_why() {
     let root = tempfile::tempdir().unwrap();
-    let reason = at_limit("max_user_watches", "watched directories");
-    assert!(reason.contains("sysctl fs.inotify.max_user_watches (now "), "{reason}");
+    let reason = at_limit("max_user_watches", "watched directories", 0);
+    assert!(reason.contains("sysctl -w fs.inotify.max_user_watches="), "{reason}");
     let watcher = Watcher { kernel: Err(reason.clone()), state: Mutex::default() };
     watcher.start(ONE, root.path());
     watcher.add_dir(ONE, root.path(), b"");

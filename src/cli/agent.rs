@@ -1,5 +1,5 @@
 //! The agent itself, and what the running one is asked: `run`, `check`, `status`, `queue`, `explain`,
-//! `pause`, `resume`, `scan`, `retry`, `reload`.
+//! `pause`, `resume`, `scan`, `accept`, `retry`, `reload`, `rebuild`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,8 +14,10 @@ use super::{Context, ExitStatus, Failed, Outcome, Report, check, log, watch};
 use crate::agent;
 use crate::clock::Clock;
 use crate::config::{Config, units};
+use crate::control::client::ClientError;
 use crate::control::{Explain, FileLine, FileState, QueueQuery, Standing};
 use crate::memory;
+use crate::store;
 
 /// What the running agent is asked, and the agent itself.
 #[derive(Subcommand, Debug)]
@@ -44,9 +46,9 @@ pub enum Command {
         /// The file
         #[arg(required_unless_present = "code")]
         path: Option<PathBuf>,
-        /// Tell what a number of the cloud's server means instead
+        /// Tell what a number of the cloud's server, or its word at a login, means instead
         #[arg(long, value_name = "N", conflicts_with = "path", allow_negative_numbers = true)]
-        code: Option<i64>,
+        code: Option<String>,
     },
     /// Stop uploads
     Pause {
@@ -61,6 +63,14 @@ pub enum Command {
         /// Only here
         path: Option<PathBuf>,
     },
+    /// Believe that what is missing from a folder was deleted on purpose
+    #[command(long_about = "Believe that what is missing from a folder was deleted on purpose\n\n\
+        When a folder loses most of its files at once, or a disk is not mounted, xpand forgets nothing and \
+        waits for them to come back. This says that they will not. Copies in the cloud stay.")]
+    Accept {
+        /// The folder, or the place below it, as `xpand status` names it
+        path: PathBuf,
+    },
     /// Try failed files again now
     Retry {
         /// Only this one
@@ -68,6 +78,8 @@ pub enum Command {
     },
     /// Let the agent read its configuration again
     Reload,
+    /// Make the index again from the folders and what the cloud lists; sends nothing that is there
+    Rebuild,
 }
 
 impl ValueEnum for FileState {
@@ -162,7 +174,9 @@ pub(super) fn run(context: &Context, command: Command) -> Outcome {
         Command::Run => start(context),
         Command::Check => check::run(context),
         Command::Explain { code: Some(code), .. } => {
-            context.print(&Code { code, meanings: crate::cloud::explain(code) })
+            let meanings = crate::cloud::explain(&code);
+            let code = code.parse().map_or(CodeName::Word(code), CodeName::Number);
+            context.print(&Code { code, meanings })
         }
         command => context.runtime()?.block_on(ask(context, command)),
     }
@@ -198,6 +212,10 @@ async fn ask(context: &Context, command: Command) -> Outcome {
             client.scan(path_of(path)?.as_deref()).await?;
             done(context, "looking")
         }
+        Command::Accept { path } => {
+            client.accept(&absolute(&path)?).await?;
+            done(context, "what is missing there counts as deleted; the copies in the cloud stay")
+        }
         Command::Retry { path } => {
             client.retry(path_of(path)?.as_deref()).await?;
             done(context, "trying again")
@@ -205,6 +223,43 @@ async fn ask(context: &Context, command: Command) -> Outcome {
         Command::Reload => {
             client.reload().await?;
             done(context, "the new configuration is in force")
+        }
+        Command::Rebuild => rebuild(context).await,
+    }
+}
+
+/// `xpand rebuild`: now, or without an agent at its next start.
+async fn rebuild(context: &Context) -> Outcome {
+    match context.client().rebuild().await {
+        Ok(begun) => context.print(&Rebuilding { when: "now", set_aside: begun.set_aside }),
+        Err(ClientError::NotRunning(_)) => {
+            let state_dir = context.config()?.agent.state_dir;
+            store::ask_rebuild(&state_dir).map_err(|error| Failed::new(&error))?;
+            let set_aside = state_dir.join(store::ASIDE).to_string_lossy().into_owned();
+            context.print(&Rebuilding { when: "next_start", set_aside })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// What `xpand rebuild` says.
+#[derive(Serialize)]
+struct Rebuilding {
+    when: &'static str,
+    set_aside: String,
+}
+
+impl Report for Rebuilding {
+    fn text(&self, _: &Look) -> String {
+        let folder = plain(&self.set_aside);
+        match self.when {
+            "now" => format!(
+                "making the index again; watch it with: xpand status\nthe old index lies in {folder}\n"
+            ),
+            _ => format!(
+                "the agent is not running; it makes the index again when it starts\n\
+                 the old index will then lie in {folder}\n"
+            ),
         }
     }
 }
@@ -335,8 +390,16 @@ impl Report for Explain {
 /// `xpand explain --code N`.
 #[derive(Serialize)]
 struct Code {
-    code: i64,
+    code: CodeName,
     meanings: Vec<String>,
+}
+
+/// A number, as JSON a number; or a word.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum CodeName {
+    Number(i64),
+    Word(String),
 }
 
 impl Report for Code {

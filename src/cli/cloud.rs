@@ -57,7 +57,8 @@ impl Cloud {
         let failed = |error: account::Error| of_account(&error, &account.name);
         let tokens = self.accounts.tokens(account).map_err(failed)?;
         let source = Arc::clone(&tokens) as Arc<dyn cloud::TokenSource>;
-        let drive = cloud::open(account, source).map_err(|error| of_cloud(&error, &account.name))?;
+        let calls = self.accounts.calls(account).map_err(failed)?;
+        let drive = cloud::open(account, source, calls).map_err(|error| of_cloud(&error, &account.name))?;
         Ok(Login { drive, tokens })
     }
 }

@@ -121,6 +121,9 @@ async fn one(
         }
         Command::List(_) => {
             let devices = calls.all().await.map_err(|error| of_cloud(&error, account))?;
+            if devices.is_empty() && !context.json() {
+                context.say("this account has no devices");
+            }
             context.print(&Entries { devices })
         }
         Command::Diff(_) => {

@@ -132,9 +132,33 @@ impl From<agent::Error> for Failed {
         match error {
             agent::Error::Socket(error) => error.into(),
             agent::Error::Config(_) => Self::new(&error).status(ExitStatus::Usage),
-            _ => Self::new(&error),
+            _ => match disk_hint(&error) {
+                Some(hint) => Self::new(&error).hint(hint),
+                None => Self::new(&error),
+            },
         }
     }
+}
+
+/// What to do about a disk that does not take the state. Nothing is lost: xpand goes on where it was.
+fn disk_hint(error: &agent::Error) -> Option<&'static str> {
+    let mut cause = error.source();
+    let said = loop {
+        match cause?.downcast_ref::<io::Error>() {
+            Some(said) => break said.kind(),
+            None => cause = cause?.source(),
+        }
+    };
+    Some(match said {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space on the disk that agent.state_dir is on; xpand then goes on where it was"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => {
+            "the disk that agent.state_dir is on takes no writes, as after an error of its own (see dmesg): \
+             check and remount it; xpand then goes on where it was"
+        }
+        _ => return None,
+    })
 }
 
 impl From<ClientError> for Failed {

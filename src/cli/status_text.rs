@@ -179,6 +179,7 @@ fn account(account: &Account) -> Row {
         AccountState::NeedsLogin => "needs a login",
         AccountState::Unbound => "not bound",
         AccountState::Offline => "offline",
+        AccountState::Blocked => "blocked",
     };
     let mut user = account.user.as_deref().map_or_else(String::new, plain);
     match account.vip_type {

@@ -31,7 +31,10 @@ pub enum Kind {
     /// This file (or this request) is refused and will be again: a name, a size, a content.
     Refused,
     /// The application or the account is refused altogether, until a person does something.
-    Blocked,
+    Blocked {
+        /// When it is worth looking whether somebody has.
+        after: Duration,
+    },
     /// The answer makes no sense: HTML, cut JSON, a missing field.
     Broken,
     /// The slices are cut too large for this membership: ask [`Drive::user`](super::Drive::user) and cut
@@ -39,6 +42,42 @@ pub enum Kind {
     SliceSize,
     /// Our own side failed: the file could not be read, or the configuration cannot be used.
     Local,
+}
+
+impl Kind {
+    /// What happens then, for a person who asks what a code means.
+    #[must_use]
+    pub fn consequence(self) -> String {
+        match self {
+            Self::Offline => "tried again when the network is back".into(),
+            Self::Busy { after: None } => "tried again, later and later".into(),
+            Self::Busy { after: Some(wait) } => format!("tried again after {} at least", span(wait)),
+            Self::DayLimit => "the account pauses until midnight in Beijing".into(),
+            Self::Unauthorized => "the token is renewed once; then a person has to log in again".into(),
+            Self::Expired => "the upload begins again".into(),
+            Self::Full => "the account pauses until there is space".into(),
+            Self::Exists => "the file there is compared with ours".into(),
+            Self::Missing => "not tried again as it is".into(),
+            Self::Refused => "this file is left out until `xpand retry`".into(),
+            Self::Blocked { after } => {
+                format!("the account pauses, and looks again after {} or at `xpand retry`", span(after))
+            }
+            Self::SliceSize => "the membership is asked for again and the file cut anew".into(),
+            Self::Broken => "tried again a few times".into(),
+            Self::Local => "looked into on this machine".into(),
+        }
+    }
+}
+
+/// A time in words.
+fn span(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "a moment".into(),
+        1 => "a second".into(),
+        secs if secs < 120 => format!("{secs} seconds"),
+        secs if secs < 7200 => format!("{} minutes", secs / 60),
+        secs => format!("{} hours", secs / 3600),
+    }
 }
 
 /// A failed call.

@@ -4,10 +4,13 @@
 //! - **Where to**: https to the provider's own domains. A configured `endpoint` takes the place of all
 //!   of them; plain http is accepted for a loopback endpoint only, and proxies do not apply there.
 //!   Redirects are not followed: every address we call carries a token, and API calls never redirect.
-//! - **How long**: time-outs by lack of progress, never by total time; a slice may take half an hour on
-//!   a slow line. See [`Limits`]. A connection whose bytes are not acknowledged is given up by the
-//!   kernel (`TCP_USER_TIMEOUT`), which sees progress that we do not.
-//! - **How large**: an answer is read piece by piece and dropped where it grows past [`Request::limit`].
+//! - **How long**: what we send is given up by lack of progress, never by total time; a slice may take half
+//!   an hour on a slow line. An answer is small, and one that comes a byte a minute would never end: its
+//!   reading has an end in all. See [`Limits`]. A connection whose bytes are not acknowledged is given up
+//!   by the kernel (`TCP_USER_TIMEOUT`), which sees progress that we do not.
+//! - **How large**: an answer is read piece by piece and dropped where it grows past [`Request::limit`]; its
+//!   head has at most 100 lines (hyper's own limit). No compression is asked for, so that a kilobyte stays
+//!   a kilobyte.
 //! - **Redaction**: addresses carry tokens, so none is ever part of an error or a log line; and what a
 //!   server echoes of our secrets is blotted out by [`Answer::clean`].
 //!
@@ -27,13 +30,16 @@ use super::{Error, Kind, Result, SliceBody};
 mod meter;
 use meter::Meter;
 
-/// How long a call may make no progress.
+/// How long a call may make no progress, and its answer take.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// To connect, TLS included.
     pub connect: Duration,
     /// Until an answer begins, and between two pieces of it.
     pub answer: Duration,
+    /// From the beginning of an answer to its end, for each MiB that it may have. It holds one of the few
+    /// places for calls, so that a small one ends soon; a page of a list is as slow as a line may be.
+    pub whole: Duration,
     /// Between two pieces of a streamed body. The client hands a quarter of a MiB to the kernel at a
     /// time, and a line of 2 KB a second needs two minutes for that.
     pub body: Duration,
@@ -49,6 +55,7 @@ impl Default for Limits {
         Self {
             connect: Duration::from_secs(15),
             answer: Duration::from_secs(60),
+            whole: Duration::from_secs(120),
             body: Duration::from_secs(180),
             after_body: Duration::from_secs(600),
             acknowledge: Duration::from_secs(90),
@@ -298,10 +305,19 @@ impl Http {
         let status = response.status().as_u16();
         let too_large =
             || Error::new(Kind::Broken, endpoint, format!("the answer is larger than {limit} bytes"));
+        if response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(too_large());
+        }
         let mut body = BytesMut::new();
+        let whole = self.limits.whole * u32::try_from(limit >> 20).unwrap_or(u32::MAX).max(1);
+        let end = Instant::now() + whole;
         loop {
-            let piece = tokio::time::timeout(self.limits.answer, response.chunk()).await;
-            match piece {
+            let until = end.min(Instant::now() + self.limits.answer);
+            match tokio::time::timeout_at(until, response.chunk()).await {
+                Err(_) if until == end => {
+                    let words = format!("the answer did not end in {} seconds", whole.as_secs());
+                    return Err(Error::new(Kind::Offline, endpoint, words));
+                }
                 Err(_) => return Err(stalled(endpoint, self.limits.answer)),
                 Ok(Err(error)) => {
                     return Err(Error::new(Kind::Broken, endpoint, "the answer was cut off")

@@ -100,9 +100,12 @@ where
     Ok(scalar.int().and_then(|number| N::try_from(number).ok()))
 }
 
-/// Text, or none. Numbers are text too: ids and `request_id` come as either.
-pub(crate) fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(Scalar::deserialize(deserializer)?.text())
+/// Text of at most `MAX` bytes, or none: what is longer is none of ours, and some of it is kept on disk.
+/// Numbers are text too: ids and `request_id` come as either.
+pub(crate) fn text<'de, D: Deserializer<'de>, const MAX: usize>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    Ok(Scalar::deserialize(deserializer)?.text().filter(|text| text.len() <= MAX))
 }
 
 /// An object; whatever is none is absent.
@@ -203,7 +206,7 @@ mod tests {
     struct Answer {
         #[serde(default, deserialize_with = "int")]
         number: Option<u32>,
-        #[serde(default, deserialize_with = "text")]
+        #[serde(default, deserialize_with = "text::<_, 20>")]
         word: Option<String>,
         #[serde(default, deserialize_with = "list::<_, _, 3>")]
         items: Vec<Scalar>,
@@ -218,6 +221,7 @@ mod tests {
             (r#"{"number":-7,"word":[1,{"a":[]}]}"#, None, None),
             (r#"{"number":99999999999,"word":{"a":1}}"#, None, None),
             (r#"{"other":1}"#, None, None),
+            (r#"{"word":"a text of 21 bytes..."}"#, None, None),
         ] {
             let answer: Answer = serde_json::from_str(json).unwrap();
             assert_eq!((answer.number, answer.word.as_deref()), (number, word), "{json}");

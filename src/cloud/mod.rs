@@ -7,13 +7,16 @@
 //! and [`explain`]; what it offers is said by the traits [`Drive`], [`Devices`] and [`Authority`].
 //! Nothing here is stored, so a crash costs the calls in flight and nothing else.
 
+pub mod calls;
 mod error;
 pub mod http;
 mod lenient;
+pub mod pan123;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod xpan;
 
+pub use calls::Calls;
 pub use error::{Code, Error, Kind, Result};
 
 use std::fmt;
@@ -30,13 +33,17 @@ use crate::content::{ExifInfo, Md5, Media, OnConflict};
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// The drive of a configured account. No call is made yet.
+/// The drive of a configured account, whose `calls` stay within the cloud's limits. No call is made yet.
 ///
 /// # Errors
 /// The endpoint or the CA file of the configuration cannot be used.
-pub fn open(account: &config::Account, tokens: Arc<dyn TokenSource>) -> Result<Arc<dyn Drive>> {
+pub fn open(
+    account: &config::Account,
+    tokens: Arc<dyn TokenSource>,
+    calls: Arc<Calls>,
+) -> Result<Arc<dyn Drive>> {
     match account.provider {
-        Provider::Baidu => Ok(Arc::new(xpan::Xpan::open(account, tokens)?)),
+        Provider::Baidu => Ok(Arc::new(xpan::Xpan::open(account, tokens, calls)?)),
     }
 }
 
@@ -49,10 +56,25 @@ pub fn authority(account: &config::Account) -> Arc<dyn Authority> {
     }
 }
 
-/// What a server's number means in any cloud, one line a meaning: `xpand explain --code N`.
+/// What a server's number, or its OAuth word, means in any cloud, one line a meaning:
+/// `xpand explain --code N`.
 #[must_use]
-pub fn explain(number: i64) -> Vec<String> {
-    xpan::codes::explain(number)
+pub fn explain(code: &str) -> Vec<String> {
+    let mut lines = match code.parse() {
+        Ok(0) => vec!["0: done".to_owned()],
+        Ok(number) => {
+            let baidu = xpan::codes::explain(number);
+            let of_123pan = pan123::codes::explain(number).map(|line| format!("{number} at 123pan: {line}"));
+            baidu.into_iter().chain(of_123pan).collect()
+        }
+        Err(_) => xpan::codes::explain_word(code),
+    };
+    if lines.is_empty() {
+        lines.push(format!(
+            "{code}: not in the documents; the cloud's own words are shown, and it is not tried again"
+        ));
+    }
+    lines
 }
 
 /// What the pipeline needs of a cloud.
@@ -74,8 +96,20 @@ pub trait Drive: Send + Sync + 'static {
     /// One page of a remote folder, `after` being the page before's [`Page::next`].
     /// A folder that does not exist is [`Kind::Missing`].
     fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>>;
+    /// One page of everything below a remote folder, folders within folders included, `after` being the
+    /// page before's [`Page::next`]. In no particular order; what changes meanwhile may be missed or come
+    /// twice. A folder that does not exist is [`Kind::Missing`]; a cloud without such a call refuses it.
+    fn list_all<'a>(&'a self, _folder: &'a str, _after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+        let words = "this cloud does not list folders within folders";
+        Box::pin(async move { Err(Error::new(Kind::Refused, "listall", words).unsent()) })
+    }
     /// Whether a listed file certainly has the content of `file`.
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool;
+    /// The slice sizes, bytes, that some membership cuts files in: a listed file of several slices is known
+    /// by its content only when `file` is cut as it was.
+    fn slice_sizes(&self) -> &'static [u64] {
+        &[]
+    }
     /// The device calls, of a cloud that has them.
     fn devices(&self) -> Option<&dyn Devices> {
         None

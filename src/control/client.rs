@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{Explain, Failure, FailureDocument, QueuePage, QueueQuery, requests};
+use super::{Explain, Failure, FailureDocument, QueuePage, QueueQuery, Rebuild, requests};
 use crate::status::Status;
 
 /// An agent that says nothing for so long is not well. Events have a sign of life every 15 s.
@@ -111,6 +111,14 @@ impl Client {
         self.post_place("/v1/scan", path).await
     }
 
+    /// `POST /v1/accept` of an absolute path.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn accept(&self, path: &Path) -> Result<(), ClientError> {
+        self.post_place("/v1/accept", Some(path)).await
+    }
+
     /// `POST /v1/retry` of everything, or of an absolute path.
     ///
     /// # Errors
@@ -125,6 +133,15 @@ impl Client {
     /// See [`ClientError`].
     pub async fn reload(&self) -> Result<(), ClientError> {
         self.post("/v1/reload", Vec::new()).await
+    }
+
+    /// `POST /v1/rebuild`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn rebuild(&self) -> Result<Rebuild, ClientError> {
+        let response = self.send(Method::POST, "/v1/rebuild", Vec::new()).await?;
+        serde_json::from_slice(&whole(response).await?).map_err(ClientError::Strange)
     }
 
     /// `GET /v1/events`: the status now and whenever it changes.

@@ -43,10 +43,22 @@ pub trait Backend: Send + Sync + 'static {
     fn resume(&self) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/scan`: look at all folders, or at one place below them, now. Returns when it is begun.
     fn scan(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>>;
+    /// `POST /v1/accept`: what is missing at this place was deleted on purpose, however much it is.
+    fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/retry`: try all failed files again now, or the one.
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/reload`: read the configuration again; a bad one is refused with all its mistakes.
     fn reload(&self) -> BoxFuture<'_, Result<()>>;
+    /// `POST /v1/rebuild`: set the index aside and make it again from folders and cloud listing. Returns
+    /// when that is begun.
+    fn rebuild(&self) -> BoxFuture<'_, Result<Rebuild>>;
+}
+
+/// The answer to `POST /v1/rebuild`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Rebuild {
+    /// Where the old index lies now.
+    pub set_aside: String,
 }
 
 /// Why a request was refused: `{"error":{"code","message","hint"}}`.

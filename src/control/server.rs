@@ -1,7 +1,8 @@
 //! The agent's end: HTTP/1.1 over the Unix socket, in front of a [`Backend`].
 //!
 //! Whatever a client does - no such path, no JSON, too much of it, nothing at all - it gets an answer
-//! in the shape of [`Failure`], and no other client waits for it.
+//! in the shape of [`Failure`], and no other client waits for it. There is room for [`MOST`] at a time; of
+//! those, the idle ones make room for new ones, and when all are busy a new one is told so.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -30,6 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most who may watch events, so that there is always room for a question.
 const WATCHERS_MAX: usize = MOST / 2;
+
+/// The most who are being told that all are busy; more see the connection closed.
+const REFUSALS: usize = MOST / 2;
 
 #[derive(Clone)]
 struct Desk {
@@ -47,6 +52,8 @@ pub async fn serve(
     let publisher = events.clone();
     let desk = Desk { backend: Arc::clone(&backend), events };
     let router = router(desk);
+    let full = Router::new().fallback(all_busy);
+    let refusals = Arc::new(Semaphore::new(REFUSALS));
     let connections = Connections::default();
     let mut tasks = JoinSet::new();
     tasks.spawn(async move { publisher.publish(backend).await });
@@ -63,8 +70,16 @@ pub async fn serve(
                     let task = tasks.spawn(connection(stream, router, activity.clone()));
                     connections.add(activity, task);
                 }
-                // All are busy: this one sees the connection closed.
-                Ok(_) => tracing::debug!("a client of the control socket was sent away: {MOST} are busy"),
+                Ok((stream, _)) => {
+                    tracing::debug!("a client of the control socket was sent away: {MOST} are busy");
+                    if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
+                        let full = full.clone();
+                        tasks.spawn(async move {
+                            let _ = timeout(PATIENCE, connection(stream, full, Activity::new())).await;
+                            drop(permit);
+                        });
+                    }
+                }
                 Err(error) => {
                     // Out of file descriptors: trying again at once would only heat the box.
                     tracing::warn!(%error, "the control socket cannot accept");
@@ -107,8 +122,10 @@ fn router(desk: Desk) -> Router {
         .route("/v1/pause", post(pause))
         .route("/v1/resume", post(resume))
         .route("/v1/scan", post(scan))
+        .route("/v1/accept", post(accept))
         .route("/v1/retry", post(retry))
         .route("/v1/reload", post(reload))
+        .route("/v1/rebuild", post(rebuild))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(desk)
@@ -156,6 +173,15 @@ async fn scan(State(desk): State<Desk>, request: Request) -> Answer {
     done(desk.backend.scan(path).await)
 }
 
+async fn accept(State(desk): State<Desk>, request: Request) -> Answer {
+    let query = request.uri().query().unwrap_or("").to_owned();
+    let path = requests::place(&query, &body(request).await?)?;
+    let path = path.ok_or_else(|| {
+        Failure::bad_request("path is missing").hint("name the folder: {\"path\":\"/volume1/photo\"}")
+    })?;
+    done(desk.backend.accept(path).await)
+}
+
 async fn retry(State(desk): State<Desk>, request: Request) -> Answer {
     let query = request.uri().query().unwrap_or("").to_owned();
     let path = requests::place(&query, &body(request).await?)?;
@@ -167,9 +193,21 @@ async fn reload(State(desk): State<Desk>, request: Request) -> Answer {
     done(desk.backend.reload().await)
 }
 
+async fn rebuild(State(desk): State<Desk>, request: Request) -> Answer {
+    requests::nothing(&body(request).await?)?;
+    json(&desk.backend.rebuild().await?)
+}
+
+async fn all_busy() -> Response {
+    let words = format!("{MOST} clients are being answered already");
+    let mut response = Failure::new(503, "busy", words).hint("ask again in a moment").into_response();
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 async fn no_such_path(request: Request) -> Failure {
     Failure::not_found(format!("there is no {}", request.uri().path()))
-        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/retry, /v1/reload")
+        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/reload, /v1/rebuild")
 }
 
 async fn no_such_method(request: Request) -> Response {

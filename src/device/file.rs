@@ -32,14 +32,34 @@ pub(super) struct Account {
     /// The cloud's number of the user that `binding` is about.
     pub(super) user: String,
     pub(super) binding: Binding,
-    /// Where the next diff begins.
+    /// Where the agent's next diff begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cursor: Option<String>,
+    /// Where the next diff that a person asks for begins: the agent's must not take its news away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) told: Option<String>,
+}
+
+/// Who asks what changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reader {
+    /// The agent, on its timer.
+    Agent,
+    /// A person, by command.
+    Person,
 }
 
 impl Account {
     pub(super) fn new(user: &str) -> Self {
-        Self { user: user.to_owned(), binding: Binding::Unknown, cursor: None }
+        Self { user: user.to_owned(), binding: Binding::Unknown, cursor: None, told: None }
+    }
+
+    /// Where the reader's next diff begins.
+    pub(super) fn cursor_of(&mut self, reader: Reader) -> &mut Option<String> {
+        match reader {
+            Reader::Agent => &mut self.cursor,
+            Reader::Person => &mut self.told,
+        }
     }
 }
 

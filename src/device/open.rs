@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::file::{self, Account, Stored};
+use super::file::{self, Account, Reader, Stored};
 use super::{Binding, Error, NOT_REGISTERED, Result, address, at};
 use crate::cloud::{DeviceChanges, DeviceEntry, Devices};
 use crate::config;
@@ -114,8 +114,9 @@ impl Open {
         account: &str,
         user: &str,
         calls: &dyn Devices,
+        reader: Reader,
     ) -> Result<Vec<DeviceEntry>> {
-        let mut cursor = self.account(account, user).cursor.clone().unwrap_or_default();
+        let mut cursor = self.account(account, user).cursor_of(reader).clone().unwrap_or_default();
         let mut changes = Vec::new();
         for _ in 0..PAGES {
             let DeviceChanges { cursor: next, more, devices } = calls.diff(&cursor).await?;
@@ -129,7 +130,7 @@ impl Open {
             }
         }
         if !cursor.is_empty() {
-            self.account(account, user).cursor = Some(cursor);
+            *self.account(account, user).cursor_of(reader) = Some(cursor);
             self.save()?;
         }
         Ok(changes)

@@ -27,7 +27,12 @@ impl Fake {
         match self.errors.lock().unwrap().get_mut(call).and_then(Vec::pop) {
             Some(number) => {
                 let code = Code::Errno(number);
-                Err(cloud::Error::new(Kind::Blocked, call, "no").with_code(code))
+                Err(cloud::Error::new(
+                    Kind::Blocked { after: std::time::Duration::from_secs(60) },
+                    call,
+                    "no",
+                )
+                .with_code(code))
             }
             None => Ok(()),
         }
@@ -202,6 +207,10 @@ async fn a_diff_follows_its_pages_keeps_its_cursor_and_writes_only_what_changed(
     assert_eq!(changes.len(), 2);
     assert_eq!(cloud.take(), ["diff ", "diff c1"]);
     assert!(rig.file().contains("c2"));
+    // What a person was told is still news to the agent, and the other way round.
+    *cloud.pages.lock().unwrap() = vec![page("c2", false, "y")];
+    assert_eq!(device.check("home", "7", &cloud).await.unwrap().changes.len(), 1);
+    assert_eq!(cloud.take(), ["checkbind id1", "diff "]);
     let before = device.stamp();
     device.check("home", "7", &cloud).await.unwrap();
     assert_eq!(cloud.take(), ["checkbind id1", "diff c2"]);

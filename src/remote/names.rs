@@ -96,6 +96,12 @@ fn percent(char: char, out: &mut String) {
 /// The path below the folder that [`escape`] made `escaped` of; `None` when it cannot have made it.
 #[must_use]
 pub fn unescape(escaped: &str) -> Option<Vec<u8>> {
+    // Whatever could be written in another way as well is somebody else's name.
+    decode(escaped).filter(|below| escape(below) == escaped)
+}
+
+/// The bytes that `escaped` stands for, whoever wrote it.
+pub(super) fn decode(escaped: &str) -> Option<Vec<u8>> {
     let mut below = Vec::with_capacity(escaped.len());
     let mut bytes = escaped.bytes();
     while let Some(byte) = bytes.next() {
@@ -109,8 +115,7 @@ pub fn unescape(escaped: &str) -> Option<Vec<u8>> {
             high => below.push(nibble(high)? << 4 | nibble(bytes.next()?)?),
         }
     }
-    // Whatever could be written in another way as well is somebody else's name.
-    (escape(&below) == escaped).then_some(below)
+    Some(below)
 }
 
 fn nibble(digit: u8) -> Option<u8> {

@@ -6,7 +6,7 @@
 
 use std::str::FromStr;
 
-use super::names::{escape, escape_name, unescape};
+use super::names::{decode, escape, escape_name, unescape};
 
 /// Year, month and day as a camera wrote them. A month of 1 to 12, a day of 1 to 31.
 pub type Date = (u16, u8, u8);
@@ -160,21 +160,56 @@ impl Template {
         path
     }
 
+    /// The remote folder that all files of the folder lie in, whatever their date: no `/` at the end.
+    #[must_use]
+    pub fn top(&self, app: &str, device: &str, label: &str) -> String {
+        let is_dated = |part: &Part| matches!(part, Part::Year | Part::Month | Part::Day);
+        let dated = self.parts.iter().position(is_dated).unwrap_or(self.parts.len());
+        let slash = self.parts[..dated].iter().rposition(|part| *part == Part::Slash);
+        let fixed = Self { parts: self.parts[..slash.map_or(0, |at| at + 1)].to_vec() };
+        let mut path = fixed.prefix(app, device, label, None);
+        path.pop();
+        path
+    }
+
     /// The path below the folder of the file whose remote path is `remote`; `None` when it is not one that
     /// [`Template::remote_path`] makes.
     #[must_use]
     pub fn below(&self, app: &str, device: &str, label: &str, remote: &str) -> Option<Vec<u8>> {
-        let prefix = self.prefix(app, device, label, None);
-        let mut rest = remote;
-        for (number, wanted) in prefix.split_terminator('/').enumerate() {
-            let (name, after) = rest.split_once('/')?;
-            let dated = number >= 3 && wanted.contains(NO_DATE) && self.has_date();
-            if name != wanted && !dated {
-                return None;
+        let undated = self.prefix(app, device, label, None);
+        let rest = match remote.strip_prefix(&undated) {
+            Some(rest) => rest,
+            // Where a name was too long its pieces differ by date: what was made with this one decides.
+            None => {
+                let date = self.date_in(app, device, label, remote)?;
+                remote.strip_prefix(&self.prefix(app, device, label, Some(date)))?
             }
-            rest = after;
-        }
+        };
         unescape(rest).filter(|below| !below.is_empty())
+    }
+
+    /// The date that stands in `remote` where the template has it.
+    fn date_in(&self, app: &str, device: &str, label: &str, remote: &str) -> Option<Date> {
+        let plain = decode(remote)?;
+        let mut rest = plain.strip_prefix(b"/apps/")?.strip_prefix(app.as_bytes())?.strip_prefix(b"/")?;
+        let (mut year, mut month, mut day) = (1, 1, 1);
+        for part in &self.parts {
+            let mut number = |digits: usize| {
+                let (number, after) = rest.split_at_checked(digits)?;
+                rest = after;
+                std::str::from_utf8(number).ok()?.parse().ok()
+            };
+            match part {
+                Part::Text(text) => rest = rest.strip_prefix(text.as_bytes())?,
+                Part::Slash => rest = rest.strip_prefix(b"/")?,
+                Part::Device => rest = rest.strip_prefix(device.as_bytes())?,
+                Part::Label => rest = rest.strip_prefix(label.as_bytes())?,
+                Part::Year => year = number(4)?,
+                Part::Month => month = u8::try_from(number(2)?).ok()?,
+                Part::Day => day = u8::try_from(number(2)?).ok()?,
+            }
+        }
+        Some((year, month, day))
     }
 
     /// Whether the date of a picture is wanted.
@@ -214,6 +249,19 @@ mod tests {
     }
 
     #[test]
+    fn the_top_folder_ends_before_the_first_date() {
+        for (text, top) in [
+            (DEFAULT, "/apps/x/nas/l%3A"),
+            ("{path}", "/apps/x"),
+            ("a/{label}-{year}/{path}", "/apps/x/a"),
+            ("{year}/{path}", "/apps/x"),
+            ("a/b{device}/{month}/{label}/{path}", "/apps/x/a/bnas"),
+        ] {
+            assert_eq!(template(text).top("x", "nas", "l:"), top, "{text}");
+        }
+    }
+
+    #[test]
     fn the_local_path_is_read_back() {
         let dated = template("{label}/{year}/{path}");
         for date in [None, Some((2018, 9, 6))] {
@@ -223,6 +271,24 @@ mod tests {
         assert_eq!(dated.below("x", "d", "l", "/apps/x/other/2018/p.jpg"), None);
         assert_eq!(dated.below("x", "d", "l", "/apps/x/l/2018/a:b"), None);
         assert_eq!(dated.below("x", "d", "l", "/apps/x/l/2018"), None);
+        assert_eq!(dated.below("x", "d", "l", "/apps/x/l/other/p.jpg"), None);
+        let beside = template("{label}-{year}/{path}");
+        assert_eq!(beside.below("x", "d", "l", "/apps/x/other-2018/p.jpg"), None);
+        assert_eq!(beside.below("x", "d", "l", "/apps/x/l-2018/p.jpg").as_deref(), Some(&b"p.jpg"[..]));
+    }
+
+    /// Found by the fuzz target `names`.
+    #[test]
+    fn a_folder_name_that_is_too_long_is_read_back_with_every_date() {
+        let dated = template("{label} {year}-{month}-{day} {device}/{path}");
+        for length in 215..250 {
+            let label = format!("a/{}", "x".repeat(length));
+            for date in [None, Some((2018, 9, 6)), Some((1970, 12, 31))] {
+                let remote = dated.remote_path("x", "  d", &label, b"a b.jpg", date);
+                let below = dated.below("x", "  d", &label, &remote);
+                assert_eq!(below.as_deref(), Some(&b"a b.jpg"[..]), "{remote}");
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sled::IVec;
 use tokio::sync::Notify;
 
+use super::Gaps;
+
 type Changes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
 
 /// See the module. What happens to it at a crash makes another one: who was killed goes on with the old.
@@ -27,7 +29,7 @@ struct State {
     unflushed: Vec<Changes>,
     born: bool,
     running: bool,
-    look_first: bool,
+    gaps: Gaps,
     /// Ends the process at the so-many-th operation from now on.
     fuse: Option<u32>,
     /// What the process left when it came to its end.
@@ -92,7 +94,8 @@ impl Memory {
     pub(super) fn open(&self) -> (bool, bool) {
         let mut state = self.lock();
         let (new, unclean) = (!state.born, state.running);
-        state.look_first |= new || unclean;
+        state.gaps.everything |= new;
+        state.gaps.something |= unclean && !new;
         (state.born, state.running) = (true, true);
         (new, unclean)
     }
@@ -101,12 +104,12 @@ impl Memory {
         self.lock().running = false;
     }
 
-    pub(super) fn must_look(&self) -> bool {
-        self.lock().look_first
+    pub(super) fn gaps(&self) -> Gaps {
+        self.lock().gaps
     }
 
-    pub(super) fn mark_looked(&self) {
-        self.lock().look_first = false;
+    pub(super) fn set_gaps(&self, gaps: Gaps) {
+        self.lock().gaps = gaps;
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Option<IVec> {
@@ -226,8 +229,8 @@ mod tests {
         store.looked().unwrap();
         store.close().unwrap();
         let (store, opened) = Store::on(Arc::clone(&memory));
-        assert_eq!((opened, store.may_have_forgotten()), (Opened::Clean, false));
+        assert_eq!((opened, store.gaps()), (Opened::Clean, Gaps::default()));
         let (store, opened) = Store::on(Arc::new(memory.after_kill()));
-        assert_eq!((opened, store.may_have_forgotten()), (Opened::Unclean, true));
+        assert_eq!((opened, store.gaps()), (Opened::Unclean, Gaps { something: true, ..Gaps::default() }));
     }
 }

@@ -5,9 +5,11 @@
 //! ```text
 //! db/                sled 0.34.7; one tree; every value is  crc32(key, payload) LE  +  payload
 //! epoch              "xpand state 1\n": written once db/ holds its first record durably
+//! closed             the number of clean ends, which db/ holds too: one with a smaller number lost something
 //! look_first         there until a new, cut off or rebuilt database has caught up with the cloud
+//! rebuild            asks the next start to set db/ aside and begin with an empty one
 //! running            there while an agent runs: found at a start, the last end was not a clean one
-//! db.damaged/        the last database that could not be used, for a person to look at
+//! db.damaged/        the last database that was set aside, for a person to look at
 //! ```
 //!
 //! What `db/` holds can be rebuilt from the folders and the cloud, so damage is never fatal: the folder
@@ -28,12 +30,13 @@ mod open;
 
 use std::cell::Cell;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 pub use codec::{Malformed, Reader, Writer};
-pub use open::Opened;
+pub use open::{ASIDE, Opened, ask_rebuild};
 
 /// The payload to stay below: sled puts a node of values larger than this into a file of its own that
 /// it never syncs. Only a path longer than some 1,500 bytes can exceed it, alone in its record.
@@ -72,6 +75,13 @@ pub enum Error {
         /// The newest format this version reads.
         known: u32,
     },
+    /// Somebody removed or replaced the state folder while it was in use.
+    #[error(
+        "the state folder {} was removed or replaced while xpand ran; with the next start it begins anew: \
+         log in again where that is asked for; what the cloud has is not sent again",
+        .0.display()
+    )]
+    Removed(PathBuf),
     /// The database panicked or reported damage.
     #[error("the database in {} is damaged ({why}); it is set aside at the next start, nothing is lost", path.display())]
     Damaged {
@@ -95,12 +105,36 @@ pub fn is_catching() -> bool {
     CATCHING.get()
 }
 
+/// What the cloud may hold that this database does not know of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Gaps {
+    /// Anything: the database began empty, and not everything has been looked at since.
+    pub everything: bool,
+    /// Some files: it was cut off, or a record of it was damaged.
+    pub something: bool,
+}
+
+impl Gaps {
+    /// Whether there may be any.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.everything || self.something
+    }
+}
+
 /// The open database.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
     db: Backing,
+    /// Records that did not read back, since the start.
+    damages: AtomicU64,
     damaged: AtomicBool,
+    /// [`Gaps`], as they stand in `look_first` too.
+    everything: AtomicBool,
+    something: AtomicBool,
+    /// Which directory the database is in: sled would go on writing to one that nobody finds any more.
+    place: Option<(u64, u64)>,
 }
 
 /// Where the records are.
@@ -134,8 +168,11 @@ impl Store {
             (false, true) => Opened::Unclean,
             (false, false) => Opened::Clean,
         };
-        let (folder, db) = ("memory".into(), Backing::Memory(memory));
-        (Self { folder, db, damaged: AtomicBool::new(false) }, opened)
+        let gaps = memory.gaps();
+        let store = Self::around("memory".as_ref(), Backing::Memory(memory));
+        store.everything.store(gaps.everything, Ordering::Release);
+        store.something.store(gaps.something, Ordering::Release);
+        (store, opened)
     }
 
     /// Says that this end is a clean one: everything is flushed, and the next start need not look.
@@ -148,24 +185,31 @@ impl Store {
 
     /// As [`Store::close`], for whoever shares it: nothing may be written any more.
     pub(crate) fn mark_closed(&self) -> Result<()> {
-        self.flush()?;
         #[cfg(test)]
         if let Backing::Memory(memory) = &self.db {
+            self.flush()?;
             memory.close();
             return Ok(());
         }
-        open::mark_stopped(&self.folder)
+        open::mark_stopped(self)
     }
 
-    /// Whether the cloud may hold files that this database does not know of: it was new, cut off or set
-    /// aside at some start, and not everything has been looked at since.
+    /// What the cloud may hold that this database does not know of.
     #[must_use]
-    pub fn may_have_forgotten(&self) -> bool {
-        #[cfg(test)]
-        if let Backing::Memory(memory) = &self.db {
-            return memory.must_look();
-        }
-        open::must_look(&self.folder)
+    pub fn gaps(&self) -> Gaps {
+        let is = |flag: &AtomicBool| flag.load(Ordering::Acquire);
+        Gaps { everything: is(&self.everything), something: is(&self.something) }
+    }
+
+    /// There may be more gaps than was known. On the disk when this returns.
+    ///
+    /// # Errors
+    /// The mark cannot be written; [`Store::gaps`] knows all the same.
+    pub fn widen(&self, gaps: Gaps) -> Result<()> {
+        let before = self.gaps();
+        self.everything.fetch_or(gaps.everything, Ordering::AcqRel);
+        self.something.fetch_or(gaps.something, Ordering::AcqRel);
+        if self.gaps() == before { Ok(()) } else { self.mark_gaps() }
     }
 
     /// Everything has been looked at: what the cloud holds and this database does not know is not ours.
@@ -173,12 +217,18 @@ impl Store {
     /// # Errors
     /// The mark cannot be removed.
     pub fn looked(&self) -> Result<()> {
+        self.everything.store(false, Ordering::Release);
+        self.something.store(false, Ordering::Release);
+        self.mark_gaps()
+    }
+
+    fn mark_gaps(&self) -> Result<()> {
         #[cfg(test)]
         if let Backing::Memory(memory) = &self.db {
-            memory.mark_looked();
+            memory.set_gaps(self.gaps());
             return Ok(());
         }
-        open::mark_looked(&self.folder)
+        open::mark_gaps(&self.folder, self.gaps())
     }
 
     /// Notes that the database must not be used again: the next start sets it aside.
@@ -241,8 +291,20 @@ impl Store {
     /// # Errors
     /// As [`Store::get`].
     pub fn apply(&self, batch: &Batch) -> Result<()> {
-        let db = match &self.db {
-            Backing::Sled(db) => db,
+        match &self.db {
+            Backing::Sled(db) => {
+                let mut changes = sled::Batch::default();
+                for (key, payload) in batch {
+                    match payload {
+                        Some(payload) => {
+                            debug_assert!(payload.len() <= MAX_VALUE, "{} bytes at {key:?}", payload.len());
+                            changes.insert(&key[..], seal(key, payload));
+                        }
+                        None => changes.remove(&key[..]),
+                    }
+                }
+                self.guarded(|| db.apply_batch(changes))
+            }
             #[cfg(test)]
             Backing::Memory(memory) => {
                 let sealed = |key: &Vec<u8>, payload: &Vec<u8>| {
@@ -253,20 +315,9 @@ impl Store {
                     (key.clone(), payload.as_ref().map(|payload| sealed(key, payload)))
                 });
                 memory.apply(changes.collect());
-                return Ok(());
-            }
-        };
-        let mut changes = sled::Batch::default();
-        for (key, payload) in batch {
-            match payload {
-                Some(payload) => {
-                    debug_assert!(payload.len() <= MAX_VALUE, "{} bytes at {key:?}", payload.len());
-                    changes.insert(&key[..], seal(key, payload));
-                }
-                None => changes.remove(&key[..]),
+                Ok(())
             }
         }
-        self.guarded(|| db.apply_batch(changes))
     }
 
     /// Returns once everything applied is on the disk. Blocks on the disk.
@@ -275,13 +326,26 @@ impl Store {
     /// After an error nothing more may be trusted to this database: end and start again.
     pub fn flush(&self) -> Result<()> {
         match &self.db {
-            Backing::Sled(db) => self.guarded(|| db.flush()).map(drop),
+            Backing::Sled(db) => self.guarded(|| db.flush())?,
             #[cfg(test)]
             Backing::Memory(memory) => {
                 memory.flush();
-                Ok(())
+                return Ok(());
             }
+        };
+        self.check_place()
+    }
+
+    /// That the state folder is still the one that was opened. Asks the disk.
+    ///
+    /// # Errors
+    /// [`Error::Removed`].
+    pub fn check_place(&self) -> Result<()> {
+        #[cfg(test)]
+        if let Backing::Memory(_) = &self.db {
+            return Ok(());
         }
+        if self.place == identity(&self.folder) { Ok(()) } else { Err(Error::Removed(self.folder.clone())) }
     }
 
     /// Bytes of the database on the disk.
@@ -298,7 +362,18 @@ impl Store {
 
     /// A payload that passed its checksum is not what it should be, either.
     pub fn note_damage(&self) {
+        self.damages.fetch_add(1, Ordering::Relaxed);
         self.damaged.store(true, Ordering::Relaxed);
+        // Before anybody can act on it: what the record said may be in the cloud.
+        if let Err(error) = self.widen(Gaps { something: true, ..Gaps::default() }) {
+            tracing::warn!("that a record was damaged cannot be noted: {error}");
+        }
+    }
+
+    /// How many records did not read back since the start.
+    #[must_use]
+    pub fn damages(&self) -> u64 {
+        self.damages.load(Ordering::Relaxed)
     }
 
     /// Whether a record did not read back since this was last asked: what was counted may be wrong.
@@ -319,6 +394,12 @@ impl Store {
     }
 }
 
+/// Which directory the database of the state folder is; `None` when there is none.
+fn identity(folder: &Path) -> Option<(u64, u64)> {
+    let meta = std::fs::metadata(folder.join("db")).ok()?;
+    Some((meta.dev(), meta.ino()))
+}
+
 /// Runs `action`, with sled's panics and errors as [`Error`].
 fn guarded<T>(folder: &Path, action: impl FnOnce() -> sled::Result<T>) -> Result<T> {
     let before = CATCHING.replace(true);
@@ -326,6 +407,12 @@ fn guarded<T>(folder: &Path, action: impl FnOnce() -> sled::Result<T>) -> Result
     CATCHING.set(before);
     let why = match outcome {
         Ok(Ok(value)) => return Ok(value),
+        // Bytes that are missing or make no sense are damage, not a disk that refuses.
+        Ok(Err(sled::Error::Io(source)))
+            if matches!(source.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData) =>
+        {
+            source.to_string()
+        }
         Ok(Err(sled::Error::Io(source))) => {
             let (what, path) = ("cannot read or write the database in", folder.into());
             return Err(Error::Io { what, path, source });

@@ -3,11 +3,10 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
-use super::{Backing, Error, Result, Store, guarded};
+use super::{Backing, Error, Gaps, Result, Store, guarded};
 use crate::durable;
 
 /// The layout of what `db/` holds. Older ones are read, newer ones refused.
@@ -15,6 +14,10 @@ const FORMAT: u32 = 1;
 const EPOCH: &str = "xpand state ";
 /// There in every database that was ever used: a database without it has lost its content.
 const BIRTH: &[u8] = b"birth";
+/// How many clean ends there were; `closed` beside the database says the same.
+const ENDS: &[u8] = b"ends";
+/// Where a database is set aside, below the state folder.
+pub const ASIDE: &str = "db.damaged";
 /// sled takes a moment to let go of its lock after the process before has ended.
 const LOCK_TRIES: u32 = 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(100);
@@ -40,11 +43,18 @@ pub enum Opened {
 pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
     let known_before = check_epoch(folder)?;
     let unclean = folder.join("running").exists();
-    let mark = folder.join("damaged");
+    let ends_known = ends_beside(folder);
     let mut set_aside = None;
-    if let Ok(why) = fs::read_to_string(&mark) {
-        set_aside = Some(put_aside(folder, &why)?);
-        durable::remove(&mark).map_err(io_error("cannot remove", &mark))?;
+    for name in ["damaged", "rebuild"] {
+        let mark = folder.join(name);
+        if mark.exists() {
+            let why = match name {
+                "rebuild" => "a rebuild was asked for".to_owned(),
+                _ => fs::read_to_string(&mark).unwrap_or_default(),
+            };
+            set_aside = Some(put_aside(folder, &why)?);
+            durable::remove(&mark).map_err(io_error("cannot remove", &mark))?;
+        }
     }
     let db = match sled_open(folder) {
         Ok(db) => db,
@@ -57,14 +67,19 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
         },
         Err(error) => return Err(error),
     };
-    let mut store = Store { folder: folder.into(), db: Backing::Sled(db), damaged: AtomicBool::new(false) };
+    let mut store = Store::around(folder, Backing::Sled(db));
     let mut born = matches!(store.get(BIRTH), Ok(Some(_)));
-    if known_before && !born && set_aside.is_none() {
-        let why = "it had lost its content, as after a power cut before its first fsync";
+    let lost = match (born, ends(&store)) {
+        (false, _) => {
+            known_before.then_some("it had lost its content, as after a power cut before its first fsync")
+        }
+        (true, Ok(in_db)) => (in_db < ends_known).then_some("it had lost what was written last"),
+        (true, Err(_)) => Some("it cannot be read"),
+    };
+    if let Some(why) = lost.filter(|_| set_aside.is_none()) {
         drop(store);
         set_aside = Some(put_aside(folder, why)?);
-        let db = Backing::Sled(sled_open(folder)?);
-        store = Store { folder: folder.into(), db, damaged: AtomicBool::new(false) };
+        store = Store::around(folder, Backing::Sled(sled_open(folder)?));
         born = false;
     }
     if !born {
@@ -73,13 +88,14 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
         let db = folder.join("db");
         durable::sync_folder_of(&db.join("db")).map_err(io_error("cannot sync", &db))?;
         durable::sync_folder_of(&db).map_err(io_error("cannot sync", folder))?;
+    }
+    if !born || !known_before {
         replace(&folder.join("epoch"), format!("{EPOCH}{FORMAT}\n").as_bytes())?;
     }
     replace(&folder.join("running"), b"")?;
-    if set_aside.is_some() || !born || unclean {
-        // Kept over clean ends, until everything that waits now is through: see [`Store::looked`].
-        replace(&folder.join("look_first"), b"")?;
-    }
+    // Kept over clean ends, until everything that waits now is through: see [`Store::looked`].
+    store.widen(known_gaps(folder))?;
+    store.widen(Gaps { everything: set_aside.is_some() || !born, something: unclean && born })?;
     let opened = match set_aside {
         Some((folder, why)) => Opened::SetAside { folder, why },
         None if !born => Opened::New,
@@ -89,18 +105,68 @@ pub(super) fn open(folder: &Path) -> Result<(Store, Opened)> {
     Ok((store, opened))
 }
 
-pub(super) fn mark_stopped(folder: &Path) -> Result<()> {
-    let mark = folder.join("running");
+impl Store {
+    pub(super) fn around(folder: &Path, db: Backing) -> Self {
+        Self {
+            folder: folder.into(),
+            db,
+            damages: 0.into(),
+            damaged: false.into(),
+            everything: false.into(),
+            something: false.into(),
+            place: super::identity(folder),
+        }
+    }
+}
+
+/// Asks the next start to set the database in `folder` aside and to begin with an empty one.
+///
+/// # Errors
+/// The mark cannot be written.
+pub fn ask_rebuild(folder: &Path) -> Result<()> {
+    let mark = folder.join("rebuild");
+    // Whoever asks may be another user than the agent, who only has to see that it is there.
+    durable::replace(&mark, b"", 0o644).map_err(io_error("cannot write", &mark))
+}
+
+pub(super) fn mark_stopped(store: &Store) -> Result<()> {
+    let number = ends(store)?.max(ends_beside(&store.folder)) + 1;
+    store.apply(&vec![(ENDS.to_vec(), Some(number.to_le_bytes().to_vec()))])?;
+    store.flush()?;
+    replace(&store.folder.join("closed"), format!("{number}\n").as_bytes())?;
+    let mark = store.folder.join("running");
     durable::remove(&mark).map_err(io_error("cannot remove", &mark))
 }
 
-pub(super) fn must_look(folder: &Path) -> bool {
-    folder.join("look_first").exists()
+fn ends(store: &Store) -> Result<u64> {
+    let number = store.get(ENDS)?.and_then(|bytes| bytes.try_into().ok());
+    Ok(number.map_or(0, u64::from_le_bytes))
 }
 
-pub(super) fn mark_looked(folder: &Path) -> Result<()> {
+fn ends_beside(folder: &Path) -> u64 {
+    let text = fs::read_to_string(folder.join("closed")).unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
+/// What `look_first` says: a word a line; without any it is of an earlier version, and says `something`.
+fn known_gaps(folder: &Path) -> Gaps {
+    let Ok(text) = fs::read(folder.join("look_first")) else { return Gaps::default() };
+    let text = String::from_utf8_lossy(&text);
+    let everything = text.lines().any(|line| line == "everything");
+    Gaps { everything, something: !everything || text.lines().any(|line| line == "something") }
+}
+
+pub(super) fn mark_gaps(folder: &Path, gaps: Gaps) -> Result<()> {
     let mark = folder.join("look_first");
-    durable::remove(&mark).map_err(io_error("cannot remove", &mark))
+    let words: String = [("everything", gaps.everything), ("something", gaps.something)]
+        .iter()
+        .filter(|(_, is)| *is)
+        .map(|(word, _)| format!("{word}\n"))
+        .collect();
+    if words.is_empty() {
+        return durable::remove(&mark).map_err(io_error("cannot remove", &mark));
+    }
+    replace(&mark, words.as_bytes())
 }
 
 pub(super) fn mark_damaged(folder: &Path, why: &str) {
@@ -215,9 +281,12 @@ fn copy_without_snapshots(from: &Path, to: &Path) -> io::Result<()> {
     durable::sync_folder_of(&to.join("db"))
 }
 
-/// Moves `db/` to `db.damaged/`, in the place of an earlier one: flash is small.
+/// Moves `db/` to [`ASIDE`], in the place of an earlier one: flash is small.
 fn put_aside(folder: &Path, why: &str) -> Result<(PathBuf, String)> {
-    let (db, aside) = (folder.join("db"), folder.join("db.damaged"));
+    let (db, aside) = (folder.join("db"), folder.join(ASIDE));
+    let closed = folder.join("closed");
+    // It is about the one that goes.
+    durable::remove(&closed).map_err(io_error("cannot remove", &closed))?;
     if db.exists() {
         match fs::remove_dir_all(&aside) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

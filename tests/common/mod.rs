@@ -6,8 +6,10 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod cloud;
+pub mod hurried;
 pub mod media;
 pub mod process;
+pub mod watchmen;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -25,6 +27,8 @@ use xpand::clock::Clock;
 use xpand::config::Config;
 use xpand::control::client::Client;
 use xpand::status::Status;
+
+use watchmen::Still;
 
 /// Whatever is waited for has come by then, even on a machine that does five other things.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -49,6 +53,12 @@ pub struct Setup {
     pub hurry: u32,
     /// A state folder elsewhere.
     pub state: Option<PathBuf>,
+    /// The wall clock of the agent.
+    pub clock: Clock,
+    /// The test changes the source folders in the background, also while it waits.
+    pub writes_meanwhile: bool,
+    /// What nobody may see, besides what the cloud gives out.
+    pub secrets: Vec<String>,
 }
 
 pub struct Account {
@@ -68,7 +78,10 @@ pub struct Folder {
 impl Default for Setup {
     fn default() -> Self {
         Self {
-            sim: cloudsim::Options::default(),
+            sim: cloudsim::Options {
+                client_secret: watchmen::CLIENT_SECRET.into(),
+                ..cloudsim::Options::default()
+            },
             accounts: vec![Account { name: "home", user: "demo", logged_in: true }],
             folders: vec![Folder { label: "photo", account: "home", more: String::new() }],
             upload: String::new(),
@@ -79,6 +92,9 @@ impl Default for Setup {
             device: None,
             hurry: 100,
             state: None,
+            clock: Clock::system(),
+            writes_meanwhile: false,
+            secrets: Vec::new(),
         }
     }
 }
@@ -93,6 +109,8 @@ pub struct Rig {
     /// Contents that were in the cloud once: (account, path, MD5).
     grown: Mutex<Vec<(String, String, String)>>,
     counter: std::sync::atomic::AtomicU64,
+    /// Where the log of this process's agents was at the beginning.
+    log_from: usize,
 }
 
 struct Running {
@@ -103,17 +121,14 @@ struct Running {
 impl Rig {
     /// Everything but the agent.
     pub fn ready(change: impl FnOnce(&mut Setup)) -> Self {
-        let _ = tracing_subscriber::fmt()
-            .with_env_filter(std::env::var("XPAND_TEST_LOG").unwrap_or_else(|_| "off".into()))
-            .with_test_writer()
-            .try_init();
+        watchmen::listen();
         let mut setup = Setup::default();
         change(&mut setup);
         let dir = tempfile::Builder::new().prefix("xp-").tempdir().unwrap();
         let sim = CloudSim::start_blocking(setup.sim.clone()).unwrap();
         let client = Client::new(dir.path().join("sock"));
-        let (grown, counter) = (Mutex::default(), 0.into());
-        let rig = Self { sim, client, setup, dir, agent: None, grown, counter };
+        let (grown, counter, log_from) = (Mutex::default(), 0.into(), watchmen::log_end());
+        let rig = Self { sim, client, setup, dir, agent: None, grown, counter, log_from };
         fs::create_dir(rig.dir.path().join("outbox")).unwrap();
         for folder in &rig.setup.folders {
             fs::create_dir(rig.root(folder.label)).unwrap();
@@ -136,7 +151,7 @@ impl Rig {
     pub fn begin(&mut self) {
         assert!(self.agent.is_none(), "it runs");
         let config = Config::read(self.config_file()).unwrap();
-        let clock = Clock::system().hurried(self.setup.hurry);
+        let clock = self.setup.clock.clone().hurried(self.setup.hurry);
         let signals = Signals { shutdown: CancellationToken::new(), reload: Arc::default() };
         let options = Options { config, socket: None, clock };
         let task = tokio::spawn(agent::run(options, signals.clone()));
@@ -145,7 +160,8 @@ impl Rig {
 
     /// Ends the agent in an orderly way. Returns how long that took.
     pub async fn stop(&mut self) -> Duration {
-        self.assert_only_grew();
+        self.assert_nothing_taken();
+        self.assert_no_secret();
         let Running { signals, task } = self.agent.take().expect("it runs");
         let begun = Instant::now();
         signals.shutdown.cancel();
@@ -162,6 +178,18 @@ impl Rig {
     /// As SIGHUP.
     pub fn hang_up(&self) {
         self.agent.as_ref().expect("it runs").signals.reload.notify_one();
+    }
+
+    /// As [`Rig::stop`], and how it ended.
+    pub async fn try_stop(&mut self) -> Result<(), agent::Error> {
+        self.assert_only_grew();
+        self.agent.as_ref().expect("it runs").signals.shutdown.cancel();
+        self.ended().await
+    }
+
+    /// Whether the agent has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.agent.as_ref().is_some_and(|agent| agent.task.is_finished())
     }
 
     /// Why the agent ended by itself.
@@ -197,9 +225,10 @@ impl Rig {
         }
         for account in &setup.accounts {
             let (name, url) = (account.name, self.sim.url());
+            let (id, secret) = (&setup.sim.client_id, &setup.sim.client_secret);
             let _ = writeln!(
                 text,
-                "[account.{name}]\nclient_id = \"demo\"\nclient_secret = \"demo\"\napp = \"xpand\"\n\
+                "[account.{name}]\nclient_id = \"{id}\"\nclient_secret = \"{secret}\"\napp = \"xpand\"\n\
                  endpoint = \"{url}\"\n"
             );
         }
@@ -234,7 +263,10 @@ impl Rig {
     pub fn log_in_for(&self, name: &str, life: Duration) {
         let account = self.setup.accounts.iter().find(|account| account.name == name).unwrap();
         let number = self.counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let (access, refresh) = (format!("access-{name}-{number}"), format!("refresh-{name}-{number}"));
+        // Of this cloud only: what one rig's agent logs is not taken for another's secret.
+        let port = self.sim.addr().port();
+        let (access, refresh) =
+            (format!("access-{name}-{port}-{number}"), format!("refresh-{name}-{port}-{number}"));
         self.sim.add_token(account.user, &access, Some(&refresh), Some(life)).unwrap();
         let json = format!(r#"{{"access_token": "{access}", "refresh_token": "{refresh}"}}"#);
         self.accounts().import(name, &json).unwrap();
@@ -270,14 +302,18 @@ impl Rig {
         status
     }
 
-    /// Waits until the status is as `check` wants it, and returns it.
+    /// Waits until the status is as `check` wants it, and returns it. Nobody changes a source folder meanwhile.
     pub async fn until(&self, what: &str, check: impl Fn(&Status) -> bool) -> Status {
         let begun = Instant::now();
-        let mut last = None;
+        let (mut last, before) = (None, (!self.setup.writes_meanwhile).then(|| self.sources()));
         loop {
             if let Ok(status) = self.client.status().await {
                 check_sums(&status);
+                self.assert_says_no_secret(&status);
                 if check(&status) {
+                    if let Some(before) = before {
+                        before.assert_same(&self.sources());
+                    }
                     return status;
                 }
                 last = Some(status);
@@ -286,6 +322,11 @@ impl Rig {
             assert!(!is_over && begun.elapsed() < PATIENCE, "no {what}; {}", self.story(last.as_ref()));
             tokio::time::sleep(LOOK).await;
         }
+    }
+
+    /// Everything in the source folders as it is now.
+    pub fn sources(&self) -> Still {
+        Still::of(self.setup.folders.iter().map(|folder| self.root(folder.label)))
     }
 
     /// Waits for something that the status does not show.
@@ -337,6 +378,16 @@ impl Rig {
             format!("{:4} {}{part} -> {} {} {fault}", call.n, call.target(), call.status, call.errno)
         });
         format!("{status:#?}\n{}", lines.collect::<Vec<_>>().join("\n"))
+    }
+}
+
+/// Every test ends with the watchmen's round, unless it has failed already.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.assert_nothing_taken();
+            self.assert_no_secret();
+        }
     }
 }
 

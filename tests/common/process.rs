@@ -6,27 +6,61 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::watchmen::assert_no_secret_in;
 use super::{PATIENCE, Rig};
 
 /// A running `xpand run`. Killed when dropped.
-pub struct Program(Child);
+pub struct Program(pub(super) Child);
+
+/// What a command said, and its exit code if it was not killed.
+#[derive(Debug)]
+pub struct Said {
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
 
 impl Rig {
     /// Starts the real program on this rig's configuration. What it says goes to `agent.log`.
     pub fn spawn(&self) -> Program {
+        self.spawn_as(self.command(&["run"]))
+    }
+
+    /// The same with a command that comes to be `xpand run` in the end.
+    pub fn spawn_as(&self, mut command: Command) -> Program {
         let log = |path| -> File { OpenOptions::new().create(true).append(true).open(path).unwrap() };
-        let child = Command::new(env!("CARGO_BIN_EXE_xpand"))
-            .env_clear()
-            .env("RUST_LOG", "xpand=debug")
-            .arg("--config")
-            .arg(self.config_file())
-            .arg("run")
-            .stdin(Stdio::null())
+        let child = command
+            .env("RUST_LOG", "trace")
             .stdout(log(self.path("agent.out")))
             .stderr(log(self.path("agent.log")))
             .spawn()
             .unwrap();
+        self.assert_hides_secrets(child.id());
         Program(child)
+    }
+
+    /// A command of the real program on this rig's configuration, with nothing of our own surroundings.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_xpand"));
+        command.env_clear().arg("--config").arg(self.config_file()).args(args).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end; its words are searched for secrets.
+    pub fn run(&self, args: &[&str]) -> Said {
+        self.heard(&mut self.command(args))
+    }
+
+    /// The same for a command that was made ready.
+    pub fn heard(&self, command: &mut Command) -> Said {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        self.assert_hides_secrets(child.id());
+        let output = child.wait_with_output().unwrap();
+        let secrets = self.secrets();
+        assert_no_secret_in("the stdout of a command", &output.stdout, &secrets);
+        assert_no_secret_in("the stderr of a command", &output.stderr, &secrets);
+        let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+        Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
     }
 
     /// What the programs have said so far.
@@ -36,6 +70,15 @@ impl Rig {
 }
 
 impl Program {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether it runs still.
+    pub fn is_alive(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
+    }
+
     /// SIGKILL: nothing more is done, nothing is written.
     pub fn kill(mut self) {
         self.0.kill().unwrap();
@@ -59,6 +102,15 @@ impl Program {
             assert!(begun.elapsed() < PATIENCE, "it does not end");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.0.try_wait().unwrap().is_none()
     }
 
     pub fn signal(&self, signal: Signal) {

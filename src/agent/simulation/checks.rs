@@ -158,7 +158,7 @@ pub(super) fn everything_arrived(sim: &Arc<Sim>, life: &Life) -> Result<(), Stri
                 Standing::Skipped(_) | Standing::Waiting => false,
             };
             if !is_right {
-                let (view, pause) = (lock(&cell.view).clone(), lock(&life.hub.accounts[0].pause).clone());
+                let (view, pause) = (lock(&cell.view).clone(), life.hub.accounts[0].breaker.last());
                 return broken(format!("{}\n{view:?}\n{pause:?}", told()));
             }
         }

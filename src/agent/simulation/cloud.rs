@@ -83,7 +83,7 @@ const KINDS: [Kind; 15] = [
     Kind::Exists,
     Kind::Missing,
     Kind::Refused,
-    Kind::Blocked,
+    Kind::Blocked { after: Duration::from_secs(600) },
     Kind::Broken,
     Kind::SliceSize,
 ];

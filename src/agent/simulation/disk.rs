@@ -182,7 +182,7 @@ pub(super) struct Walk {
 
 impl Walk {
     fn enter(&mut self, below: Vec<u8>) -> Step {
-        let step = Step::Dir { below: below.clone().into() };
+        let step = Step::Dir { below: below.clone().into(), mounted: false };
         self.levels.push((below, None));
         step
     }

@@ -286,7 +286,7 @@ pub(super) async fn bad_day(sim: &Arc<Sim>, life: &mut Life) -> Result<(), Strin
             0..60 => act(sim),
             60..64 => (0..ROOTS.len()).for_each(|at| back(sim, at)),
             64..70 => permission(sim),
-            70..76 => clock(sim),
+            70..76 => clock(sim, life),
             76..84 => weather(sim, life),
             84..86 => sim.cloud().forget_a_session(sim.chance(|chance| chance.below(100))),
             86..88 => retry(sim, life),
@@ -315,7 +315,7 @@ fn permission(sim: &Sim) {
     }
 }
 
-fn clock(sim: &Sim) {
+fn clock(sim: &Sim, life: &mut Life) {
     let jump = sim.chance(|chance| {
         let far = [1, 90, 3600, 5 * 3600, 30 * 86400, 3 * 365 * 86400][chance.below(6)];
         let seconds = i64::try_from(chance.within(0, far)).unwrap();
@@ -325,6 +325,7 @@ fn clock(sim: &Sim) {
     sim.wrong_ns.fetch_add(jump * SECOND, Ordering::Relaxed);
     let wrong = sim.wrong_ns.load(Ordering::Relaxed);
     sim.wrong_ns.store(wrong.clamp(-3 * 365 * 24 * HOUR, 3 * 365 * 24 * HOUR), Ordering::Relaxed);
+    life.jumped();
 }
 
 fn weather(sim: &Sim, life: &Life) {
@@ -335,7 +336,7 @@ fn weather(sim: &Sim, life: &Life) {
         Kind::DayLimit,
         Kind::Unauthorized,
         Kind::Full,
-        Kind::Blocked,
+        Kind::Blocked { after: Duration::from_secs(600) },
         Kind::Broken,
     ];
     let weather = sim.chance(|chance| Weather {
@@ -360,6 +361,7 @@ fn retry(sim: &Sim, life: &Life) {
     for folder in &life.hub.folders {
         life.keeper().with(|queue| queue.retry(folder.id, None));
     }
+    life.hub.accounts[0].breaker.lift();
     life.hub.work.notify_one();
 }
 
@@ -376,12 +378,16 @@ pub(super) async fn quiet_day(sim: &Arc<Sim>, life: &mut Life) -> Result<(), Str
     let slice_size = sim.cloud().weather.slice_size;
     sim.cloud().weather = Weather { rapid, slice_size, ..Weather::default() };
     sim.wrong_ns.store(0, Ordering::Relaxed);
+    life.jumped();
     sim.note(format_args!("a quiet day begins"));
     // Somebody has logged in again.
     life.hub.accounts[0].wake.notify_one();
     let mut reads = 0;
-    for hour in 0..30 {
-        if hour == 20 {
+    // Used-up calls are there again on the next day.
+    let now_ms = sim.wall_ns() / 1_000_000;
+    let hours = if life.hub.accounts[0].breaker.paused(now_ms).is_some() { 58 } else { 30 };
+    for hour in 0..hours {
+        if hour + 10 == hours {
             reads = sim.reads.load(Ordering::Relaxed);
         }
         life.wait(Duration::from_secs(3600)).await?;

@@ -1,7 +1,7 @@
 //! The process: begun, reloaded, ended in order, killed, cut off from power.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ use super::family;
 use crate::account::Accounts;
 use crate::agent::gate::Gate;
 use crate::agent::hub::{Core, FolderCell, Hub, lock};
-use crate::agent::{ENDING, LAST_COMMIT, accounts, dispatch, folders};
+use crate::agent::time::Jumps;
+use crate::agent::{ENDING, LAST_COMMIT, accounts, dispatch, folders, survey};
 use crate::backup::body::Throttle;
 use crate::backup::keeper::{self, Keeper};
 use crate::device::Device;
@@ -25,6 +26,7 @@ use crate::store::memory::Memory;
 pub(super) struct Life {
     sim: Arc<Sim>,
     pub(super) hub: Arc<Hub>,
+    jumps: Jumps,
     store: Arc<Store>,
     tasks: JoinSet<()>,
     keeping: JoinHandle<crate::store::Result<()>>,
@@ -47,14 +49,21 @@ impl Life {
             throttle: Throttle::new(None),
             gate: Mutex::new(Gate::open(Path::new("/nonexistent"))),
             renew: Notify::new(),
-            may_have_forgotten: AtomicBool::new(store.may_have_forgotten()),
         });
         *lock(&sim.keeper) = Some(Arc::clone(&keeper));
         let ended = CancellationToken::new();
         let stop = ended.clone();
         let keeping = tokio::spawn(async move { keeper.run(stop).await });
         let (hub, tasks) = tasks(sim, &core)?;
-        Ok(Self { sim: Arc::clone(sim), hub, store, tasks, keeping, ended })
+        let jumps = Jumps::new(&hub);
+        Ok(Self { sim: Arc::clone(sim), hub, jumps, store, tasks, keeping, ended })
+    }
+
+    /// The clock was set, and the agent notices.
+    pub(super) fn jumped(&mut self) {
+        if self.jumps.look(&self.hub) {
+            self.hub.accounts[0].wake.notify_one();
+        }
     }
 
     pub(super) fn keeper(&self) -> &Keeper {
@@ -118,6 +127,7 @@ impl Life {
         self.sim.note(format_args!("reload"));
         self.end_tasks().await?;
         (self.hub, self.tasks) = tasks(&self.sim, &self.hub.core)?;
+        self.jumps = Jumps::new(&self.hub);
         Ok(())
     }
 
@@ -170,6 +180,8 @@ fn tasks(sim: &Arc<Sim>, core: &Arc<Core>) -> Result<(Arc<Hub>, JoinSet<()>), St
         hashers: Arc::new(Semaphore::new(1)),
     });
     let mut tasks = JoinSet::new();
+    survey::prepare(&hub);
+    tasks.spawn(survey::run(Arc::clone(&hub), 0));
     tasks.spawn(accounts::run(Arc::clone(&hub), shared, 0));
     tasks.spawn(folders::run(Arc::clone(&hub), wanted));
     tasks.spawn(dispatch::run(Arc::clone(&hub)));

@@ -1,10 +1,12 @@
 //! The records of folders: which they are, whose drive they tell of, how many of their files stand where.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::Queue;
+use crate::backup::mounts::Mounts;
 use crate::backup::shelf::Shelf;
-use crate::content::FolderId;
+use crate::content::{FilePath, FolderId};
 use crate::status::Counts;
 use crate::store::{Reader, Result, Writer};
 
@@ -12,6 +14,41 @@ use crate::store::{Reader, Result, Writer};
 pub(super) type Name = (Vec<u8>, String);
 
 impl Queue {
+    /// Reads the folders' records. Of a damaged one the other half of the pair knows the name, and the
+    /// index the counts; without either the folder begins anew under another id.
+    pub(super) fn read_folders(&mut self) -> Result<()> {
+        let id_of = |key: &[u8]| key.get(1..).and_then(|id| id.try_into().ok()).map(u32::from_be_bytes);
+        for (key, payload) in self.store.page(b"g", b"g", usize::MAX)? {
+            let Some(id) = id_of(&key).map(FolderId) else { continue };
+            match payload.as_deref().and_then(read_name) {
+                Some(name) => drop(self.folders.insert(id, name)),
+                None => {
+                    self.store.note_damage();
+                    self.pending.insert(key, None);
+                }
+            }
+        }
+        let mut uncounted: BTreeSet<FolderId> = self.folders.keys().copied().collect();
+        for (key, payload) in self.store.page(b"f", b"f", usize::MAX)? {
+            let Some(id) = id_of(&key).map(FolderId) else { continue };
+            match payload.as_deref().and_then(read_folder) {
+                Some((name, counts)) => {
+                    uncounted.remove(&id);
+                    self.shelves.insert(id, Shelf::new(counts));
+                    if self.folders.insert(id, name.clone()).as_ref() != Some(&name) {
+                        self.unnamed.insert(id);
+                    }
+                }
+                None => {
+                    self.store.note_damage();
+                    self.pending.insert(key, None);
+                }
+            }
+        }
+        self.changes.1 += self.unnamed.len() + self.pending.len();
+        uncounted.into_iter().try_for_each(|id| self.recount(id))
+    }
+
     /// Notes which user of the cloud an account is. False when it was another one until now: what the
     /// folders' records say is true of that user's drive, and [`Queue::folder`] gives other records now.
     ///
@@ -30,6 +67,7 @@ impl Queue {
                 if owner == account {
                     *owner = owner_of(account, Some(user));
                     self.shelves.entry(*id).or_default().counts_changed = true;
+                    self.unnamed.insert(*id);
                 }
             }
         }
@@ -53,6 +91,7 @@ impl Queue {
         }
         let id = FolderId(self.folders.keys().next_back().map_or(1, |id| id.0 + 1));
         self.folders.insert(id, name);
+        self.unnamed.insert(id);
         self.shelf(id).counts_changed = true;
         // A folder whose own record is lost may have files all the same.
         self.recount(id)?;
@@ -72,6 +111,37 @@ impl Queue {
             }
         }
         Ok(())
+    }
+
+    /// Where disks were mounted when the folder was last seen whole.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn mounts(&self, folder: FolderId) -> Result<Mounts> {
+        Ok(self.record_at(&mounts_key(folder))?.map_or_else(Mounts::default, |record| Mounts::read(&record)))
+    }
+
+    /// Remembers that. What has not changed is not written.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn set_mounts(&mut self, folder: FolderId, mounts: &Mounts) -> Result<()> {
+        if self.mounts(folder)? != *mounts {
+            self.pending.insert(mounts_key(folder), Some(mounts.write()));
+            self.changes.1 += 1;
+        }
+        Ok(())
+    }
+
+    /// A folder's disk is back: its files are looked for now, not when their time has come.
+    pub fn hurry(&mut self, folder: FolderId) {
+        self.shelf(folder).hurry();
+    }
+
+    /// A claimed file cannot be worked on before `due_ms`, for no reason of its own: nothing is written.
+    pub fn put_back(&mut self, path: &FilePath, due_ms: i64) {
+        self.claimed.remove(path);
+        self.shelf(path.folder).push_due(due_ms, &path.below);
     }
 
     fn recount(&mut self, folder: FolderId) -> Result<()> {
@@ -95,12 +165,34 @@ fn owner_of(account: &str, user: Option<&str>) -> String {
     user.map_or_else(|| account.to_owned(), |user| format!("{account}\n{user}"))
 }
 
+fn mounts_key(folder: FolderId) -> Vec<u8> {
+    [&b"m"[..], &folder.0.to_be_bytes()].concat()
+}
+
 fn user_key(account: &str) -> Vec<u8> {
     [b"u", account.as_bytes()].concat()
 }
 
+pub(super) fn folder_key(kind: u8, id: FolderId) -> Vec<u8> {
+    [&[kind][..], &id.0.to_be_bytes()].concat()
+}
+
+/// Packs a folder's name.
+pub(super) fn write_name((path, account): &Name) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.byte(1).bytes(path).bytes(account.as_bytes());
+    writer.finish()
+}
+
+/// Unpacks it; `None` when it is not one of ours.
+fn read_name(payload: &[u8]) -> Option<Name> {
+    let mut reader = Reader::new(payload);
+    (reader.byte().ok()? == 1).then_some(())?;
+    Some((reader.bytes().ok()?.to_vec(), reader.text().ok()?))
+}
+
 /// Packs a folder's record.
-pub(super) fn write_folder(path: &[u8], account: &str, counts: &Counts) -> Vec<u8> {
+pub(super) fn write_folder((path, account): &Name, counts: &Counts) -> Vec<u8> {
     let mut writer = Writer::new();
     writer.byte(1).bytes(path).bytes(account.as_bytes());
     for count in [

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{TRIES, Uploader};
 use crate::backup::verdict::{Call, Verdict, spread, verdict};
-use crate::cloud::Error;
+use crate::cloud::{Error, Kind};
 
 /// What the calls of a drive return.
 pub(super) type CloudFuture<'a, T> = crate::cloud::BoxFuture<'a, crate::cloud::Result<T>>;
@@ -14,6 +14,14 @@ pub(super) type CloudFuture<'a, T> = crate::cloud::BoxFuture<'a, crate::cloud::R
 pub(super) struct Failure {
     pub(super) verdict: Verdict,
     pub(super) why: String,
+    /// It is the cloud that fails, rather than to refuse this file.
+    pub(super) is_clouds: bool,
+}
+
+impl Failure {
+    pub(super) fn new(verdict: Verdict, why: impl Into<String>) -> Self {
+        Self { verdict, why: why.into(), is_clouds: false }
+    }
 }
 
 impl Uploader {
@@ -29,10 +37,17 @@ impl Uploader {
             // most and not for all that have queued before them.
             let turn = match call {
                 Call::Send => self.slices.acquire().await.ok(),
+                // One at a time, and without a slot: it may wait for its turn within the documents' limits,
+                // and nobody's slices should wait with it.
+                Call::Look => self.looks.acquire().await.ok(),
                 Call::Begin | Call::Finish => None,
             };
-            let Ok(slot) = self.slots.acquire().await else {
-                return Err(Failure { verdict: Verdict::Later, why: "the agent is ending".into() });
+            let slot = match call {
+                Call::Look => None,
+                Call::Begin | Call::Send | Call::Finish => match self.slots.acquire().await {
+                    Ok(slot) => Some(slot),
+                    Err(_) => return Err(Failure::new(Verdict::Later, "the agent is ending")),
+                },
             };
             let error = match action().await {
                 Ok(value) => {
@@ -44,13 +59,16 @@ impl Uploader {
             drop((slot, turn));
             let why = chain(&error);
             tracing::debug!(kind = ?error.kind, attempt, "{why}");
+            let is_clouds = matches!(error.kind, Kind::Busy { after: None } | Kind::Broken);
             match verdict(&error, call) {
                 Verdict::Soon(_) if attempt + 1 < TRIES => {
                     tokio::time::sleep(self.clock.wait(pause(attempt))).await;
                 }
-                Verdict::Soon(Some(pause)) => return Err(Failure { verdict: Verdict::Pause(pause), why }),
-                Verdict::Soon(None) => return Err(Failure { verdict: Verdict::Later, why }),
-                verdict => return Err(Failure { verdict, why }),
+                Verdict::Soon(Some(pause)) => {
+                    return Err(Failure { verdict: Verdict::Pause(pause), why, is_clouds });
+                }
+                Verdict::Soon(None) => return Err(Failure::new(Verdict::Later, why)),
+                verdict => return Err(Failure { verdict, why, is_clouds }),
             }
             attempt += 1;
         }

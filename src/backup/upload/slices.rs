@@ -103,7 +103,7 @@ impl Uploader {
             }
         }
         if store && self.keeper.commit().await.is_none() {
-            return Err(Failure { verdict: Verdict::Later, why: "the state cannot be written".into() });
+            return Err(Failure::new(Verdict::Later, "the state cannot be written"));
         }
         Ok(())
     }
@@ -130,12 +130,15 @@ impl Uploader {
                 self.drive.send(file, session, Slice { number: partseq, length, body })
             });
             match sent.await {
-                Ok(md5) if md5 == file.slices[number] => return Ok(()),
+                Ok(md5) if md5 == file.slices[number] => {
+                    progress.confirm();
+                    return Ok(());
+                }
                 Ok(_) if lies < TRIES => lies += 1,
                 Ok(_) => {
                     // Either the file changed after it was hashed, or the line damages what passes.
                     let why = format!("the cloud got other bytes than ours in slice {number}");
-                    return Err(Failure { verdict: Verdict::CheckFile, why });
+                    return Err(Failure::new(Verdict::CheckFile, why));
                 }
                 Err(failure) => return Err(failure),
             }

@@ -96,6 +96,7 @@ async fn connections_are_reused_and_redirects_are_not_followed() {
     assert_eq!(server.seen().len(), 5);
     assert_eq!(server.connections.load(Ordering::Relaxed), 1);
     assert_eq!(server.last().header("user-agent"), Some("pan.baidu.com"));
+    assert_eq!(server.last().header("accept-encoding"), None, "a kilobyte is to stay a kilobyte");
 }
 
 #[tokio::test]
@@ -199,6 +200,67 @@ async fn an_answer_that_stops_is_given_up_and_one_that_trickles_is_read() {
     options.limits.connect = Duration::from_secs(1);
     let http = Http::new(options).unwrap();
     assert_eq!(http.call(request(&http, Body::None)).await.unwrap().body.len(), 10);
+}
+
+#[tokio::test]
+async fn an_answer_that_trickles_for_ever_is_given_up_though_it_always_moves() {
+    for head in ["Content-Length: 900", "Transfer-Encoding: chunked"] {
+        let chunk: &[u8] = if head.starts_with('T') { b"1\r\nx\r\n" } else { b"x" };
+        let url = odd(move |mut stream| async move {
+            let _ = stream.read(&mut [0; 1000]).await;
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n").as_bytes()).await;
+            while stream.write_all(chunk).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        let mut options = options(Some(url.as_str()));
+        options.limits.connect = Duration::from_secs(1);
+        options.limits.answer = Duration::from_secs(60);
+        options.limits.whole = Duration::from_secs(1);
+        let http = Http::new(options).unwrap();
+        let error = http.call(request(&http, Body::None)).await.err().unwrap();
+        let words = "test: the answer did not end in 1 seconds";
+        assert_eq!((error.kind, error.to_string().as_str()), (Kind::Offline, words), "{head}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_never_ends_is_given_up_whether_it_trickles_or_floods() {
+    // Heads of "go on" again and again, a line of a header letter by letter, a thousand headers.
+    let slow = (b"x".as_slice(), Duration::from_millis(20), Kind::Offline);
+    let go_on = (b"HTTP/1.1 103 Early\r\n\r\n".as_slice(), Duration::ZERO, Kind::Offline);
+    let many = (b"HTTP/1.1 200 OK\r\n".as_slice(), Duration::ZERO, Kind::Offline);
+    for (piece, pause, kind) in [slow, go_on, many] {
+        let url = odd(move |mut stream| async move {
+            let _ = stream.read(&mut [0; 1000]).await;
+            if pause > Duration::ZERO {
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nx: ").await;
+            }
+            while stream.write_all(piece).await.is_ok() {
+                tokio::time::sleep(pause).await;
+            }
+        })
+        .await;
+        let mut options = options(Some(url.as_str()));
+        options.limits.connect = Duration::from_millis(400);
+        let http = Http::new(options).unwrap();
+        let error = http.call(request(&http, Body::None)).await.err().unwrap();
+        assert_eq!(error.kind, kind, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_announces_more_than_agreed_is_not_even_begun() {
+    let url = odd(|mut stream| async move {
+        let _ = stream.read(&mut [0; 1000]).await;
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 1001\r\n\r\n").await;
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let http = patient(&url);
+    let error = http.call(request(&http, Body::None)).await.err().unwrap();
+    assert_eq!(error.to_string(), "test: the answer is larger than 1000 bytes");
 }
 
 const BIG: usize = 24 << 20;

@@ -1,4 +1,5 @@
-//! The one table of Baidu's error numbers: number, key, where it holds, what it means, what kind it is.
+//! The one table of Baidu's error numbers: number, key, where it holds, what it means, what kind it is -
+//! and, of what stops a whole account, when it is looked at again.
 //!
 //! From field notes 1.2, 2.1, 2.2 and the error sections of xpan-api and xpan-device. The same number
 //! can mean different things by key (`errno`, `error_code`), by call and by the server's text: the first
@@ -36,6 +37,14 @@ const BUSY: Kind = Kind::Busy { after: None };
 const fn wait(seconds: u64) -> Kind {
     Kind::Busy { after: Some(Duration::from_secs(seconds)) }
 }
+/// A person has to act: looked at again after so many minutes, or when `xpand retry` says so.
+const fn blocked(minutes: u64) -> Kind {
+    Kind::Blocked { after: Duration::from_secs(minutes * 60) }
+}
+/// What a person mends somewhere else shows within the hour.
+const BLOCKED: Kind = blocked(60);
+/// Risk control: asking again does harm (field notes 7: not retryable by machine).
+const BARRED: Kind = blocked(6 * 60);
 const fn row(number: i64, kind: Kind, words: &'static str) -> Row {
     rows(number, number, kind, words)
 }
@@ -57,7 +66,7 @@ impl Row {
     }
 }
 
-use Kind::{Blocked, DayLimit, Exists, Expired, Full, Missing, Refused, SliceSize, Unauthorized};
+use Kind::{DayLimit, Exists, Expired, Full, Missing, Refused, SliceSize, Unauthorized};
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
@@ -71,13 +80,13 @@ const TABLE: &[Row] = &[
     row(-8, Exists, "there is a file or folder of this name already"),
     row(-9, Refused, "the password of the share is wrong").at(&["share verify"]),
     row(-9, Missing, "there is no such file or folder"),
-    row(-10, Full, "the drive is full"),
+    row(-10, Full, "the drive is full: make room in it, or get more"),
     rows(-12, -11, Refused, "the share was not accepted"),
-    row(-19, Blocked, "the cloud wants a person to solve a captcha"),
-    row(-62, Blocked, "the cloud wants a person to solve a captcha"),
+    row(-19, BARRED, "the cloud wants a person to solve a captcha: log in on pan.baidu.com once, then: xpand retry"),
+    row(-62, BARRED, "the cloud wants a person to solve a captcha: log in on pan.baidu.com once, then: xpand retry"),
     row(-30, Exists, "there is a file of this name already"),
     row(-31, BUSY, "saving failed"),
-    row(-32, Full, "no space left for this"),
+    row(-32, Full, "no space left for this: make room in the drive, or get more"),
     row(-33, Refused, "too many files at once"),
     row(-70, Refused, "the cloud found a virus in this file"),
     row(1, BUSY, "the cloud failed and does not say why"),
@@ -85,15 +94,15 @@ const TABLE: &[Row] = &[
     row(3, Refused, "the cloud does not support this call"),
     row(4, wait(10), "too many calls a second"),
     row(18, wait(10), "too many calls a second"),
-    row(5, Blocked, "this network address is not on the application's list"),
-    row(6, Blocked, "the application may not touch this user's data yet: wait ten minutes after granting it, or ask the vendor"),
+    row(5, BLOCKED, "this network address is not on the application's list: the owner of the application adds it at pan.baidu.com/union"),
+    row(6, blocked(10), "the application may not touch this user's data yet: wait ten minutes after granting it, or ask the vendor"),
     row(10, Exists, "the file is there already").at(&["share transfer"]),
     row(10, Expired, "the slices do not make up the file: it has to be sent again from the beginning"),
     row(11, Refused, "this is your own share"),
     row(12, Refused, "a part of the batch failed"),
     row(17, DayLimit, "the day's calls are used up"),
     row(19, DayLimit, "all calls are used up for today"),
-    row(20, Full, "the drive is full"),
+    row(20, Full, "the drive is full: make room in it, or get more"),
     row(100, Unauthorized, "the access token is missing"),
     row(110, Unauthorized, "the access token is not valid"),
     row(111, wait(10), "another task of this user is still running").key(Key::Errno).at(&["filemanager"]),
@@ -102,25 +111,29 @@ const TABLE: &[Row] = &[
     rows(112, 117, Refused, "the share link or its page has expired, or its signature is wrong"),
     row(120, Refused, "too many files in one transfer for this membership"),
     row(130, Refused, "too many files in one transfer"),
-    row(132, Blocked, "the cloud wants a security check after many changes: confirm it in the phone app"),
+    row(132, BARRED, "the cloud wants a security check after many changes: confirm it in the phone app, then: xpand retry"),
     row(133, wait(30), "an advertisement is playing"),
     row(255, Refused, "too many files in one transfer"),
     row(404, Missing, "the cloud does not know this content: it has to be sent"),
     row(2126, Refused, "the cloud found a forbidden word"),
     row(2131, Missing, "the share does not exist"),
-    row(9013, Blocked, "this account is barred from transfers of shares"),
-    row(9019, Blocked, "the cloud's risk control wants a verification"),
-    rows(9100, 9500, Blocked, "this account is barred by the cloud"),
-    row(20011, Blocked, "the application is under review: only its first ten users may use it"),
+    row(9013, BARRED, "this account is barred from transfers of shares"),
+    row(9019, BARRED, "the cloud's risk control wants a verification: confirm it in the phone app, then: xpand retry"),
+    row(9100, BARRED, "this account is barred by the cloud (level 1): ask its support"),
+    row(9200, BARRED, "this account is barred by the cloud (level 2): ask its support"),
+    row(9300, BARRED, "this account is barred by the cloud (level 3): ask its support"),
+    row(9400, BARRED, "this account is barred by the cloud (level 4): ask its support"),
+    row(9500, BARRED, "this account is barred by the cloud (level 5): ask its support"),
+    row(20011, BLOCKED, "the application is under review: only its first ten users may use it; the vendor has to finish it"),
     row(20012, wait(600), "the application has made too many calls"),
-    row(20013, Blocked, "the application has no right to this call"),
+    row(20013, BLOCKED, "the application has no right to this call: the vendor grants it"),
     row(36016, Missing, "the task is not known"),
     row(42000, wait(60), "too many calls"),
     row(42001, Refused, "the check of the share failed"),
-    row(42100, Blocked, "the device type is not known: check `type` in [device], the vendor gives it out"),
+    row(42100, BLOCKED, "the device type is not known: check `type` in [device], the vendor gives it out"),
     row(42101, Missing, "the device is not registered"),
-    row(42102, Blocked, "this user has as many devices as the cloud allows: remove one in the phone app first"),
-    row(42103, Blocked, "this device is bound to another user already: remove it there first"),
+    row(42102, BLOCKED, "this user has as many devices as the cloud allows: remove one in the phone app first"),
+    row(42103, BLOCKED, "this device is bound to another user already: remove it there first"),
     row(42211, BUSY, "the picture's details could not be read"),
     row(42212, BUSY, "who uploaded to the shared folder could not be read"),
     row(42213, Refused, "no right to this shared folder"),
@@ -131,21 +144,21 @@ const TABLE: &[Row] = &[
     rows(31001, 31003, BUSY, "the cloud's database failed"),
     rows(31021, 31022, BUSY, "the cloud's own network failed"),
     row(31023, Refused, "the cloud refuses a parameter"),
-    row(31024, Blocked, "the application has no right to upload: the vendor grants it"),
+    row(31024, BLOCKED, "the application has no right to upload: the vendor grants it"),
     row(31034, wait(60), "too many calls"),
     rows(31041, 31046, Unauthorized, "the login was not accepted: was the `netdisk` scope granted?"),
     row(31061, Exists, "there is a file of this name already"),
     row(31062, Refused, "the name is not allowed"),
     row(31063, BUSY, "the folder above is not there yet").at(&["precreate", "create"]),
     row(31063, Missing, "the folder above is missing"),
-    row(31064, Blocked, "not allowed there: the application may only write below /apps/<app>; check `app` in the configuration"),
+    row(31064, BLOCKED, "not allowed there: the application may only write below /apps/<app>; check `app` in the configuration"),
     row(31065, Refused, "the folder holds as many files as the cloud allows"),
     row(31066, Missing, "there is no such file or folder"),
     row(-31066, Missing, "there is no such file or folder"),
     rows(31067, 31073, Refused, "the files cannot be moved, copied or deleted like that"),
     row(31079, Missing, "the cloud does not know this content: it has to be sent"),
     row(31081, Expired, "the slices could not be put together: the file has to be sent again from the beginning"),
-    row(31112, Full, "the drive is full"),
+    row(31112, Full, "the drive is full: make room in it, or get more"),
     row(31190, Expired, "slices are missing: the file has to be sent again from the beginning (or the drive is full)"),
     row(31200, wait(60), "the cloud is overloaded"),
     row(31208, Refused, "the cloud did not understand the length or type of what was sent"),
@@ -166,7 +179,7 @@ const TABLE: &[Row] = &[
     row(31364, SliceSize, "the slices are larger than this membership allows"),
     row(31365, Refused, "the file is larger than this membership allows"),
     row(31390, Refused, "the cloud calls this file illegal"),
-    row(31626, Blocked, "the cloud has barred this account from downloads"),
+    row(31626, BARRED, "the cloud has barred this account from downloads"),
 ];
 
 /// Field notes 1.2: the words of OAuth.
@@ -179,13 +192,13 @@ const WORDS: &[(&str, Kind, &str)] = &[
     ("expired_token", Unauthorized, "the code or the refresh token has expired or was used"),
     ("invalid_grant", Unauthorized, "the code is wrong or was used"),
     ("invalid_token", Unauthorized, "the token is not valid"),
-    ("invalid_client", Blocked, "client_id or client_secret is wrong"),
-    ("unauthorized_client", Blocked, "the application may not log in like this"),
-    ("invalid_scope", Blocked, "the application has no right to the `netdisk` scope"),
-    ("unsupported_grant_type", Blocked, "the cloud does not know this way to log in"),
-    ("unsupported_response_type", Blocked, "the cloud does not know this way to log in"),
-    ("redirect_uri_mismatch", Blocked, "the application's redirect address does not fit"),
-    ("invalid_request", Blocked, "the cloud does not understand the request: check client_id and client_secret"),
+    ("invalid_client", BLOCKED, "client_id or client_secret is wrong"),
+    ("unauthorized_client", BLOCKED, "the application may not log in like this"),
+    ("invalid_scope", BLOCKED, "the application has no right to the `netdisk` scope"),
+    ("unsupported_grant_type", BLOCKED, "the cloud does not know this way to log in"),
+    ("unsupported_response_type", BLOCKED, "the cloud does not know this way to log in"),
+    ("redirect_uri_mismatch", BLOCKED, "the application's redirect address does not fit"),
+    ("invalid_request", BLOCKED, "the cloud does not understand the request: check client_id and client_secret"),
 ];
 
 /// What a code of `endpoint` means: its kind, and words a person understands.
@@ -252,29 +265,7 @@ pub fn by_status(status: u16) -> (Kind, String) {
     (kind, words.to_owned())
 }
 
-/// What happens then, in words.
-fn consequence(kind: Kind) -> String {
-    match kind {
-        Kind::Offline => "tried again when the network is back".into(),
-        Kind::Busy { after: None } => "tried again, later and later".into(),
-        Kind::Busy { after: Some(wait) } => {
-            format!("tried again after {} seconds at least", wait.as_secs())
-        }
-        Kind::DayLimit => "the account pauses for today".into(),
-        Kind::Unauthorized => "the token is renewed once; then a person has to log in again".into(),
-        Kind::Expired => "the upload begins again".into(),
-        Kind::Full => "the account pauses until there is space".into(),
-        Kind::Exists => "the file there is compared with ours".into(),
-        Kind::Missing => "not tried again as it is".into(),
-        Kind::Refused => "this file is left out until `xpand retry`".into(),
-        Kind::Blocked => "the account pauses until a person acts".into(),
-        Kind::SliceSize => "the membership is asked for again and the file cut anew".into(),
-        Kind::Broken => "tried again a few times".into(),
-        Kind::Local => "looked into on this machine".into(),
-    }
-}
-
-/// What `number` means, one line a meaning: what `xpand explain --code N` prints.
+/// What `number` means, one line a meaning; none when it is not known.
 #[must_use]
 pub fn explain(number: i64) -> Vec<String> {
     let known = TABLE.iter().filter(|row| (row.from..=row.to).contains(&number)).map(|row| {
@@ -285,18 +276,16 @@ pub fn explain(number: i64) -> Vec<String> {
         let at = if row.at.is_empty() { String::new() } else { format!(" at {}", row.at.join(", ")) };
         let text =
             if row.text.is_empty() { String::new() } else { format!(" when the cloud says {:?}", row.text) };
-        format!("{number}{key}{at}{text}: {}; {}", row.words, consequence(row.kind))
+        format!("{number}{key}{at}{text}: {}; {}", row.words, row.kind.consequence())
     });
-    let mut lines: Vec<String> = known.collect();
-    if number == 0 {
-        lines.push("0: done".into());
-    }
-    if lines.is_empty() {
-        lines.push(format!(
-            "{number}: not in the documents; the cloud's own words are shown, and it is not tried again"
-        ));
-    }
-    lines
+    known.collect()
+}
+
+/// The same for a word of OAuth.
+#[must_use]
+pub fn explain_word(word: &str) -> Vec<String> {
+    let known = WORDS.iter().filter(|(known, ..)| known.eq_ignore_ascii_case(word));
+    known.map(|(word, kind, words)| format!("{word}: {words}; {}", kind.consequence())).collect()
 }
 
 #[cfg(test)]
@@ -307,27 +296,97 @@ mod tests {
         meaning(endpoint, &code, text, 200).0
     }
 
+    /// Field notes 2.1 and 2.2 row by row: the numbers, and what is to be done about them (their columns
+    /// `act`: R again, A renew the token, P from precreate, U a person, S special).
+    #[rustfmt::skip]
+    const NOTES: &[(char, &[i64])] = &[
+        ('R', &[1, 4, 18, -31, 20012, 42000, 42211, 42212, 42214, 42905, 31001, 31002, 31003, 31021, 31022,
+            31034, 31200, 31212, 31233]),
+        ('A', &[-4, -5, -6, 100, 110, 31041, 31042, 31043, 31044, 31045, 31046]),
+        ('P', &[31081, 31190, 31353, 31355, 31363]),
+        ('U', &[-1, -2, 2, 3, 5, -7, 6, -9, 11, -10, -11, -12, -19, -62, 20, -32, -33, 105, 112, 113, 114, 115,
+            116, 117, -70, 120, 130, 132, 2126, 2131, 9013, 9019, 9100, 9200, 9300, 9400, 9500, 20011, 20013,
+            42001, 42100, 42102, 42103, 42213, 42999, 31023, 31024, 31062, 31064, 31065, 31066, -31066, 31067,
+            31068, 31069, 31070, 31071, 31072, 31073, 31112, 31208, 31211, 31218, 31219, 31220, 31326, 31352,
+            31365, 31390, 31626]),
+        // Special ones, and those with more than one meaning: `the_same_number_is_told_apart_…` and `SPECIAL`.
+        ('S', &[-3, -8, 10, 12, 17, 19, -30, 111, 133, 255, 404, 36016, 42101, 31061, 31063, 31079, 31299, 31360,
+            31362, 31364]),
+    ];
+
+    #[rustfmt::skip]
+    const SPECIAL: &[(i64, Kind)] = &[
+        (-3, Missing), (-8, Exists), (10, Expired), (12, Refused), (17, DayLimit), (19, DayLimit), (-30, Exists),
+        (255, Refused), (404, Missing), (36016, Missing), (42101, Missing), (31061, Exists), (31079, Missing),
+        (31360, Expired), (31362, Expired), (31364, SliceSize),
+    ];
+
     #[test]
-    fn every_number_of_the_field_notes_is_in_the_table() {
-        let errno = [
-            -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12, -19, -62, -30, -31, -32, -33, -70, 1, 2, 3, 4,
-            18, 5, 6, 10, 11, 12, 17, 19, 20, 100, 110, 111, 105, 112, 113, 114, 115, 116, 117, 120, 130,
-            132, 133, 255, 404, 2126, 2131, 9013, 9019, 9100, 9200, 9300, 9400, 9500, 20011, 20012, 20013,
-            36016, 42000, 42001, 42100, 42101, 42102, 42103, 42211, 42212, 42213, 42214, 42905, 42999,
-        ];
-        let pcs = [
-            31001, 31002, 31003, 31021, 31022, 31023, 31024, 31034, 31041, 31042, 31043, 31044, 31045, 31046,
-            31061, 31062, 31063, 31064, 31065, 31066, -31066, 31067, 31068, 31069, 31070, 31071, 31072,
-            31073, 31079, 31081, 31112, 31190, 31200, 31208, 31211, 31212, 31218, 31219, 31220, 31233, 31299,
-            31326, 31352, 31353, 31355, 31360, 31362, 31363, 31364, 31365, 31390, 31626,
-        ];
-        for number in errno.into_iter().chain(pcs) {
-            assert!(TABLE.iter().any(|row| (row.from..=row.to).contains(&number)), "{number}");
-            assert!(!explain(number)[0].contains("not in the documents"), "{number}");
+    fn every_number_of_the_field_notes_is_in_the_table_with_its_act_and_no_other_number() {
+        for &(act, numbers) in NOTES {
+            for &number in numbers {
+                let found = kind("create", Code::Errno(number), "");
+                let fits = match act {
+                    'R' => matches!(found, Kind::Busy { .. }),
+                    'A' => found == Unauthorized,
+                    'P' => found == Expired,
+                    'U' => matches!(found, Refused | Full | Missing | Kind::Blocked { .. }),
+                    _ => true,
+                };
+                assert!(fits, "{number} is {found:?}, and the notes say {act}");
+                assert!(!explain(number).is_empty(), "{number}");
+            }
         }
-        for unknown in [42202, 50002, 31297] {
-            assert!(explain(unknown)[0].contains("not in the documents"), "{unknown}");
+        for &(number, special) in SPECIAL {
+            assert_eq!(kind("create", Code::Errno(number), ""), special, "{number}");
         }
+        let noted = |number: i64| NOTES.iter().any(|(_, numbers)| numbers.contains(&number));
+        for row in TABLE {
+            assert!((row.from..=row.to).all(noted), "{}..={} is not in the notes", row.from, row.to);
+        }
+        for unknown in [42202, 50002, 31297, 9150] {
+            assert_eq!(explain(unknown), [""; 0], "{unknown}");
+        }
+    }
+
+    #[test]
+    fn what_stops_an_account_is_looked_at_again_after_the_notes_time() {
+        let minutes = |number| match kind("uinfo", Code::Errno(number), "") {
+            Kind::Blocked { after } => after.as_secs() / 60,
+            other => panic!("{number} is {other:?}"),
+        };
+        assert_eq!(minutes(6), 10);
+        for number in [5, 20011, 20013] {
+            assert_eq!(minutes(number), 60, "{number}");
+        }
+        for number in [-19, -62, 132, 9019, 9100, 9200, 9300, 9400, 9500] {
+            assert_eq!(minutes(number), 6 * 60, "{number}");
+        }
+    }
+
+    #[test]
+    fn every_word_of_oauth_is_explained() {
+        for word in [
+            "authorization_pending",
+            "slow_down",
+            "authorization_declined",
+            "access_denied",
+            "expired_token",
+            "invalid_grant",
+            "invalid_client",
+            "unauthorized_client",
+            "invalid_scope",
+            "unsupported_grant_type",
+            "unsupported_response_type",
+            "redirect_uri_mismatch",
+            "invalid_request",
+        ] {
+            assert_eq!(explain_word(word).len(), 1, "{word}");
+        }
+        assert_eq!(explain_word("nonsense"), [""; 0]);
+        let line = "expired_token: the code or the refresh token has expired or was used; the token is renewed \
+                    once; then a person has to log in again";
+        assert_eq!(explain_word("EXPIRED_TOKEN"), [line]);
     }
 
     #[test]
@@ -336,6 +395,10 @@ mod tests {
         assert_eq!(kind("filemanager", Code::Errno(111), ""), busy);
         assert_eq!(kind("filemanager", Code::ErrorCode(111), ""), Unauthorized);
         assert_eq!(kind("list", Code::Errno(111), ""), Unauthorized);
+        assert_eq!(kind("create", Code::ErrorCode(111), ""), Unauthorized);
+        assert_eq!(explain(111).len(), 2);
+        assert!(explain(111)[0].starts_with("111 (as errno) at filemanager: another task"));
+        assert_eq!(explain(31299).len(), 3);
         assert_eq!(kind("superfile2", Code::ErrorCode(31299), "Expried Time Not Match"), Expired);
         assert_eq!(kind("superfile2", Code::ErrorCode(31299), "upload window expired"), Expired);
         assert_eq!(kind("superfile2", Code::ErrorCode(31299), "Invalid param"), Refused);
@@ -357,7 +420,7 @@ mod tests {
         let oauth = |word: &str, text| kind("token", Code::OAuth(word.into()), text);
         assert_eq!(oauth("expired_token", "refresh token has been used"), Unauthorized);
         assert_eq!(oauth("invalid_request", "invalid refresh token, lifetime changed"), Unauthorized);
-        assert_eq!(oauth("invalid_client", "unknown client id"), Blocked);
+        assert_eq!(oauth("invalid_client", "unknown client id"), BLOCKED);
         assert_eq!(oauth("Trigger security policy", ""), wait(3600));
         assert_eq!(oauth("error", "Please try again later"), wait(3600));
         assert_eq!(oauth("something_new", "x"), Refused);

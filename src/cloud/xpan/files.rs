@@ -1,5 +1,5 @@
-//! Who is logged in, how much space there is, what lies in a folder: uinfo, quota, list (xpan-api,
-//! 获取用户信息, 获取网盘容量信息, 获取文件列表).
+//! Who is logged in, how much space there is, what lies in a folder: uinfo, quota, list, listall (xpan-api,
+//! 获取用户信息, 获取网盘容量信息, 获取文件列表, 递归获取文件列表).
 
 use super::{Xpan, answer, wire};
 use crate::cloud::{Entry, Page, Quota, Result, User};
@@ -9,6 +9,9 @@ const PAGE: u64 = 1000;
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
+
+/// Bytes of a slice, by membership (xpan-api, 分片上传).
+pub(super) const SLICE_SIZES: [u64; 3] = [4 * MIB, 16 * MIB, 32 * MIB];
 
 /// Bytes of a slice and of a whole file at most, by membership (xpan-api, 上传文件限制 and 分片上传).
 ///
@@ -20,10 +23,10 @@ const GIB: u64 = 1 << 30;
 #[must_use]
 fn membership(vip_type: u8) -> (u64, u64) {
     match vip_type {
-        1 => (16 * MIB, 10 * GIB),
-        2 => (32 * MIB, 20 * GIB),
+        1 => (SLICE_SIZES[1], 10 * GIB),
+        2 => (SLICE_SIZES[2], 20 * GIB),
         // Ordinary, and whatever the documents do not know: the smallest works for everybody.
-        _ => (4 * MIB, 4 * GIB),
+        _ => (SLICE_SIZES[0], 4 * GIB),
     }
 }
 
@@ -66,6 +69,34 @@ impl Xpan {
         let count = answer.list.len() as u64;
         let entries: Result<Vec<Entry>> = answer.list.into_iter().map(|file| entry("list", file)).collect();
         Ok(Page { entries: entries?, next: (count >= PAGE).then_some(start + count) })
+    }
+
+    /// One page of 递归获取文件列表. `cursor` and `has_more` say where the next one begins; without a limit
+    /// the documents' default is one entry a page. An entry without a path or a size is left out: one odd
+    /// entry must not hide the other 999.
+    pub(super) async fn page_of_all(&self, folder: &str, after: Option<u64>) -> Result<Page> {
+        let start = after.unwrap_or(0);
+        let query = [
+            ("method", "listall"),
+            ("path", folder),
+            ("recursion", "1"),
+            // By name: what is added or taken away meanwhile moves the pages as little as may be.
+            ("order", "name"),
+            ("start", &start.to_string()),
+            ("limit", &PAGE.to_string()),
+        ];
+        let path = "/rest/2.0/xpan/multimedia";
+        let answer: wire::Listing = self.get("listall", path, &query, super::LARGE).await?;
+        let count = answer.list.len() as u64;
+        let next = match answer.has_more {
+            Some(1) => Some(answer.cursor.unwrap_or(start + count)),
+            _ => None,
+        };
+        if next.is_some_and(|next| next <= start || count == 0) {
+            return Err(answer::broken("listall", "it says there is more, and not where"));
+        }
+        let entries = answer.list.into_iter().filter_map(|file| entry("listall", file).ok()).collect();
+        Ok(Page { entries, next })
     }
 }
 

@@ -12,6 +12,7 @@ mod cloud_md5;
 pub mod codes;
 mod device;
 mod files;
+mod limits;
 pub mod oauth;
 mod upload;
 mod wire;
@@ -22,7 +23,7 @@ use serde::de::DeserializeOwned;
 
 use super::http::{self, Body, Http, Limits, Options, Request};
 use super::{
-    Begin, BoxFuture, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Token,
+    Begin, BoxFuture, Calls, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Token,
     TokenSource, Upload, User,
 };
 use crate::config;
@@ -32,13 +33,15 @@ use crate::content::Md5;
 const PAN: &str = "https://pan.baidu.com";
 /// Answers without lists, bytes.
 const SMALL: usize = 1 << 20;
-/// Answers with lists, bytes.
-const LARGE: usize = 8 << 20;
+/// Answers with lists, bytes: a thousand entries with the longest of names and paths, every letter of
+/// them written as `\u4e00`.
+const LARGE: usize = 4 << 20;
 
 /// The drive of one Baidu account.
 pub struct Xpan {
     http: Http,
     tokens: Arc<dyn TokenSource>,
+    calls: Arc<Calls>,
     hosts: upload::Hosts,
     /// The token got after a slice was refused, until a slice went through with it; refused again, it is
     /// not renewed again.
@@ -68,10 +71,11 @@ impl Xpan {
     ///
     /// # Errors
     /// [`Kind::Local`]: the endpoint or the CA file cannot be used.
-    pub fn open(account: &config::Account, tokens: Arc<dyn TokenSource>) -> Result<Self> {
+    pub fn open(account: &config::Account, tokens: Arc<dyn TokenSource>, calls: Arc<Calls>) -> Result<Self> {
         Ok(Self {
             http: Http::new(options(account))?,
             tokens,
+            calls,
             hosts: upload::Hosts::default(),
             renewed: Mutex::new(None),
         })
@@ -110,6 +114,9 @@ impl Xpan {
             let body = form.map_or(Body::None, |form| Body::Form(http::encode(form)));
             let secrets = vec![token.secret().to_owned()];
             let request = Request { endpoint, url, body, limit, secrets };
+            if let Some(allowance) = limits::allowance(endpoint) {
+                self.calls.admit(endpoint, allowance).await?;
+            }
             answer::read(&self.http.call(request).await?)
         })
         .await
@@ -182,6 +189,14 @@ impl Drive for Xpan {
 
     fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
         Box::pin(self.page(folder, after))
+    }
+
+    fn list_all<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+        Box::pin(self.page_of_all(folder, after))
+    }
+
+    fn slice_sizes(&self) -> &'static [u64] {
+        &files::SLICE_SIZES
     }
 
     /// Field notes 3.7. For a file of several slices a listed md5 says "same" only when it was cut as

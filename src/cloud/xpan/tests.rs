@@ -12,7 +12,7 @@ use crate::content::{ExifInfo, Media, OnConflict};
 
 fn open(server: &Server) -> (Xpan, Arc<TwoTokens>) {
     let tokens = Arc::new(TwoTokens::default());
-    (Xpan::open(&server.account(), tokens.clone()).unwrap(), tokens)
+    (Xpan::open(&server.account(), tokens.clone(), Calls::uncounted()).unwrap(), tokens)
 }
 
 fn file(size: u64, slices: &[&str]) -> Upload {
@@ -205,10 +205,44 @@ async fn create_repeats_precreate_and_adds_mode_and_exif() {
 }
 
 #[tokio::test]
-async fn a_create_without_size_is_not_believed() {
-    let server = Server::start(|_| ok(r#"{"errno":0,"path":"/apps/xpand/x"}"#)).await;
-    let error = open(&server).0.finish(&file(5, &["a"]), "U").await.unwrap_err();
-    assert_eq!((error.kind, error.to_string().as_str()), (Kind::Broken, "create: the answer has no size"));
+async fn texts_that_are_kept_on_disk_are_not_taken_at_any_length() {
+    let long = "x".repeat(2000);
+    for (answer, words) in [
+        (format!(r#"{{"uploadid":"{long}","block_list":[0]}}"#), "precreate: the answer has no uploadid"),
+        (
+            format!(r#"{{"return_type":2,"info":{{"path":"{long}","size":5}}}}"#),
+            "precreate: the cloud gives the file a path that is much longer than its own",
+        ),
+        (
+            format!(r#"{{"fs_id":1,"path":"{long}","size":5}}"#),
+            "create: the cloud gives the file a path that is much longer than its own",
+        ),
+        (format!(r#"{{"uk":"{long}"}}"#), "uinfo: the answer has no user id"),
+        (format!(r#"{{"device_id":"{long}"}}"#), "register: the answer has no device_id"),
+    ] {
+        let server = Server::start(move |_| (200, answer.clone())).await;
+        let (xpan, _) = open(&server);
+        let file = file(5, &["a"]);
+        let error = match words.split_once(':').unwrap().0 {
+            "precreate" => xpan.begin(&file, None).await.unwrap_err(),
+            "create" => xpan.finish(&file, "U").await.unwrap_err(),
+            "uinfo" => xpan.user().await.unwrap_err(),
+            _ => xpan.register("7", "box").await.unwrap_err(),
+        };
+        assert_eq!((error.kind, error.to_string().as_str()), (Kind::Broken, words));
+    }
+}
+
+#[tokio::test]
+async fn a_create_without_size_or_id_is_not_believed() {
+    for (answer, words) in [
+        (r#"{"errno":0,"path":"/apps/xpand/x","fs_id":7}"#, "create: the answer has no size"),
+        (r#"{"errno":0,"path":"/apps/xpand/x","size":5}"#, "create: the answer has no fs_id"),
+    ] {
+        let server = Server::start(move |_| ok(answer)).await;
+        let error = open(&server).0.finish(&file(5, &["a"]), "U").await.unwrap_err();
+        assert_eq!((error.kind, error.to_string().as_str()), (Kind::Broken, words));
+    }
 }
 
 #[tokio::test]
@@ -319,6 +353,7 @@ fn sameness_is_said_only_where_the_listed_md5_proves_it() {
             share_secret: None,
         },
         Arc::new(TwoTokens::default()),
+        Calls::uncounted(),
     )
     .unwrap();
     let mut one = file(5, &["a"]);
@@ -338,4 +373,31 @@ fn sameness_is_said_only_where_the_listed_md5_proves_it() {
     let many = file(9 << 20, &["a", "b", "c"]);
     assert!(xpan.is_same(&entry(&list(&many), 9 << 20), &many));
     assert!(!xpan.is_same(&entry(&list(&one), 5), &one), "a file of one slice is listed by its content");
+}
+
+#[tokio::test]
+async fn everything_below_a_folder_comes_page_by_page_where_the_cursor_says() {
+    let server = Server::start(|seen| match seen.asked("start").as_deref() {
+        Some("0") => ok(
+            r#"{"errno":0,"has_more":1,"cursor":"1000","list":[{"fs_id":1,"path":"/apps/x/a","size":1,"md5":"m","isdir":0},
+            {"fs_id":2,"size":5},{"fs_id":3,"path":"/apps/x/b","isdir":1}]}"#,
+        ),
+        Some("1000") => ok(r#"{"errno":0,"has_more":0,"cursor":1001,"list":[]}"#),
+        _ => ok(r#"{"errno":0,"has_more":1,"cursor":7,"list":[]}"#),
+    })
+    .await;
+    let (drive, _) = open(&server);
+    let first = drive.list_all("/apps/x", None).await.unwrap();
+    let paths: Vec<_> = first.entries.iter().map(|entry| (entry.path.as_str(), entry.is_folder)).collect();
+    assert_eq!(paths, [("/apps/x/a", false), ("/apps/x/b", true)]);
+    assert_eq!(drive.list_all("/apps/x", first.next).await.unwrap(), crate::cloud::Page::default());
+    // More, but not further on: that would never end.
+    assert_eq!(drive.list_all("/apps/x", Some(7)).await.unwrap_err().kind, Kind::Broken);
+    let seen = server.seen();
+    assert_eq!(seen[0].call(), "GET /rest/2.0/xpan/multimedia");
+    for (key, value) in
+        [("method", "listall"), ("recursion", "1"), ("limit", "1000"), ("path", "/apps/x"), ("web", "")]
+    {
+        assert_eq!(seen[0].asked(key).unwrap_or_default(), value, "{key}");
+    }
 }

@@ -33,6 +33,8 @@ const DEFAULT_HOST: &str = "https://d.pcs.baidu.com";
 const HOST_FOR: Duration = Duration::from_secs(60);
 
 const FILE: &str = "/rest/2.0/xpan/file";
+/// A name on any disk, bytes.
+const NAME_MAX: usize = 255;
 
 fn rtype(on_conflict: OnConflict) -> &'static str {
     match on_conflict {
@@ -90,19 +92,19 @@ impl Xpan {
             Err(error) if instant && matches!(error.number(), Some(404 | 31079)) => {
                 self.ask_precreate(file, resume, false).await
             }
-            // errno 2 is transient for very large lists (field notes 2.1): once more.
-            Err(error) if error.number() == Some(2) && file.slices.len() > 1 => {
-                self.ask_precreate(file, resume, instant).await
-            }
+            // errno 2 passes at times (field notes 2.1: "U, R once").
+            Err(error) if error.number() == Some(2) => self.ask_precreate(file, resume, instant).await,
             answer => answer,
         }?;
         if answer.return_type == Some(2) {
             let info = answer.info.unwrap_or_default();
-            return Ok(Begin::Present(Stored {
-                id: info.fs_id.unwrap_or_default(),
-                path: info.path.unwrap_or_else(|| file.path.clone()),
-                size: info.size.unwrap_or(file.size),
-            }));
+            let path = match info.path {
+                Some(path) => named("precreate", path, file)?,
+                None => file.path.clone(),
+            };
+            // Without id or size it confirms nothing; no id means that the listing has to.
+            let (id, size) = info.fs_id.zip(info.size).unwrap_or_else(|| (String::new(), file.size));
+            return Ok(Begin::Present(Stored { id, path, size }));
         }
         let session = answer.uploadid.filter(|id| !id.is_empty());
         let session = session.ok_or_else(|| answer::broken("precreate", "the answer has no uploadid"))?;
@@ -160,12 +162,16 @@ impl Xpan {
         if let Some(exif) = &exif {
             form.push(("exif_info", exif));
         }
-        let answer: wire::File =
-            self.post("create", FILE, &[("method", "create")], &form, super::SMALL).await?;
+        let ask = || self.post("create", FILE, &[("method", "create")], &form, super::SMALL);
+        let answer: wire::File = match ask().await {
+            // As at precreate: nothing was made.
+            Err(error) if error.number() == Some(2) => ask().await,
+            answer => answer,
+        }?;
         let missing = |what| answer::broken("create", format!("the answer has no {what}"));
         Ok(Stored {
-            id: answer.fs_id.unwrap_or_default(),
-            path: answer.path.or(answer.name).ok_or_else(|| missing("path"))?,
+            id: answer.fs_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("fs_id"))?,
+            path: named("create", answer.path.or(answer.name).ok_or_else(|| missing("path"))?, file)?,
             size: answer.size.ok_or_else(|| missing("size"))?,
         })
     }
@@ -279,6 +285,15 @@ impl Xpan {
             Err(error) => error,
         }
     }
+}
+
+/// The path that the cloud says a file has. A renamed one is a little longer than ours (field notes 3.2);
+/// one that is much longer is not of this file, and would be kept in its record.
+fn named(endpoint: &'static str, path: String, file: &Upload) -> Result<String> {
+    if path.len() <= file.path.len() + NAME_MAX {
+        return Ok(path);
+    }
+    Err(answer::broken(endpoint, "the cloud gives the file a path that is much longer than its own"))
 }
 
 type Host = Arc<OnceCell<String>>;

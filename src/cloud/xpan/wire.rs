@@ -10,6 +10,14 @@ pub(super) const MAX_ENTRIES: usize = 10_000;
 /// The most slice numbers; 1024 are documented, 2048 measured (field notes 3.4).
 const MAX_SLICES: usize = 4096;
 
+/// The longest id, session and cursor, bytes: they are kept on disk and sent back. The documents' longest
+/// example has about a hundred.
+const ID: usize = 1024;
+/// The longest token, bytes: an ordinary one has about a hundred.
+const TOKEN: usize = 4096;
+/// The longest of all other texts, bytes: a path of 4096, its letters written as `%XX`.
+const TEXT: usize = 16 << 10;
+
 /// An answer that says no more than that it worked.
 #[derive(Deserialize, Debug)]
 pub(super) struct Nothing {}
@@ -29,13 +37,13 @@ wire! {
     /// `uinfo` (获取用户信息).
     UserInfo {
         /// The Baidu account.
-        baidu_name: Option<String> = "text",
+        baidu_name: Option<String> = "text::<_, TEXT>",
         /// The drive's own name of the user.
-        netdisk_name: Option<String> = "text",
+        netdisk_name: Option<String> = "text::<_, TEXT>",
         /// 0 ordinary, 1 member, 2 super member.
         vip_type: Option<u8> = "int",
         /// User id.
-        uk: Option<String> = "text",
+        uk: Option<String> = "text::<_, ID>",
     }
 }
 
@@ -53,17 +61,17 @@ wire! {
     /// A file or folder, wherever one is described: list, listall, filemetas, create, `info` of precreate.
     File {
         /// `fs_id`
-        fs_id: Option<String> = "text",
+        fs_id: Option<String> = "text::<_, ID>",
         /// Absolute path.
-        path: Option<String> = "text",
+        path: Option<String> = "text::<_, TEXT>",
         /// `create` gives the full path here (field notes 3.5).
-        name: Option<String> = "text",
+        name: Option<String> = "text::<_, TEXT>",
         /// Bytes.
         size: Option<u64> = "int",
         /// 1 for a folder.
         isdir: Option<u8> = "int",
         /// The cloud's md5, see `cloud_md5.rs`.
-        md5: Option<String> = "text",
+        md5: Option<String> = "text::<_, TEXT>",
     }
 }
 
@@ -83,7 +91,7 @@ wire! {
     /// `precreate` (预上传).
     Precreate {
         /// The session.
-        uploadid: Option<String> = "text",
+        uploadid: Option<String> = "text::<_, ID>",
         /// 1: slices wanted, 2: the cloud has the content.
         return_type: Option<u8> = "int",
         /// The slices wanted; the documents' table calls it a string, their sample shows a list.
@@ -97,7 +105,7 @@ wire! {
     /// `superfile2` (分片上传).
     Slice {
         /// MD5 of what arrived.
-        md5: Option<String> = "text",
+        md5: Option<String> = "text::<_, TEXT>",
     }
 }
 
@@ -105,7 +113,7 @@ wire! {
     /// One of `locateupload`'s servers.
     Server {
         /// `https://…`
-        server: Option<String> = "text",
+        server: Option<String> = "text::<_, TEXT>",
     }
 }
 
@@ -117,7 +125,7 @@ wire! {
         /// After those.
         bak_servers: Vec<Server> = "list::<_, _, 64>",
         /// A bare host name, after those.
-        host: Option<String> = "text",
+        host: Option<String> = "text::<_, TEXT>",
     }
 }
 
@@ -125,13 +133,13 @@ wire! {
     /// `device/code` (field notes 1.1).
     DeviceCodeAnswer {
         /// Secret.
-        device_code: Option<String> = "text",
+        device_code: Option<String> = "text::<_, TOKEN>",
         /// What the user types.
-        user_code: Option<String> = "text",
+        user_code: Option<String> = "text::<_, ID>",
         /// Where.
-        verification_url: Option<String> = "text",
+        verification_url: Option<String> = "text::<_, TEXT>",
         /// A QR code that does both.
-        qrcode_url: Option<String> = "text",
+        qrcode_url: Option<String> = "text::<_, TEXT>",
         /// Seconds.
         expires_in: Option<u64> = "int",
         /// Seconds.
@@ -143,7 +151,7 @@ wire! {
     /// `register` (xpan-device, 设备注册).
     Registered {
         /// The id.
-        device_id: Option<String> = "text",
+        device_id: Option<String> = "text::<_, ID>",
     }
 }
 
@@ -159,19 +167,19 @@ wire! {
     /// One device of `diff` and `list` (xpan-device, 设备列表).
     Device {
         /// The id.
-        device_id: Option<String> = "text",
+        device_id: Option<String> = "text::<_, ID>",
         /// Given out by the vendor.
-        device_type: Option<String> = "text",
+        device_type: Option<String> = "text::<_, ID>",
         /// 1 bound, 0 not.
         status: Option<u8> = "int",
         /// 1 loudspeaker, 2 television, 3 NAS.
         device_category: Option<i64> = "int",
         /// The user's name for it.
-        device_name: Option<String> = "text",
+        device_name: Option<String> = "text::<_, TEXT>",
         /// Maker.
-        device_provider: Option<String> = "text",
+        device_provider: Option<String> = "text::<_, TEXT>",
         /// Product.
-        device_brand: Option<String> = "text",
+        device_brand: Option<String> = "text::<_, TEXT>",
     }
 }
 
@@ -179,7 +187,7 @@ wire! {
     /// `diff` (device_list) and `list` (list) of devices.
     Devices {
         /// Where the next diff begins.
-        cursor: Option<String> = "text",
+        cursor: Option<String> = "text::<_, ID>",
         /// 1 when there is more now.
         has_more: Option<u8> = "int",
         /// The devices, in `list`.
@@ -194,10 +202,10 @@ wire! {
 #[serde(default)]
 pub(super) struct TokenAnswer {
     /// Secret.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text::<_, TOKEN>")]
     pub(super) access_token: Option<String>,
     /// Secret, single-use.
-    #[serde(deserialize_with = "text")]
+    #[serde(deserialize_with = "text::<_, TOKEN>")]
     pub(super) refresh_token: Option<String>,
     /// Seconds.
     #[serde(deserialize_with = "int")]

@@ -141,7 +141,7 @@ fn run(cloud: &Cloud, ask: &Ask, body: &[u8]) -> Result<Value, String> {
         "remove" => {
             let path = wanted.path.ok_or("path is missing")?;
             let account = account.unwrap_or(DEFAULT_ACCOUNT);
-            let removed = cloud.lock().drives.remove(account, &path).map_err(words)?;
+            let removed = cloud.remove(account, &path).map_err(words)?;
             return Ok(json!({"removed": removed}));
         }
         _ => return Err(format!("no control request POST {}", ask.path)),
@@ -183,6 +183,13 @@ impl Cloud {
         let expired = state.users.expire(account);
         self.save(&state)?;
         Ok(expired)
+    }
+
+    /// The user takes a file or folder away.
+    pub(crate) fn remove(&self, account: &str, path: &str) -> io::Result<usize> {
+        let mut state = self.lock();
+        state.given.removed.push((account.into(), path.into()));
+        state.drives.remove(account, path)
     }
 
     pub(crate) fn unbind(&self, account: Option<&str>) -> io::Result<usize> {

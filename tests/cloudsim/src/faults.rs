@@ -40,8 +40,23 @@ pub enum FaultKind {
     WrongMd5,
     /// `json_as_html`: the work is done, the right JSON comes as `text/html`.
     JsonAsHtml,
+    /// `late:30s`: the work is done at once, the answer comes that much later.
+    Late(Duration),
     /// `huge:100MiB`: the work is done, the JSON is padded with blanks to about this size.
     Huge(u64),
+    /// `drip:100ms`: the work is done, then a blank comes that often, for ever, and never the JSON.
+    Drip(Duration),
+    /// `body:…`: nothing is done, HTTP 200 with this text to the letter, as JSON.
+    Body(String),
+    /// `headers:10000`: the work is done, the right JSON has so many headers.
+    Headers(u16),
+    /// `redirect:https://…`: nothing is done, HTTP 302 to there.
+    Redirect(String),
+    /// `answer:{"errno":0}`: nothing is done, HTTP 200 with this JSON.
+    Answer(String),
+    /// `edit:{"size":1,"fs_id":null}`: the work is done, the answer has these fields instead of its own;
+    /// `null` takes one away, and an object is for all entries of a list.
+    Edit(String),
 }
 
 /// A fault to be set: which calls, how, and how often.
@@ -188,7 +203,22 @@ impl FromStr for FaultKind {
             "lost_slices" => FaultKind::LostSlices,
             "wrong_md5" => FaultKind::WrongMd5,
             "json_as_html" => FaultKind::JsonAsHtml,
+            "late" => FaultKind::Late(parse_duration(value.unwrap_or_default())?),
+            "drip" => FaultKind::Drip(parse_duration(value.unwrap_or_default())?),
+            "body" => FaultKind::Body(value.unwrap_or_default().into()),
+            "headers" => FaultKind::Headers(
+                u16::try_from(number()?)
+                    .ok()
+                    .filter(|count| *count <= 20_000)
+                    .ok_or_else(|| format!("{name} needs at most 20000: {name}:10000"))?,
+            ),
+            "redirect" => FaultKind::Redirect(value.ok_or("redirect needs an address")?.into()),
             "huge" => FaultKind::Huge(crate::options::parse_size(value.unwrap_or_default())?),
+            "answer" | "edit" => {
+                let text = value.unwrap_or_default();
+                serde_json::from_str::<serde_json::Map<_, _>>(text).map_err(|error| error.to_string())?;
+                if name == "answer" { FaultKind::Answer(text.into()) } else { FaultKind::Edit(text.into()) }
+            }
             _ => return Err(format!("unknown kind {text:?}; the README lists them")),
         })
     }
@@ -211,7 +241,15 @@ impl fmt::Display for FaultKind {
             FaultKind::LostSlices => f.write_str("lost_slices"),
             FaultKind::WrongMd5 => f.write_str("wrong_md5"),
             FaultKind::JsonAsHtml => f.write_str("json_as_html"),
+            FaultKind::Late(delay) => write!(f, "late:{}ms", delay.as_millis()),
             FaultKind::Huge(bytes) => write!(f, "huge:{bytes}"),
+            FaultKind::Drip(pause) => write!(f, "drip:{}ms", pause.as_millis()),
+            // For the log of calls: a long one is not wanted there whole.
+            FaultKind::Body(text) => write!(f, "body:{}", text.chars().take(200).collect::<String>()),
+            FaultKind::Headers(count) => write!(f, "headers:{count}"),
+            FaultKind::Redirect(address) => write!(f, "redirect:{address}"),
+            FaultKind::Answer(json) => write!(f, "answer:{json}"),
+            FaultKind::Edit(json) => write!(f, "edit:{json}"),
         }
     }
 }
@@ -237,12 +275,20 @@ mod tests {
             "lost_slices",
             "wrong_md5",
             "json_as_html",
+            "late:30000ms",
             "huge:1024",
+            "drip:100ms",
+            "body:{\"errno\":[]}",
+            "headers:10000",
+            "redirect:https://pan.baidu.com/x",
+            r#"answer:{"errno":0}"#,
+            r#"edit:{"info":{"size":1}}"#,
         ] {
             let kind: FaultKind = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
             assert_eq!(kind.to_string(), text);
         }
-        for text in ["", "errno", "errno:x", "status:99", "delay:soon", "nonsense"] {
+        for text in ["", "errno", "errno:x", "status:99", "delay:soon", "headers:65536", "nonsense", "edit:1"]
+        {
             assert!(text.parse::<FaultKind>().is_err(), "{text}");
         }
     }

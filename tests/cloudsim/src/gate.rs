@@ -4,13 +4,13 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use hyper::{Request, Response};
 use serde_json::{Value, json};
 
@@ -140,12 +140,31 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
             spoil_md5(&mut value);
             Outcome::Send(json_page(status, &value))
         }
+        Some(FaultKind::Edit(json)) => {
+            edit(&mut value, &serde_json::from_str(json).unwrap_or_default());
+            Outcome::Send(json_page(status, &value))
+        }
         Some(FaultKind::JsonAsHtml) => {
             let mut response = json_page(status, &value);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
             Outcome::Send(response)
         }
+        Some(FaultKind::Late(delay)) => {
+            tokio::time::sleep(*delay).await;
+            Outcome::Send(json_page(status, &value))
+        }
         Some(FaultKind::Huge(bytes)) => Outcome::Send(padded(status, &value, *bytes)),
+        Some(FaultKind::Drip(pause)) => Outcome::Send(dripping(status, *pause)),
+        Some(FaultKind::Headers(count)) => {
+            let mut response = json_page(status, &value);
+            for number in 0..*count {
+                let name = HeaderName::try_from(format!("x-{number}"));
+                name.into_iter().for_each(|name| {
+                    response.headers_mut().insert(name, HeaderValue::from_static("x"));
+                });
+            }
+            Outcome::Send(response)
+        }
         _ => Outcome::Send(json_page(status, &value)),
     };
     (status, value, outcome)
@@ -156,7 +175,8 @@ async fn answer(cloud: &Cloud, ask: &mut Ask, body: Stream) -> Reply {
         && let TokenState::Valid(account) = cloud.token_state(ask)
     {
         let now = cloud.now_ms();
-        let admitted = cloud.lock().limits.admit(&account, &ask.path, ask.api_method(), now);
+        let hurry = cloud.options.limits_hurry;
+        let admitted = cloud.lock().limits.admit(&account, &ask.path, ask.api_method(), now, hurry);
         if !admitted {
             drain(body).await;
             return Err(Refusal::errno(31034));
@@ -201,7 +221,10 @@ fn prevents_work(kind: &FaultKind) -> bool {
             | FaultKind::Errno(_)
             | FaultKind::ErrorCode(_)
             | FaultKind::OAuth(_)
+            | FaultKind::Body(_)
+            | FaultKind::Redirect(_)
             | FaultKind::Stall
+            | FaultKind::Answer(_)
     )
 }
 
@@ -218,6 +241,14 @@ fn instead(kind: &FaultKind, message: Option<&str>) -> Instead {
             Instead::Page(page(*status, "text/plain", message.unwrap_or("out of order\n").to_owned()))
         }
         FaultKind::Html(status) => Instead::Page(html(*status)),
+        FaultKind::Body(text) => Instead::Page(page(200, "application/json", text.clone())),
+        FaultKind::Redirect(address) => {
+            let mut response = page(302, "text/html", "");
+            if let Ok(address) = HeaderValue::from_str(address) {
+                response.headers_mut().insert(LOCATION, address);
+            }
+            Instead::Page(response)
+        }
         FaultKind::Empty500 => Instead::Page(page(500, "text/html", "")),
         FaultKind::Errno(0) => Instead::Reply(Ok(Answer::with_number_id(json!({"errno": 0})))),
         FaultKind::Errno(errno) => Instead::Reply(Err(match message {
@@ -230,6 +261,9 @@ fn instead(kind: &FaultKind, message: Option<&str>) -> Instead {
                 *words = message.into();
             }
             Instead::Reply(Err(refusal))
+        }
+        FaultKind::Answer(json) => {
+            Instead::Reply(Ok(Answer::without_id(serde_json::from_str(json).unwrap_or_default())))
         }
         FaultKind::OAuth(error) => {
             Instead::Reply(Err(Refusal::oauth(error, message.unwrap_or("on purpose"))))
@@ -253,6 +287,23 @@ fn spoil_md5(value: &mut Value) {
     }
 }
 
+/// Fields of the answer become others; `null` takes one away. Of a list, every entry is changed.
+fn edit(value: &mut Value, change: &Value) {
+    match (value, change) {
+        (Value::Object(object), Value::Object(changes)) => {
+            for (key, change) in changes {
+                match (object.get_mut(key), change) {
+                    (_, Value::Null) => drop(object.remove(key)),
+                    (Some(inner), Value::Object(_)) => edit(inner, change),
+                    _ => drop(object.insert(key.clone(), change.clone())),
+                }
+            }
+        }
+        (Value::Array(entries), change) => entries.iter_mut().for_each(|entry| edit(entry, change)),
+        (value, change) => *value = change.clone(),
+    }
+}
+
 /// The head promises the whole answer, half of it comes, then the connection breaks.
 fn cut(status: u16, value: &Value) -> Response<Body> {
     let text = value.to_string();
@@ -269,6 +320,17 @@ fn cut(status: u16, value: &Value) -> Response<Body> {
     });
     let mut response = json_page(status, value);
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(text.len()));
+    *response.body_mut() = StreamBody::new(frames).boxed_unsync();
+    response
+}
+
+/// A blank now and then, for ever.
+fn dripping(status: u16, pause: Duration) -> Response<Body> {
+    let frames = stream::unfold((), move |()| async move {
+        tokio::time::sleep(pause).await;
+        Some((Ok(Frame::data(Bytes::from_static(b" "))), ()))
+    });
+    let mut response = json_page(status, &Value::Null);
     *response.body_mut() = StreamBody::new(frames).boxed_unsync();
     response
 }

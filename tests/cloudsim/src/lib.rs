@@ -54,6 +54,7 @@ mod throttle;
 mod upload;
 mod users;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -252,7 +253,25 @@ impl CloudSim {
 
     /// Takes a file or folder away, as the user could in the phone app. Returns how many entries went.
     pub fn remove(&self, account: &str, path: &str) -> io::Result<usize> {
-        self.cloud.lock().drives.remove(account, path)
+        self.cloud.remove(account, path)
+    }
+
+    /// What users took away with [`CloudSim::remove`]: account and path.
+    pub fn removed(&self) -> Vec<(String, String)> {
+        self.cloud.lock().given.removed.clone()
+    }
+
+    /// Every secret of this cloud: the application's, and each token and device code it ever gave out or
+    /// was told to take.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets: Vec<String> = self.cloud.lock().given.secrets.iter().cloned().collect();
+        secrets.push(self.cloud.options.client_secret.clone());
+        secrets
+    }
+
+    /// How often each refresh token came in, whatever became of it. Each is good for once.
+    pub fn presented(&self) -> BTreeMap<String, u32> {
+        self.cloud.lock().given.presented.clone()
     }
 
     /// Every call so far, oldest first.

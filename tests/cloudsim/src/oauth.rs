@@ -74,6 +74,9 @@ pub(crate) fn device_code(cloud: &Cloud, ask: &Ask) -> Reply {
     }
     let mut state = cloud.lock();
     let code = state.dice.hex32();
+    state.given.secrets.insert(code.clone());
+    // Not the device code: this one is shown to everybody ("qrcode_url" of the documents' example).
+    let picture = state.dice.hex32();
     let user_code = state.dice.hex32()[..8].to_owned();
     state.codes.0.push(DeviceCode {
         code: code.clone(),
@@ -90,7 +93,7 @@ pub(crate) fn device_code(cloud: &Cloud, ask: &Ask) -> Reply {
         "device_code": code,
         "user_code": user_code,
         "verification_url": format!("{base}/device"),
-        "qrcode_url": format!("{base}/device/qrcode/{code}/{user_code}"),
+        "qrcode_url": format!("{base}/device/qrcode/{picture}/{user_code}"),
         "expires_in": cloud.options.code_ttl.as_secs(),
         "interval": cloud.options.code_interval.as_secs(),
     })))
@@ -139,6 +142,7 @@ pub(crate) fn add_tokens(
     refresh: Option<&str>,
     expires_ms: u64,
 ) {
+    state.given.secrets.extend([access, refresh.unwrap_or(access)].map(str::to_owned));
     let token = AccessToken { account: account.into(), expires_ms };
     state.users.access.insert(access.into(), token);
     if let Some(refresh) = refresh {
@@ -188,6 +192,9 @@ fn redeem_code(cloud: &Cloud, state: &mut State, code: Option<&str>) -> Result<S
 
 /// grant_type=refresh_token: works once.
 fn redeem_refresh(state: &mut State, token: Option<&str>) -> Result<String, Refusal> {
+    if let Some(token) = token {
+        *state.given.presented.entry(token.to_owned()).or_default() += 1;
+    }
     let known = token
         .and_then(|token| state.users.refresh.get_mut(token))
         .ok_or_else(|| Refusal::oauth("invalid_grant", "Invalid refresh token"))?;

@@ -25,6 +25,8 @@ pub struct Options {
     pub quota: u64,
     /// Enforce the documents' calls per minute, hour and day ("请求限制").
     pub limits: bool,
+    /// Their minutes, hours and days are so many times shorter, for clients that hurry as well.
+    pub limits_hurry: u32,
     /// Device codes are approved by the default user without being asked.
     pub auto_approve: bool,
     /// `client_id` of the one application this cloud knows.
@@ -79,6 +81,7 @@ impl Default for Options {
             bandwidth: None,
             quota: 2 << 40,
             limits: false,
+            limits_hurry: 1,
             auto_approve: false,
             client_id: "demo".into(),
             client_secret: "demo".into(),

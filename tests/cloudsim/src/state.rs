@@ -6,6 +6,7 @@
 //! Files have their own journal (see `drives`), upload sessions their own folders (see `sessions`);
 //! faults, limits, pending device codes and the call log live in memory only.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -52,6 +53,18 @@ pub(crate) struct State {
     pub(crate) calls: Calls,
     pub(crate) locate: Locate,
     pub(crate) empty_block_list: bool,
+    pub(crate) given: Given,
+}
+
+/// What no log may show, and what clients did with it. In memory only; not even a reset forgets it.
+#[derive(Debug, Default)]
+pub(crate) struct Given {
+    /// Every token and device code ever given out, or made valid.
+    pub(crate) secrets: BTreeSet<String>,
+    /// How often each refresh token came in, good or not.
+    pub(crate) presented: BTreeMap<String, u32>,
+    /// What users took away in the phone app: account and path.
+    pub(crate) removed: Vec<(String, String)>,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -86,6 +99,7 @@ impl Cloud {
             calls: Calls::default(),
             locate: options.locate.clone(),
             empty_block_list: options.empty_block_list,
+            given: Given::default(),
         };
         Ok(Cloud {
             throttle: Throttle::new(options.bandwidth),

@@ -1,0 +1,3 @@
+//! 123pan: so far its error table only.
+
+pub mod codes;

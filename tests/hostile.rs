@@ -1,0 +1,183 @@
+//! A cloud that answers nonsense: wrong types, lists without an end, a hundred megabytes, a byte a
+//! second. The call fails and is made again, the others go on, the memory stays as it was.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::time::Duration;
+
+use cloudsim::{Fault, FaultKind};
+use common::Rig;
+use common::media::{photo, video};
+
+const MIB: usize = 1 << 20;
+
+/// One field after the other of every answer we read...
+const FIELDS: [&str; 16] = [
+    "errno",
+    "errmsg",
+    "list",
+    "cursor",
+    "return_type",
+    "block_list",
+    "info",
+    "path",
+    "fs_id",
+    "size",
+    "md5",
+    "servers",
+    "vip_type",
+    "total",
+    "used",
+    "request_id",
+];
+
+/// ...with each of these in it.
+const VALUES: [&str; 14] = [
+    "null",
+    "true",
+    "-1",
+    "1e400",
+    "-1e308",
+    "NaN",
+    "99999999999999999999999999999999999999999999",
+    "\"\"",
+    "\"-7\"",
+    "\"\\u0000\\ud83d\\ude00\"",
+    "\"\\ud800\"",
+    "[]",
+    "[null,[[{}]],\"x\"]",
+    "{\"size\":-1,\"path\":7,\"list\":{}}",
+];
+
+/// Answers without an error number that are of no use to any call.
+fn nonsense() -> Vec<String> {
+    let mut all: Vec<String> = FIELDS
+        .iter()
+        .enumerate()
+        .flat_map(|(at, field)| {
+            // Not every field with every value: that would take minutes.
+            VALUES.iter().enumerate().filter(move |(of, _)| (at + of) % 5 == 0).map(move |(_, value)| {
+                // These two values are numbers of failures that a person has to look at.
+                let value = if *field == "errno" && value.contains(['1', '7']) { "[]" } else { value };
+                format!("{{\"{field}\":{value}}}")
+            })
+        })
+        .collect();
+    all.push(String::new());
+    all.push("[1,2,3]".into());
+    all.push("{\"errno\":0,\"errno\":0}".into());
+    all.push(format!("{{\"errno\":0,\"list\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000)));
+    all.push("{\"a\":".repeat(100_000));
+    all.push(format!("{{\"errno\":0,\"list\":[{}{{}}]}}", "{},".repeat(1_000_000)));
+    all.push(format!("{{\"errno\":0,\"block_list\":[{}0],\"uploadid\":\"x\"}}", "0,".repeat(400_000)));
+    all.push(format!("{{\"errno\":0,\"uploadid\":\"{}\",\"block_list\":[0]}}", "x".repeat(MIB - 100)));
+    all
+}
+
+/// Failures that are more than a text.
+fn oddities() -> Vec<FaultKind> {
+    vec![
+        FaultKind::Headers(10_000),
+        FaultKind::Redirect("https://pan.baidu.com/elsewhere".into()),
+        FaultKind::Redirect("http://169.254.169.254/".into()),
+        FaultKind::Huge(100 << 20),
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_arrives_once_although_every_call_is_answered_with_nonsense() {
+    let mut rig = Rig::ready(|setup| {
+        setup.sim.seed = Some(11);
+        setup.device = Some("RIG-1");
+        // So many failures one after the other would make for long waits otherwise.
+        setup.hurry = 5000;
+    });
+    rig.put_photos(40);
+    rig.put("one.mp4", &video(1, 9 * MIB));
+    rig.put("two.mp4", &video(2, 9 * MIB));
+    let nonsense = nonsense();
+    for method in ["uinfo", "register", "checkbind", "precreate", "locateupload", "upload", "create", "list"]
+    {
+        // A round of the account begins again at each failure: not too many there.
+        let step = if matches!(method, "uinfo" | "register" | "checkbind") { 5 } else { 1 };
+        let texts = nonsense.iter().rev().step_by(step).cloned().map(FaultKind::Body);
+        for kind in texts.chain(oddities()) {
+            rig.sim.fault(Fault::once(&format!("method={method}(&|$)"), kind)).unwrap();
+        }
+    }
+    rig.begin();
+    rig.wait_arrived().await;
+    let calls = rig.sim.calls();
+    for method in ["uinfo", "register", "precreate", "locateupload", "upload", "create", "list"] {
+        let hit = |call: &&cloudsim::Call| {
+            call.fault.is_some() && call.query.get("method").is_some_and(|m| m == method)
+        };
+        let hits = calls.iter().filter(hit).count();
+        println!("{method}: {hits}");
+        assert!(hits >= 5, "{method} was answered with nonsense {hits} times");
+    }
+}
+
+/// The most that another program has had in memory since its start, KiB.
+fn most_memory(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_without_an_end_leave_the_memory_as_it_was() {
+    let rig = Rig::ready(|_| ());
+    rig.put_photos(20);
+    let program = rig.spawn();
+    rig.wait_arrived().await;
+    let before = most_memory(program.pid());
+    // Each as large as is taken, and larger.
+    let million = format!("{{\"errno\":0,\"list\":[{}{{}}]}}", "{},".repeat(1_000_000));
+    let long = format!("{{\"errno\":0,\"errmsg\":\"{}\"}}", "x".repeat(MIB - 100));
+    let entries: Vec<String> =
+        (0..9_000).map(|n| format!("{{\"path\":\"/apps/xpand/{n:0>400}\",\"size\":1}}")).collect();
+    let page = format!("{{\"errno\":0,\"list\":[{}]}}", entries.join(","));
+    assert!((3 * MIB..4 * MIB).contains(&page.len()));
+    for method in ["precreate", "create", "list", "locateupload", "upload"] {
+        for kind in [
+            FaultKind::Huge(100 << 20),
+            FaultKind::Body(million.clone()),
+            FaultKind::Body(long.clone()),
+            FaultKind::Body(page.clone()),
+            FaultKind::Body("[".repeat(900_000)),
+            FaultKind::Headers(20_000),
+        ] {
+            rig.sim.fault(Fault::once(&format!("method={method}(&|$)"), kind)).unwrap();
+        }
+    }
+    for number in 0..20 {
+        rig.put(&format!("more/{number}.jpg"), &photo(5000 + number, 4000));
+    }
+    rig.wait_arrived().await;
+    let grown = most_memory(program.pid()) - before;
+    println!("{before} KiB before, {grown} KiB more at most");
+    assert!(grown < 24 << 10, "{before} KiB, and then {grown} KiB more");
+    let (status, _) = program.terminate().await;
+    assert!(status.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_that_trickle_for_ever_hold_up_their_own_files_only_and_not_the_end() {
+    let mut rig = Rig::ready(|_| ());
+    for fault in [
+        Fault::once("method=precreate", FaultKind::Drip(Duration::from_millis(100))),
+        Fault::once("method=upload", FaultKind::Drip(Duration::from_millis(100))),
+        Fault::once("method=create", FaultKind::Drip(Duration::from_millis(100))),
+    ] {
+        rig.sim.fault(fault).unwrap();
+    }
+    rig.put_photos(30);
+    rig.begin();
+    rig.until("all but three backed up", |s| s.totals.counts.backed_up >= 27).await;
+    assert!(rig.stop().await < Duration::from_secs(50));
+    rig.sim.clear_faults();
+    rig.begin();
+    rig.wait_all_there().await;
+}

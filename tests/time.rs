@@ -1,0 +1,116 @@
+//! Clocks that say nothing, jump, or are changed with the seasons, and files that lie about their age.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+use cloudsim::{Fault, FaultKind};
+use common::Rig;
+use common::media::{photo, video};
+use xpand::clock::Clock;
+use xpand::status::{AccountState, State};
+
+const DAY: i64 = 86_400;
+const YEARS: i64 = 10 * 365 * DAY;
+
+/// A clock that a test sets: so many seconds beside the right time.
+fn settable(beside: &Arc<AtomicI64>) -> Clock {
+    let (right, beside) = (Clock::system(), Arc::clone(beside));
+    Clock::from_fn(move || right.now_ns() + beside.load(Ordering::SeqCst) * 1_000_000_000)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_box_that_does_not_know_the_time_waits_watches_and_goes_on_by_itself() {
+    let in_1970 = -Clock::system().now_secs() + 3600;
+    let beside = Arc::new(AtomicI64::new(in_1970));
+    let mut rig = Rig::ready(|setup| {
+        setup.clock = settable(&beside);
+        // In a hurry it would look again soon enough without noticing that the clock was set.
+        setup.hurry = 1;
+    });
+    rig.put_photos(3);
+    rig.begin();
+    let is_waiting = |status: &xpand::status::Status, files| {
+        status.state == State::WaitingForClock && status.totals.counts.waiting == files
+    };
+    let status = rig.until("a word about the clock", |s| is_waiting(s, 3)).await;
+    let words = "the clock says 1970-01-01; waiting until it is set, as by NTP";
+    assert_eq!(status.reason.as_deref(), Some(words));
+    assert_eq!(
+        (status.accounts[0].state, status.accounts[0].reason.as_deref()),
+        (AccountState::Offline, Some(words))
+    );
+    // The folders are watched all the same.
+    rig.put("new.jpg", &photo(1, 900));
+    rig.until("a fourth file", |status| is_waiting(status, 4)).await;
+    assert!(rig.sim.calls().is_empty(), "{}", rig.story(None));
+    beside.store(0, Ordering::SeqCst);
+    rig.wait_arrived().await;
+    // And back, as when the battery of the clock is at its end.
+    beside.store(in_1970, Ordering::SeqCst);
+    rig.put("newer.jpg", &photo(2, 900));
+    rig.until("the clock again", |status| is_waiting(status, 1)).await;
+    beside.store(0, Ordering::SeqCst);
+    rig.wait_arrived().await;
+    rig.until("idle", |status| status.state == State::Idle).await;
+}
+
+/// Files that wait, and an account that pauses, because of something that happened by another time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_put_off_by_a_wrong_clock_is_not_put_off_for_years() {
+    // The cloud's limit pauses the account; a 500 puts off the file alone.
+    let troubles = [FaultKind::Errno(-10), FaultKind::Status(500)];
+    for trouble in troubles {
+        let beside = Arc::new(AtomicI64::new(YEARS));
+        let rig = Rig::start(|setup| {
+            setup.clock = settable(&beside);
+            setup.hurry = 500;
+        });
+        rig.wait_quiet().await;
+        for (number, jump) in [YEARS, 0].into_iter().enumerate() {
+            beside.store(jump, Ordering::SeqCst);
+            rig.sim.fault(Fault::always("precreate", trouble.clone())).unwrap();
+            let mark = rig.mark();
+            rig.put(&format!("{number}.jpg"), &photo(number as u64, 900));
+            rig.until_true("refusals", || rig.calls_after(mark, "precreate").len() >= 4).await;
+            // Put off by one time, taken up by the other.
+            beside.store(YEARS - jump, Ordering::SeqCst);
+            rig.sim.clear_faults();
+            rig.wait_arrived().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_from_the_future_and_from_before_1970_are_backed_up_once_and_left_alone() {
+    let mut rig = Rig::ready(|setup| {
+        setup.folders[0].more = "remote = \"{label}/{year}/{path}\"\n".into();
+    });
+    let future = SystemTime::UNIX_EPOCH + Duration::from_secs(4_086_000_000);
+    let past = SystemTime::UNIX_EPOCH - Duration::from_secs(200 * 86_400);
+    for (name, time, seed) in [("future", future, 1), ("epoch", SystemTime::UNIX_EPOCH, 2), ("past", past, 3)]
+    {
+        // Without a date of their own.
+        let path = rig.put(&format!("{name}.mp4"), &video(seed, 9000));
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
+    }
+    rig.begin();
+    let seen = rig.wait_arrived().await;
+    rig.stored("photo/2099/future.mp4");
+    rig.stored("photo/1969/past.mp4");
+    assert_eq!(seen.state, State::Idle);
+    let mark = rig.mark();
+    for _ in 0..2 {
+        let before = rig.status().await.folders[0].last_scan.clone();
+        tokio::time::sleep(Duration::from_millis(1100)).await;
+        rig.client.scan(None).await.unwrap();
+        rig.until("another look", |s| s.folders[0].last_scan != before && s.is_quiet()).await;
+    }
+    assert!(rig.calls_after(mark, "precreate").is_empty());
+    rig.restart().await;
+    rig.wait_arrived().await;
+    rig.assert_nothing_sent_after(mark);
+}

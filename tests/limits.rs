@@ -39,6 +39,8 @@ async fn a_lost_index_of_sixty_folders_is_made_again_without_one_call_too_many()
         rig.sim.put_file("demo", &format!("/apps/xpand/photo/{number:02}/a.jpg"), &bytes).unwrap();
         rig.put(&format!("{number:02}/a.jpg"), &bytes);
     }
+    // A cloud that does not list everything at once is asked folder by folder.
+    rig.sim.fault(Fault::always("listall", FaultKind::Errno(3))).unwrap();
     rig.begin();
     rig.until_true("the second minute", || rig.sim.count("method=list") >= 25).await;
     rig.restart().await;

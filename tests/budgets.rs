@@ -232,7 +232,9 @@ async fn a_large_library_and_a_bad_cloud_stay_within_the_budgets() {
     );
     assert!(agent.is_alive() && busy.peak << 10 < MEMORY, "{} KiB of memory", busy.peak);
     assert_eq!(group.as_ref().map_or(0, Group::killed), 0, "ended for want of memory");
-    assert!(written / 61 < 64 << 10, "{written} bytes written to the flash for 61 files");
+    // Each of the film's 50 slices is on the flash when it is confirmed; on a quick line none shares its commit.
+    let most = 61 * (64 << 10) + 50 * (192 << 10);
+    assert!(written < most, "{written} bytes written to the flash for 61 files and 50 slices");
 
     // A moment for what comes after the last file.
     used_in(&agent, "coming to rest", 2).await;

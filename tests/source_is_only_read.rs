@@ -20,6 +20,9 @@ use common::{Rig, files_below, is_quiet};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 const MIB: usize = 1 << 20;
+/// One test at a time: a process that the other starts holds our files open for writing until it is itself,
+/// and the end of that is heard.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 /// Hears of everything that is done to files and folders but reading.
 struct Ears(OwnedFd);
@@ -82,6 +85,7 @@ async fn backed_up(rig: &Rig, count: u64) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_whole_life_of_the_agent_leaves_nothing_in_a_source_folder_that_could_be_heard_or_seen() {
+    let _alone = ALONE.lock().await;
     let rig = Rig::ready(|_| ());
     let root = rig.root("photo");
     fill(&root);
@@ -142,6 +146,7 @@ impl Drop for ReadOnly {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_source_folder_that_cannot_be_written_is_backed_up_like_any_other() {
+    let _alone = ALONE.lock().await;
     let rig = Rig::ready(|_| ());
     let real = rig.path("real");
     fill(&real);

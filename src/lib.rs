@@ -8,12 +8,12 @@
 //! | module | what it is for |
 //! | --- | --- |
 //! | [`cli`] | what can be typed, what is printed, exit codes; the only writer to the terminal |
-//! | [`agent`] | one task a concern, wired in one place; start, reload, end |
+//! | [`agent`] | one task a concern, wired in one place; why an account pauses; `simulation` runs it all on a made-up box |
 //! | [`control`] | the socket: requests and answers ([`control`] itself), server, client |
 //! | [`backup`] | the pipeline: folder, queue, upload; read its page for one photo's whole way |
 //! | [`device`] | the box as a device of the account: register, bind, checkbind, diff |
 //! | [`account`] | who we are in a cloud: login, tokens on disk, single-use refresh |
-//! | [`cloud`] | the protocols: what the pipeline needs of any cloud, HTTP, Baidu's calls and error table |
+//! | [`cloud`] | the protocols: what the pipeline needs of any cloud, HTTP, calls, their limits, error tables |
 //! | [`store`] | sled made safe: opened after anything, checksummed, really on the disk |
 //! | [`config`] | every setting with its meaning, default and check |
 //! | [`status`] | what a person can see, as plain data |

@@ -50,13 +50,8 @@ async fn a_cloud_that_refuses_the_slices_it_allows_is_not_hammered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_that_lost_most_of_its_files_goes_on_sending_new_ones() {
-    let mut rig = Rig::start(|_| ());
-    rig.put_photos(12);
-    rig.wait_arrived().await;
-    rig.stop().await;
-    for n in 0..9 {
-        fs::remove_file(rig.root("photo").join(format!("2024/{:02}/IMG_{n:04}.jpg", n % 3))).unwrap();
-    }
+    let mut rig = Rig::backed_up(|rig| rig.put_photos(12)).await;
+    rig.remove_photos(9);
     rig.begin();
     rig.put("new.jpg", &photo(77, 900));
     rig.until("the new one is there, and a word about the others", |s| {
@@ -67,15 +62,13 @@ async fn a_folder_that_lost_most_of_its_files_goes_on_sending_new_ones() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clean_restart_in_the_middle_of_a_rebuild_sends_nothing_again() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(30);
-    rig.put("film.mp4", &video(1, 9 * MIB));
-    rig.begin();
-    rig.wait_arrived().await;
-    rig.stop().await;
+    let mut rig = Rig::backed_up(|rig| {
+        rig.put_photos(30);
+        rig.put("film.mp4", &video(1, 9 * MIB));
+    })
+    .await;
     let mark = rig.mark();
-    fs::remove_dir_all(rig.state_dir()).unwrap();
-    rig.log_in("home");
+    rig.lose_state();
     fs::write(rig.state_dir().join("paused"), "until resumed\n").unwrap();
     rig.begin();
     rig.until("all found", |s| s.totals.counts.waiting == 31).await;
@@ -88,14 +81,9 @@ async fn a_clean_restart_in_the_middle_of_a_rebuild_sends_nothing_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_listings_make_it_look_again_and_not_send_again() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(30);
-    rig.begin();
-    rig.wait_arrived().await;
-    rig.stop().await;
+    let mut rig = Rig::backed_up(|rig| rig.put_photos(30)).await;
     let mark = rig.mark();
-    fs::remove_dir_all(rig.state_dir()).unwrap();
-    rig.log_in("home");
+    rig.lose_state();
     rig.sim.fault(Fault::times("method=list", FaultKind::DropBefore, 5)).unwrap();
     rig.begin();
     rig.until("done", |s| s.totals.counts.backed_up == 30).await;
@@ -118,6 +106,9 @@ fn print(n: i64) -> Fingerprint {
 fn copy() -> Copy {
     Copy { size: 5, md5: Md5::of("x"), id: "1".into(), path: "/apps/x/a".into() }
 }
+fn file(folder: FolderId, below: &str) -> FilePath {
+    FilePath { folder, below: below.as_bytes().into() }
+}
 fn claim(q: &mut Queue) -> Option<xpand::backup::job::Job> {
     loop {
         match q.next_due(1_000_000, |_| true).unwrap() {
@@ -128,13 +119,34 @@ fn claim(q: &mut Queue) -> Option<xpand::backup::job::Job> {
     }
 }
 
+/// A database, and one folder in the queue that it keeps.
+struct Kept {
+    store: Arc<Store>,
+    dir: tempfile::TempDir,
+}
+
+impl Kept {
+    fn new() -> (Self, Queue, FolderId) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path()).unwrap().0);
+        let mut queue = Queue::open(Arc::clone(&store)).unwrap();
+        let folder = queue.folder(dir.path(), "home").unwrap();
+        (Self { store, dir }, queue, folder)
+    }
+
+    /// Writes the queue down, and opens it again when one of its records is damaged.
+    fn damage(&self, mut queue: Queue, key: &[u8], junk: &[u8]) -> Queue {
+        queue.apply().unwrap();
+        drop(queue);
+        self.store.apply(&vec![(key.to_vec(), Some(junk.to_vec()))]).unwrap();
+        Queue::open(Arc::clone(&self.store)).unwrap()
+    }
+}
+
 #[test]
 fn a_failed_file_that_went_and_came_back_is_tried_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let mut q = Queue::open(Arc::new(store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
+    let (_kept, mut q, folder) = Kept::new();
+    let path = file(folder, "a.jpg");
     q.offer(&path, print(1)).unwrap();
     let job = claim(&mut q).unwrap();
     q.close(job, Outcome::Done(copy())).unwrap();
@@ -148,67 +160,49 @@ fn a_failed_file_that_went_and_came_back_is_tried_again() {
 
 #[test]
 fn what_is_done_is_still_to_be_committed_after_somebody_has_read_the_queue() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let mut q = Queue::open(Arc::new(store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    q.offer(&FilePath { folder: id, below: b"a.jpg"[..].into() }, print(1)).unwrap();
+    let (_kept, mut q, folder) = Kept::new();
+    q.offer(&file(folder, "a.jpg"), print(1)).unwrap();
     let job = claim(&mut q).unwrap();
     q.close(job, Outcome::Done(copy())).unwrap();
     // `xpand retry`, and the list of failed files.
-    q.retry(id, None).unwrap();
-    q.jobs(id, None).unwrap();
+    q.retry(folder, None).unwrap();
+    q.jobs(folder, None).unwrap();
     assert!(q.has_changes(), "nobody would flush it");
     // A flush that was under way then is not its flush.
     q.flushed();
-    assert_eq!(q.counts(id).backed_up, 0);
+    assert_eq!(q.counts(folder).backed_up, 0);
     q.apply().unwrap();
     q.flushed();
-    assert_eq!(q.counts(id).backed_up, 1);
+    assert_eq!(q.counts(folder).backed_up, 1);
 }
 
 #[test]
 fn files_of_a_folder_whose_own_record_is_lost_are_found_and_counted() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let store = Arc::new(store);
-    let mut q = Queue::open(Arc::clone(&store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
-    q.offer(&path, print(1)).unwrap();
-    q.apply().unwrap();
-    drop(q);
-    store.apply(&vec![(b"f\0\0\0\x01".to_vec(), Some(b"junk".to_vec()))]).unwrap();
-    let mut q = Queue::open(Arc::clone(&store)).unwrap();
-    assert_eq!(q.folder(dir.path(), "home").unwrap(), id);
+    let (kept, mut q, folder) = Kept::new();
+    q.offer(&file(folder, "a.jpg"), print(1)).unwrap();
+    let mut q = kept.damage(q, b"f\0\0\0\x01", b"junk");
+    assert_eq!(q.folder(kept.dir.path(), "home").unwrap(), folder);
     assert!(claim(&mut q).is_some());
 }
 
 #[test]
 fn counts_are_put_right_after_a_damaged_record() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let store = Arc::new(store);
-    let mut q = Queue::open(Arc::clone(&store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    let path = |n: i32| FilePath { folder: id, below: format!("{n:02}.jpg").into_bytes().into() };
-    for n in 0..10 {
-        q.offer(&path(n), print(1)).unwrap();
-    }
-    q.apply().unwrap();
-    drop(q);
-    store.apply(&vec![(b"c\0\0\0\x01".to_vec(), Some(b"\xff\xff".to_vec()))]).unwrap();
-    let mut q = Queue::open(Arc::clone(&store)).unwrap();
-    for n in 0..10 {
-        q.offer(&path(n), print(1)).unwrap();
-    }
+    let (kept, mut q, folder) = Kept::new();
+    let offer_ten = |q: &mut Queue| {
+        for n in 0..10 {
+            q.offer(&file(folder, &format!("{n:02}.jpg")), print(1)).unwrap();
+        }
+    };
+    offer_ten(&mut q);
+    let mut q = kept.damage(q, b"c\0\0\0\x01", b"\xff\xff");
+    offer_ten(&mut q);
     while let Some(job) = claim(&mut q) {
         q.close(job, Outcome::Done(copy())).unwrap();
     }
     q.mend().unwrap();
     q.apply().unwrap();
     q.flushed();
-    assert_eq!(q.counts(id).waiting, 0);
+    assert_eq!(q.counts(folder).waiting, 0);
 }
 
 struct Blind;
@@ -226,8 +220,7 @@ async fn a_disk_mounted_below_the_folder_and_unplugged_is_not_believed_gone() {
     fs::create_dir(root.path().join("disk1")).unwrap();
     let id: FolderId = keeper.with(|q| Ok(q.folder(root.path(), "home").unwrap())).unwrap();
     for n in 0..1000 {
-        let path = FilePath { folder: id, below: format!("disk1/{n}.jpg").into_bytes().into() };
-        keeper.with(|q| q.offer(&path, print(1))).unwrap();
+        keeper.with(|q| q.offer(&file(id, &format!("disk1/{n}.jpg")), print(1))).unwrap();
     }
     let mut f: xpand::config::Folder = xpand_folder(root.path());
     f.min_size = 1;
@@ -264,12 +257,8 @@ fn xpand_folder(path: &std::path::Path) -> xpand::config::Folder {
 
 #[test]
 fn a_clock_that_was_ahead_once_keeps_no_file_waiting_for_years() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let mut q = Queue::open(Arc::new(store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
-    q.offer(&path, print(1)).unwrap();
+    let (_kept, mut q, folder) = Kept::new();
+    q.offer(&file(folder, "a.jpg"), print(1)).unwrap();
     let job = claim(&mut q).unwrap();
     // 30 s back-off, on a box whose clock said 2040.
     q.close(job, Outcome::Again { due_ms: 2_208_988_830_000, why: "HTTP 500".into() }).unwrap();

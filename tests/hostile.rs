@@ -119,20 +119,13 @@ async fn everything_arrives_once_although_every_call_is_answered_with_nonsense()
     }
 }
 
-/// The most that another program has had in memory since its start, KiB.
-fn most_memory(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_without_an_end_leave_the_memory_as_it_was() {
     let rig = Rig::ready(|_| ());
     rig.put_photos(20);
     let program = rig.spawn();
     rig.wait_arrived().await;
-    let before = most_memory(program.pid());
+    let before = program.memory("VmHWM");
     // Each as large as is taken, and larger.
     let million = format!("{{\"errno\":0,\"list\":[{}{{}}]}}", "{},".repeat(1_000_000));
     let long = format!("{{\"errno\":0,\"errmsg\":\"{}\"}}", "x".repeat(MIB - 100));
@@ -156,7 +149,7 @@ async fn answers_without_an_end_leave_the_memory_as_it_was() {
         rig.put(&format!("more/{number}.jpg"), &photo(5000 + number, 4000));
     }
     rig.wait_arrived().await;
-    let grown = most_memory(program.pid()) - before;
+    let grown = program.memory("VmHWM") - before;
     println!("{before} KiB before, {grown} KiB more at most");
     assert!(grown < 24 << 10, "{before} KiB, and then {grown} KiB more");
     let (status, _) = program.terminate().await;

@@ -16,6 +16,7 @@
 //!     <name>.json                  0600, replaced as a whole and durably
 //!     <name>.lock                  empty; held by who writes <name>.json, in whatever process
 //!     <name>.calls                 when which call was made (cloud/calls.rs)
+//!     <name>.pause                 why nothing is sent, and until when (agent/breaker.rs)
 //! ```
 //!
 //! ```json

@@ -377,7 +377,14 @@ pub(super) async fn notice(hub: Arc<Hub>, shared: Arc<Shared>) {
         let has_jumped = jumps.look(&hub);
         hub.core.keeper.check_place();
         for (at, account) in hub.accounts.iter().enumerate() {
-            if has_jumped || now.0[at] != before.0[at] || now.1 != before.1 {
+            let is_another_login = now.0[at] != before.0[at];
+            if is_another_login && is_kept_waiting(account, &hub.core.clock) {
+                // What the cloud said was about the login before this one, and nobody is asked while it counts.
+                // Nothing goes before it is known who this one is.
+                account.stop_sending();
+                account.breaker.lift();
+            }
+            if has_jumped || is_another_login || now.1 != before.1 {
                 account.wake.notify_one();
             }
         }

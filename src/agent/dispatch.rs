@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::breaker::Admits;
 use super::gate::Open;
 use super::hub::{Hub, Look, Work, lock};
+use crate::account::Accounts;
 use crate::backup::job::Job;
 use crate::backup::progress::Progress;
 use crate::backup::queue::{Claim, Next, Outcome};
@@ -135,9 +136,9 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
     let path = claim.job.path.clone();
     let uploader = hub.folder(path.folder).and_then(|(_, folder)| {
         let uploader = lock(&hub.accounts[folder.account].uploader).clone()?;
-        Some((uploader, Arc::clone(&folder.source)))
+        Some((folder.account, uploader, Arc::clone(&folder.source)))
     });
-    let Some((uploader, source)) = uploader else {
+    let Some((at, uploader, source)) = uploader else {
         // The account went offline this moment.
         hub.core.keeper.with(|queue| queue.close(claim.job, Outcome::Released));
         return;
@@ -147,11 +148,30 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
     lock(&hub.active).insert(path, work);
     hub.changed();
     let stop = lock(&hub.uploads).clone();
+    let hub = Arc::clone(hub);
     uploads.spawn(async move {
         let job = claim.job.clone();
         let due_ms = uploader.clock.now_ms().saturating_add(AFTER_PANIC_MS);
-        outliving(job, due_ms, uploader.upload(&source, claim, &progress, &stop)).await
+        let ended = outliving(job, due_ms, uploader.upload(&source, claim, &progress, &stop)).await;
+        let is_done = matches!(ended.outcome, Outcome::Done(_));
+        if is_done && has_another_login(&hub, at, uploader.login) {
+            return Ended { outcome: Outcome::Released, ..ended };
+        }
+        ended
     });
+}
+
+/// Somebody has logged in since the uploader's user was asked for: what it sent may be in another user's drive,
+/// and it sends nothing more. The account's task asks anew who it is.
+fn has_another_login(hub: &Hub, at: usize, login: Option<u64>) -> bool {
+    let account = &hub.accounts[at];
+    let accounts = Accounts::new(&hub.config.agent.state_dir, hub.core.clock.clone());
+    let is_another = accounts.login_id(&account.config.name) != login;
+    if is_another {
+        account.stop_sending();
+        account.wake.notify_one();
+    }
+    is_another
 }
 
 /// The work on a file, which comes to an end also when it ends by a mistake of ours: a file that is never given

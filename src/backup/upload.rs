@@ -59,6 +59,8 @@ pub struct Uploader {
     pub drive: Arc<dyn Drive>,
     /// Who is logged in: decides slices and the largest file.
     pub user: User,
+    /// The login that `user` was asked with: what is sent with another one's tokens is in another's drive.
+    pub login: Option<u64>,
     /// The queue.
     pub keeper: Arc<Keeper>,
     /// `upload.parallel`

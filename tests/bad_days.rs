@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cloudsim::{Fault, FaultKind};
-use common::Rig;
 use common::media::{photo, video};
+use common::{Rig, is_quiet};
 use xpand::backup::entry::Copy;
 use xpand::backup::entry::Limits;
 use xpand::backup::filter::Filter;
@@ -278,4 +278,30 @@ async fn another_users_login_sends_everything_to_that_users_drive_too() {
         .unwrap();
     let of_aunt = || rig.sim.files().iter().filter(|file| file.account == "aunt").count();
     rig.until("all of it is hers too", |s| of_aunt() == 6 && s.totals.counts.backed_up == 6).await;
+}
+
+/// The agent notices a login within two seconds; what it sends until then goes to the drive of whoever is logged
+/// in by now, and must not count as being in the drive of the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_while_another_user_logs_in_is_not_done_for_the_user_before() {
+    let rig = Rig::start(|_| ());
+    rig.until("his name", |s| s.accounts.iter().any(|account| account.user.as_deref() == Some("demo"))).await;
+    rig.wait_quiet().await;
+    let accounts = xpand::account::Accounts::new(&rig.state_dir(), xpand::clock::Clock::system());
+    let log_in = |user: &str, number: u8| {
+        let (access, refresh) = (format!("access-{number}-of-{user}"), format!("refresh-{number}-of-{user}"));
+        rig.sim.add_token(user, &access, Some(&refresh), None).unwrap();
+        let json = format!(r#"{{"access_token":"{access}","refresh_token":"{refresh}"}}"#);
+        accounts.import("home", &json).unwrap();
+    };
+    let has = |user: &str| rig.sim.files().iter().any(|file| file.account == user);
+    // Who it is now the cloud says late.
+    rig.sim.fault(Fault::once("uinfo", FaultKind::Delay(Duration::from_secs(3)))).unwrap();
+    log_in("aunt", 1);
+    rig.put("a.jpg", &photo(1, 900));
+    rig.until("it is hers", |s| has("aunt") && is_quiet(s) && s.totals.counts.backed_up == 1).await;
+    assert!(!has("demo"));
+    rig.until("her name", |s| s.accounts[0].user.as_deref() == Some("aunt")).await;
+    log_in("demo", 2);
+    rig.until("it is his too", |s| has("demo") && s.totals.counts.backed_up == 1).await;
 }

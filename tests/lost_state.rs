@@ -224,6 +224,13 @@ async fn a_rebuild_makes_the_index_again_and_sends_nothing() {
     let mut rig = backed_up().await;
     rig.begin();
     rig.wait_quiet().await;
+    // A disk that does not even take the wish costs nothing but an answer.
+    let in_the_way = rig.state_dir().join("rebuild.new");
+    fs::create_dir(&in_the_way).unwrap();
+    let refused = rig.client.rebuild().await.unwrap_err().to_string();
+    assert!(refused.contains("cannot write") && refused.contains("rebuild"), "{refused}");
+    assert_eq!(rig.status().await.totals.counts.backed_up, FILES);
+    fs::remove_dir(&in_the_way).unwrap();
     let mark = rig.mark();
     let begun = rig.client.rebuild().await.unwrap();
     assert_eq!(begun.set_aside, aside(&rig).to_string_lossy());

@@ -11,7 +11,7 @@ use super::hub::{Core, Hub, Look, lock};
 use super::{explain, files, view};
 use crate::control::{Backend, BoxFuture, Explain, Failure, QueuePage, QueueQuery, Rebuild, Result};
 use crate::status::Status;
-use crate::store::ASIDE;
+use crate::store::{ASIDE, ask_rebuild};
 
 /// What the socket's server asks. It outlives a reload; the hub behind it changes.
 pub(super) struct Desk {
@@ -76,6 +76,14 @@ fn blocking<T: Send + 'static>(
         let done = tokio::task::spawn_blocking(action).await;
         done.unwrap_or_else(|error| Err(Failure::internal(error.to_string())))
     })
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", chain(cause)),
+        None => error.to_string(),
+    }
 }
 
 impl Backend for Desk {
@@ -198,7 +206,11 @@ impl Backend for Desk {
 
     fn rebuild(&self) -> BoxFuture<'_, Result<Rebuild>> {
         Box::pin(async move {
-            let folder = self.hub()?.config.agent.state_dir.join(ASIDE);
+            let state_dir = self.hub()?.config.agent.state_dir.clone();
+            let folder = state_dir.join(ASIDE);
+            // Asked for on the disk first: one that takes nothing must not cost the agent that runs.
+            blocking(move || ask_rebuild(&state_dir).map_err(|error| Failure::internal(chain(&error))))
+                .await?;
             self.begin_again(true).await?.map_err(Failure::internal)?;
             Ok(Rebuild { set_aside: folder.to_string_lossy().into_owned() })
         })

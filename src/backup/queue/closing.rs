@@ -67,6 +67,13 @@ impl Queue {
         }
     }
 
+    /// Gives back what is still claimed: whoever worked on it is no more.
+    pub fn release_claims(&mut self) {
+        for path in std::mem::take(&mut self.claimed).into_keys() {
+            self.shelf(path.folder).push(&path.below);
+        }
+    }
+
     /// The file was replaced or went while it was worked on: what was learned of the cloud is kept.
     fn close_replaced(&mut self, job: &Job, entry: Entry, outcome: Outcome) -> Result<()> {
         self.remove_job(job);

@@ -5,6 +5,7 @@
 mod common;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -98,8 +99,15 @@ async fn a_full_disk_under_the_state_is_said_and_loses_nothing() {
     assert!(log.contains("No space left on device") && log.contains("free some space"), "{log}");
     assert!(log.contains(state.path().to_str().unwrap()), "{log}");
     // As systemd does: it is started again, and says the same.
+    // Not even its lock has room, then.
+    fs::remove_file(rig.state_dir().join("agent.lock")).unwrap();
+    let _ = fs::File::options().append(true).open(&hog).unwrap().write_all(&[0; 1 << 20]);
+    let before = rig.log().len();
     let mut again = rig.spawn();
     assert_eq!(again.wait().await.code(), Some(1), "{}", rig.log());
+    let said = rig.log().split_off(before);
+    assert!(said.contains("cannot use the state folder") && said.contains("free some space"), "{said}");
+    assert!(!said.contains("set agent.state_dir"), "{said}");
     fs::remove_file(hog).unwrap();
     let _program = rig.spawn();
     rig.wait_all_there().await;

@@ -158,6 +158,25 @@ fn a_failed_file_that_went_and_came_back_is_tried_again() {
     assert!(claim(&mut q).is_some());
 }
 
+/// A person names a file, a folder within the configured one, or something that is not there.
+#[test]
+fn failed_files_are_tried_again_by_their_own_name_and_by_their_folders() {
+    let (_kept, mut q, folder) = Kept::new();
+    let names = ["trip/a.jpg", "trip/day 1/b.jpg", "trip2/c.jpg", "trip.jpg"];
+    for name in names {
+        q.offer(&file(folder, name), print(1)).unwrap();
+    }
+    while let Some(job) = claim(&mut q) {
+        q.close(job, Outcome::Park { why: "no".into() }).unwrap();
+    }
+    assert_eq!(q.counts(folder).failed, 4);
+    for (below, count) in [("trip", 2), ("trip/day 1", 1), ("trip2/c.jpg", 1), ("tri", 0), ("nothing", 0)] {
+        assert_eq!(q.retry(folder, Some(below.as_bytes())).unwrap(), count, "{below}");
+    }
+    assert_eq!(q.counts(folder).failed, 1, "only trip.jpg");
+    assert_eq!(q.retry(folder, None).unwrap(), 4, "those that wait are tried at once too");
+}
+
 #[test]
 fn what_is_done_is_still_to_be_committed_after_somebody_has_read_the_queue() {
     let (_kept, mut q, folder) = Kept::new();

@@ -178,6 +178,7 @@ impl Backend for Desk {
             Err(failure) => return Box::pin(async { Err(failure) }),
         };
         blocking(move || {
+            let mut count = 0;
             let one = place.map(|(_, look)| look);
             let folders = match &one {
                 Some(look) => vec![look.folder],
@@ -186,17 +187,22 @@ impl Backend for Desk {
             for at in folders {
                 let id = hub.folders[at].id;
                 let below = one.as_ref().map(|look| look.start.as_ref()).filter(|below| !below.is_empty());
-                hub.core
-                    .keeper
-                    .with(|queue| queue.retry(id, below))
-                    .ok_or_else(|| Failure::internal("the state cannot be written"))?;
+                let retried = hub.core.keeper.with(|queue| queue.retry(id, below));
+                count += retried.ok_or_else(|| Failure::internal("the state cannot be written"))?;
                 // Whatever the account waited for: a person says now.
                 let account = &hub.accounts[hub.folders[at].account];
                 account.breaker.lift();
                 account.wake.notify_one();
             }
             hub.work.notify_one();
-            Ok(())
+            match path {
+                Some(path) if count == 0 => {
+                    let path = path.display();
+                    let words = format!("nothing at {path} has failed or waits");
+                    Err(Failure::not_found(words).hint(format!("xpand explain {path} says where it stands")))
+                }
+                _ => Ok(()),
+            }
         })
     }
 

@@ -71,6 +71,13 @@ impl Uploader {
             Ok(found) => Ok(found),
             // A cloud that cannot list: not knowing costs the uplink, not the file.
             Err(Failure { verdict: Verdict::Pause(Pause::Failing), .. }) => Ok(Found::default()),
+            // The listings of this hour or day are used up. Uploads have no such limit, so that nothing waits
+            // for them - unless something in the cloud might be replaced.
+            Err(Failure { verdict: Verdict::Pause(Pause::Limit { .. }), is_unsent: true, .. })
+                if keeps_both =>
+            {
+                Ok(Found::default())
+            }
             Err(failure) if matches!(failure.verdict, Verdict::Pause(_)) => Err(self.stop(job, failure)),
             Err(_) => Ok(Found::default()),
         }

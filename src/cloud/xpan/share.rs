@@ -224,7 +224,8 @@ impl Xpan {
         let asked: Vec<&str> = ask.ids.iter().map(String::as_str).collect();
         Ok(Saved {
             taskid: task(answer.taskid.or(answer.task_id)),
-            info: fared(endpoint, answer.info, &asked),
+            // -9 of one file is not the password's.
+            info: fared("share item", answer.info, &asked),
             saved: ways.filter_map(|way| way.from.zip(way.to)).collect(),
         })
     }

@@ -4,7 +4,8 @@
 //! of a link comes percent-encoded (`randsk`) and is sent in a query that the samples write as it came, so
 //! that it is decoded here once and encoded like every other value.
 
-use super::listing::{items, numbers, refuse};
+use super::item::items;
+use super::listing::{numbers, refuse};
 use super::manage::{fared, task};
 use super::wire::shares::{Info, Listed, Made, Transferred, Verified};
 use super::{Call, LARGE, Xpan, answer, codes};

@@ -4,20 +4,25 @@
 //! when to try again: it says what kind of failure it was, and `backup/upload.rs` decides.
 //!
 //! A cloud is one folder below this one plus one line in each of the factories [`open`], [`authority`]
-//! and [`explain`]; what it offers is said by the traits [`Drive`], [`Devices`] and [`Authority`].
+//! and [`explain`]; what it offers is said by the traits [`Drive`], [`Devices`], [`Files`],
+//! [`Shares`] and [`Authority`].
 //! Nothing here is stored, so a crash costs the calls in flight and nothing else.
 
 pub mod calls;
 mod error;
+pub mod files;
 pub mod http;
 mod lenient;
 pub mod pan123;
+pub mod shares;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod xpan;
 
 pub use calls::Calls;
 pub use error::{Code, Error, Kind, Result};
+pub use files::Files;
+pub use shares::Shares;
 
 use std::fmt;
 use std::future::Future;
@@ -115,6 +120,14 @@ pub trait Drive: Send + Sync + 'static {
     }
     /// The device calls, of a cloud that has them.
     fn devices(&self) -> Option<&dyn Devices> {
+        None
+    }
+    /// The calls for a person at a shell, of a cloud that has them.
+    fn files(&self) -> Option<&dyn Files> {
+        None
+    }
+    /// Share links, of a cloud that has them.
+    fn shares(&self) -> Option<&dyn Shares> {
         None
     }
 }
@@ -308,13 +321,19 @@ pub struct Slice {
 /// The bytes of a slice as they come from the file.
 pub type SliceBody = Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Bytes>> + Send + Sync>>;
 
-/// One page of a remote folder.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Page {
+/// One page of a remote folder, or of anything else that comes in pages.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page<E = Entry> {
     /// What is in it.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<E>,
     /// Give this to get the next page; `None` at the end.
     pub next: Option<u64>,
+}
+
+impl<E> Default for Page<E> {
+    fn default() -> Self {
+        Self { entries: Vec::new(), next: None }
+    }
 }
 
 /// A file or folder in the cloud.

@@ -58,6 +58,7 @@ pub mod content;
 pub mod control;
 pub mod device;
 pub mod durable;
+pub mod fetch;
 pub mod memory;
 pub mod remote;
 pub mod status;

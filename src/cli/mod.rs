@@ -10,6 +10,7 @@ mod check;
 mod cloud;
 pub mod device;
 pub mod docs;
+pub mod drive;
 mod failed;
 mod log;
 mod qr;
@@ -80,6 +81,8 @@ pub enum Command {
     /// This box as the cloud knows it
     #[command(subcommand)]
     Device(device::Command),
+    /// The cloud drive as a file system
+    Drive(drive::Args),
     /// Manual pages and shell completions.
     #[command(flatten)]
     Docs(docs::Command),
@@ -260,6 +263,7 @@ fn dispatch(context: &Context, command: Command) -> Outcome {
                 Command::Agent(command) => agent::run(context, command),
                 Command::Account(command) => account::run(context, command),
                 Command::Device(command) => device::run(context, command),
+                Command::Drive(args) => drive::run(context, args),
                 Command::Docs(command) => docs::run(context, command),
             }
         }

@@ -143,6 +143,13 @@ impl Context {
         Self { global, clock: Clock::system() }
     }
 
+    /// A context that nothing was said to.
+    #[cfg(test)]
+    fn for_tests() -> Self {
+        let config = PathBuf::from(DEFAULT_FILE);
+        Self::new(Global { config, socket: None, json: false, verbose: 0, quiet: false })
+    }
+
     /// The file of the configuration.
     #[must_use]
     pub fn config_file(&self) -> &Path {
@@ -203,9 +210,18 @@ impl Context {
     /// # Errors
     /// As [`Context::print`].
     pub fn print_json(&self, document: &impl Serialize) -> Outcome {
+        self.print_text(&self.json_line(document)?)
+    }
+
+    /// A document as one line of JSON, which moves no cursor either.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn json_line(&self, document: &impl Serialize) -> Outcome<String> {
         let mut line = serde_json::to_string(document).map_err(|error| Failed::new(&error))?;
+        line = terminal::plain_json(&line);
         line.push('\n');
-        self.print_text(&line)
+        Ok(line)
     }
 
     /// Prints to stdout as it is.

@@ -4,7 +4,20 @@
 //! Remote paths are absolute; one without a slash at its beginning is below the account's own folder,
 //! `/apps/<app>`.
 
+mod ask;
+pub(super) mod category;
+mod cp;
+mod find;
+pub(super) mod glob;
+mod info;
+pub(super) mod lines;
+mod ls;
+pub(super) mod manage;
+mod media;
+mod mkdir;
+pub(super) mod pages;
 mod quota;
+mod rm;
 
 use std::sync::Arc;
 
@@ -14,6 +27,7 @@ use super::cloud::{Cloud, of_cloud};
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::{self, Drive, Files};
 use crate::config;
+use crate::remote::names::escape_name;
 
 /// What the command line has of `xpand drive`.
 #[derive(clap::Args, Debug)]
@@ -29,6 +43,26 @@ pub struct Args {
 /// The cloud drive as a file system.
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// List files and folders
+    Ls(ls::LsArgs),
+    /// Find files and folders by a word in their names
+    Find(find::FindArgs),
+    /// Tell everything the cloud knows of files
+    Info(info::InfoArgs),
+    /// List photos, videos, documents or torrents
+    Media(media::MediaArgs),
+    /// Count the files of each kind
+    Count(media::CountArgs),
+    /// Make folders
+    Mkdir(mkdir::MkdirArgs),
+    /// Copy files and folders within the cloud
+    Cp(cp::CopyArgs),
+    /// Move files and folders within the cloud
+    Mv(cp::CopyArgs),
+    /// Give a file or a folder another name
+    Rename(cp::RenameArgs),
+    /// Delete files and folders from the cloud
+    Rm(rm::RmArgs),
     /// Show how much space there is
     Quota(quota::QuotaArgs),
     /// Show who is logged in, and what the membership allows
@@ -37,7 +71,23 @@ pub enum Command {
 
 /// Does it.
 pub(super) fn run(context: &Context, args: Args) -> Outcome {
+    // What no cloud would take is said before anything is opened.
+    match &args.command {
+        Command::Find(args) => find::check(args)?,
+        Command::Media(args) => media::check(args)?,
+        _ => {}
+    }
     in_session(context, args.account.as_deref(), async |session| match args.command {
+        Command::Ls(args) => ls::ls(session, &args).await,
+        Command::Find(args) => find::find(session, &args).await,
+        Command::Info(args) => info::info(session, &args).await,
+        Command::Media(args) => media::media(session, &args).await,
+        Command::Count(args) => media::counts(session, &args).await,
+        Command::Mkdir(args) => mkdir::mkdir(session, &args).await,
+        Command::Cp(args) => cp::cp(session, &args).await,
+        Command::Mv(args) => cp::mv(session, &args).await,
+        Command::Rename(args) => cp::rename(session, &args).await,
+        Command::Rm(args) => rm::rm(session, &args).await,
         Command::Quota(args) => quota::quota(session, &args).await,
         Command::Whoami => quota::whoami(session).await,
     })
@@ -90,7 +140,9 @@ impl Session<'_> {
 
     /// The absolute remote path of what was typed, without `.`, `..` and doubled slashes.
     pub(super) fn path(&self, typed: &str) -> String {
-        absolute(&self.account.app, typed)
+        let mut app = String::new();
+        escape_name(self.account.app.as_bytes(), &mut app);
+        absolute(&app, typed)
     }
 }
 
@@ -105,6 +157,15 @@ fn absolute(app: &str, typed: &str) -> String {
         }
     }
     format!("/{}", parts.join("/"))
+}
+
+/// The folder that an absolute path lies in, and its name there; `None` for the drive itself.
+pub(super) fn folder_and_name(path: &str) -> Option<(&str, &str)> {
+    match path.rsplit_once('/')? {
+        (_, "") => None,
+        ("", name) => Some(("/", name)),
+        both => Some(both),
+    }
 }
 
 #[cfg(test)]
@@ -124,5 +185,8 @@ mod tests {
         ] {
             assert_eq!(absolute("xpand", typed), path, "{typed}");
         }
+        assert_eq!(folder_and_name("/"), None);
+        assert_eq!(folder_and_name("/x"), Some(("/", "x")));
+        assert_eq!(folder_and_name("/a/b/c"), Some(("/a/b", "c")));
     }
 }

@@ -8,6 +8,7 @@ mod ask;
 pub(super) mod category;
 mod cp;
 mod find;
+pub(super) mod get;
 pub(super) mod glob;
 mod info;
 pub(super) mod lines;
@@ -53,6 +54,8 @@ pub enum Command {
     Media(media::MediaArgs),
     /// Count the files of each kind
     Count(media::CountArgs),
+    /// Fetch files and folders to this box, checked; goes on where it stopped
+    Get(get::GetArgs),
     /// Make folders
     Mkdir(mkdir::MkdirArgs),
     /// Copy files and folders within the cloud
@@ -77,12 +80,21 @@ pub(super) fn run(context: &Context, args: Args) -> Outcome {
         Command::Media(args) => media::check(args)?,
         _ => {}
     }
+    // Before anything else: what is fetched belongs to whoever typed it.
+    let disk = match &args.command {
+        Command::Get(args) => Some(super::fetching::disk(&args.how)?),
+        _ => None,
+    };
     in_session(context, args.account.as_deref(), async |session| match args.command {
         Command::Ls(args) => ls::ls(session, &args).await,
         Command::Find(args) => find::find(session, &args).await,
         Command::Info(args) => info::info(session, &args).await,
         Command::Media(args) => media::media(session, &args).await,
         Command::Count(args) => media::counts(session, &args).await,
+        Command::Get(args) => match disk {
+            Some(disk) => get::get(session, disk, &args).await,
+            None => Ok(()),
+        },
         Command::Mkdir(args) => mkdir::mkdir(session, &args).await,
         Command::Cp(args) => cp::cp(session, &args).await,
         Command::Mv(args) => cp::mv(session, &args).await,

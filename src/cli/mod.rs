@@ -14,6 +14,7 @@ pub mod drive;
 mod failed;
 mod log;
 mod qr;
+pub mod share;
 mod status_text;
 mod terminal;
 mod watch;
@@ -83,6 +84,8 @@ pub enum Command {
     Device(device::Command),
     /// The cloud drive as a file system
     Drive(drive::Args),
+    /// Share links: make them, look into them, save from them
+    Share(share::Args),
     /// Manual pages and shell completions.
     #[command(flatten)]
     Docs(docs::Command),
@@ -280,6 +283,7 @@ fn dispatch(context: &Context, command: Command) -> Outcome {
                 Command::Account(command) => account::run(context, command),
                 Command::Device(command) => device::run(context, command),
                 Command::Drive(args) => drive::run(context, args),
+                Command::Share(args) => share::run(context, args),
                 Command::Docs(command) => docs::run(context, command),
             }
         }

@@ -61,7 +61,8 @@ pub(super) fn look(
         return taken("a different file is there and stays; --overwrite replaces it");
     }
     #[allow(clippy::unnecessary_cast)]
-    let changed_ns = (stat.st_ctime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec as i64);
+    let changed_ns =
+        (stat.st_ctime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec as i64);
     if changed_ns.saturating_add(BEHIND) >= since_ns {
         return taken("a file was written there a moment ago, perhaps another of this name; it stays");
     }

@@ -304,7 +304,10 @@ mod tests {
         assert_eq!((part.length(), part.was_found()), (3, true));
         let part = part.write(&[Bytes::from_static(b"d"), Bytes::from_static(b"ef")]).unwrap();
         assert_eq!(part.content().md5, Md5::of("abcdef"));
-        assert_eq!(part.place(&bench.target, b"a.jpg", Some((1_500_000_000, 7)), false).unwrap(), Placed::Done);
+        assert_eq!(
+            part.place(&bench.target, b"a.jpg", Some((1_500_000_000, 7)), false).unwrap(),
+            Placed::Done
+        );
         assert_eq!(bench.names(), ["a.jpg"]);
         let meta = std::fs::metadata(bench.dir.path().join("a.jpg")).unwrap();
         assert_eq!((meta.len(), meta.mtime(), meta.nlink()), (6, 1_500_000_000, 1));

@@ -23,8 +23,8 @@ use serde::de::DeserializeOwned;
 
 use super::http::{self, Body, Http, Limits, Options, Request};
 use super::{
-    Begin, BoxFuture, Calls, Content, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Token,
-    TokenSource, Upload, User,
+    Begin, BoxFuture, Calls, Content, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored,
+    Token, TokenSource, Upload, User,
 };
 use crate::config;
 use crate::content::Md5;

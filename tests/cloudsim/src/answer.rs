@@ -16,12 +16,13 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// What a handler returns.
 pub(crate) type Reply = Result<Answer, Refusal>;
 
-/// A JSON answer before it gets its request_id.
+/// A JSON answer before it gets its request_id, or something else than JSON.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) value: Value,
+    status: u16,
+    value: Value,
     id: Id,
+    page: Option<Response<Body>>,
 }
 
 /// The documents show request_id as a number here and as a string there; create shows none.
@@ -37,6 +38,8 @@ enum Id {
 pub(crate) enum Refusal {
     /// pan.baidu.com: HTTP 200 with errno and errmsg, and sometimes more.
     Xpan { errno: i64, message: String, more: Map<String, Value> },
+    /// The share calls: HTTP 200 with errno, err_msg, newno and show_msg.
+    Share { errno: i64, message: String },
     /// The PCS hosts: 4xx or 5xx with error_code and error_msg.
     Pcs { status: u16, error_code: i64, message: String },
     /// openapi.baidu.com: 400 with error and error_description.
@@ -50,21 +53,33 @@ pub(crate) enum Refusal {
 impl Answer {
     /// Answers whose request_id is a number.
     pub(crate) fn with_number_id(value: Value) -> Answer {
-        Answer { status: 200, value, id: Id::Number }
+        Answer::json(200, value, Id::Number)
     }
 
     /// Answers whose request_id is a string.
     pub(crate) fn with_text_id(value: Value) -> Answer {
-        Answer { status: 200, value, id: Id::Text }
+        Answer::json(200, value, Id::Text)
     }
 
     /// Answers that show no request_id.
     pub(crate) fn without_id(value: Value) -> Answer {
-        Answer { status: 200, value, id: Id::None }
+        Answer::json(200, value, Id::None)
+    }
+
+    /// Redirects, and the bytes of files.
+    pub(crate) fn page(response: Response<Body>) -> Answer {
+        Answer { page: Some(response), ..Answer::without_id(Value::Null) }
+    }
+
+    fn json(status: u16, value: Value, id: Id) -> Answer {
+        Answer { status, value, id, page: None }
     }
 
     /// Adds the request_id: any u64, so that half of them do not fit a signed number.
-    pub(crate) fn finish(mut self, dice: &mut Dice) -> (u16, Value) {
+    pub(crate) fn finish(mut self, dice: &mut Dice) -> Finished {
+        if let Some(response) = self.page {
+            return Finished::Page(response);
+        }
         if let Some(object) = self.value.as_object_mut() {
             match self.id {
                 Id::None => {}
@@ -76,8 +91,14 @@ impl Answer {
                 }
             }
         }
-        (self.status, self.value)
+        Finished::Json(self.status, self.value)
     }
+}
+
+/// A reply on its way out.
+pub(crate) enum Finished {
+    Json(u16, Value),
+    Page(Response<Body>),
 }
 
 impl Refusal {
@@ -89,6 +110,23 @@ impl Refusal {
     /// The same with other words.
     pub(crate) fn errno_saying(errno: i64, message: impl Into<String>) -> Refusal {
         Refusal::Xpan { errno, message: message.into(), more: Map::new() }
+    }
+
+    /// A refusal of the share calls with its usual words.
+    pub(crate) fn share(errno: i64) -> Refusal {
+        let message = match errno {
+            -3 => "share file does not exist",
+            -9 => "pwd is wrong",
+            5 => "not allowed to be shared",
+            10 => "file already exists",
+            11 => "own share",
+            105 => "link is wrong",
+            112 => "link has expired",
+            113 => "csign is wrong",
+            120 | 130 => "too many files in one transfer",
+            other => errmsg(other),
+        };
+        Refusal::Share { errno, message: message.into() }
     }
 
     /// A refusal of the PCS hosts with its usual status and words.
@@ -111,13 +149,17 @@ impl Refusal {
                 }
                 Answer::with_text_id(value)
             }
+            Refusal::Share { errno, message } => {
+                let value = json!({"errno": errno, "err_msg": message, "newno": "", "show_msg": message});
+                Answer::with_number_id(value)
+            }
             Refusal::Pcs { status, error_code, message } => {
                 let value = json!({"error_code": error_code, "error_msg": message});
-                Answer { status, value, id: Id::Number }
+                Answer::json(status, value, Id::Number)
             }
             Refusal::OAuth { error, description } => {
                 let value = json!({"error": error, "error_description": description});
-                Answer { status: 400, value, id: Id::None }
+                Answer::json(400, value, Id::None)
             }
             other => return Err(other),
         })
@@ -163,7 +205,9 @@ fn errmsg(errno: i64) -> &'static str {
         -8 => "file already exists",
         -9 => "file does not exist",
         -10 => "no space left",
+        12 => "batch operation failed in part",
         111 => "access token expired",
+        36016 => "task does not exist",
         31034 => "hit frequency limit",
         31062 => "file name is invalid",
         31066 => "file does not exist",
@@ -207,6 +251,8 @@ fn pcs_words(error_code: i64) -> (u16, &'static str) {
         31233 => (408, "read body timeout"),
         31299 => (400, "size of superfile first part should not be smaller than 4MB"),
         31326 => (403, "anti hotlinking"),
+        31360 => (403, "url expired"),
+        31362 => (403, "sign error"),
         31355 => (400, "uploadid is invalid"),
         31363 => (403, "block miss in superfile2"),
         31364 => (400, "superfile part size exceeds limit"),

@@ -15,7 +15,13 @@
 //!   upload.rs    precreate                                         sessions.rs  uploadids and slices
 //!   slices.rs    superfile2, single-shot upload                    locate.rs    locateupload
 //!   create.rs    create
-//!   files.rs     list, listall, filemetas
+//!   files.rs     list, listall, filemetas                          items.rs  how a file is shown
+//!   kinds.rs     doclist, imagelist, videolist, btlist, categoryinfo, categorylist
+//!   search.rs    search
+//!   manager.rs   filemanager                                       tasks.rs  taskquery
+//!   download.rs  dlinks, and the CDN they lead to                  body.rs   bytes on their way out
+//!   preview.rs   newinfo, newview of documents
+//!   shares.rs    share links: set, verify, list, shorturlinfo       transfer.rs  saving from one
 //! drives.rs    trees of files, on disk and in the journal          entry.rs journal.rs names.rs cloud_md5.rs
 //! state.rs     everything behind one lock, and what survives a restart
 //! control.rs   /_sim/*
@@ -26,6 +32,7 @@
 //! decides where the documents are silent.
 
 mod answer;
+mod body;
 mod calls;
 mod cloud_md5;
 mod control;
@@ -33,24 +40,33 @@ mod create;
 pub mod demo;
 mod device;
 mod dice;
+mod download;
 mod drives;
 mod entry;
 mod faults;
 mod files;
 mod gate;
+mod items;
 mod journal;
+mod kinds;
 mod limits;
 mod locate;
+mod manager;
 mod names;
 mod oauth;
 mod options;
+mod preview;
 mod request;
 mod route;
+mod search;
 mod server;
 mod sessions;
+mod shares;
 mod slices;
 mod state;
+mod tasks;
 mod throttle;
+mod transfer;
 mod upload;
 mod users;
 
@@ -66,6 +82,7 @@ pub use cloud_md5::{decode as decode_cloud_md5, encode as encode_cloud_md5, md5_
 pub use entry::{StoredFile, Version};
 pub use faults::{Fault, FaultKind};
 pub use options::{Locate, Options, parse_duration, parse_size};
+pub use shares::ShareLink;
 pub use users::DEFAULT_ACCOUNT;
 
 use server::Server;
@@ -76,6 +93,7 @@ use state::Cloud;
 pub struct CloudSim {
     server: Mutex<Option<Server>>,
     addr: SocketAddr,
+    cdn: SocketAddr,
     cloud: Arc<Cloud>,
     _temporary: Option<tempfile::TempDir>,
 }
@@ -96,13 +114,21 @@ impl CloudSim {
             }
         };
         let cloud = Arc::new(Cloud::open(options, &data)?);
-        let server = Server::start(cloud.clone(), cloud.options.listen)?;
-        Ok(CloudSim { addr: server.addr, server: Mutex::new(Some(server)), cloud, _temporary: temporary })
+        let listen = cloud.options.listen;
+        let cdn = SocketAddr::new(listen.ip(), cloud.options.cdn_port);
+        let server = Server::start(cloud.clone(), listen, cdn)?;
+        let (addr, cdn) = (server.addr, server.cdn);
+        Ok(CloudSim { addr, cdn, server: Mutex::new(Some(server)), cloud, _temporary: temporary })
     }
 
     /// `http://127.0.0.1:PORT`, without a slash at the end: the agent's `endpoint`.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// The same of the CDN that dlinks lead to: another port.
+    pub fn cdn_url(&self) -> String {
+        format!("http://{}", self.cdn)
     }
 
     /// The address it listens on.
@@ -124,7 +150,7 @@ impl CloudSim {
     pub fn restart(&self) -> io::Result<()> {
         let mut server = self.server();
         if server.is_none() {
-            *server = Some(Server::start(self.cloud.clone(), self.addr)?);
+            *server = Some(Server::start(self.cloud.clone(), self.addr, self.cdn)?);
         }
         Ok(())
     }
@@ -222,7 +248,7 @@ impl CloudSim {
 
     /// Changes the bandwidth; `None` is unlimited.
     pub fn set_bandwidth(&self, bytes_a_second: Option<u64>) {
-        self.cloud.throttle.set(bytes_a_second);
+        self.cloud.set_bandwidth(bytes_a_second);
     }
 
     /// Moves the cloud's clock on: tokens, device codes and limits age without waiting.
@@ -232,6 +258,7 @@ impl CloudSim {
 
     /// Every stored file, by account and path.
     pub fn files(&self) -> Vec<StoredFile> {
+        self.cloud.settle();
         self.cloud.lock().drives.files()
     }
 
@@ -242,6 +269,7 @@ impl CloudSim {
 
     /// The bytes of one stored file of the default account, from the disk.
     pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.cloud.settle();
         let disk = self.cloud.lock().drives.disk(DEFAULT_ACCOUNT, path)?;
         std::fs::read(disk)
     }
@@ -254,6 +282,12 @@ impl CloudSim {
     /// Takes a file or folder away, as the user could in the phone app. Returns how many entries went.
     pub fn remove(&self, account: &str, path: &str) -> io::Result<usize> {
         self.cloud.remove(account, path)
+    }
+
+    /// A user makes a share link in the phone app, of folders too, for so many days; 0 is for ever.
+    pub fn share(&self, account: &str, paths: &[&str], period: u64) -> io::Result<ShareLink> {
+        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        self.cloud.share(account, &paths, period)
     }
 
     /// What users took away with [`CloudSim::remove`]: account and path.
@@ -272,6 +306,11 @@ impl CloudSim {
     /// How often each refresh token came in, whatever became of it. Each is good for once.
     pub fn presented(&self) -> BTreeMap<String, u32> {
         self.cloud.lock().given.presented.clone()
+    }
+
+    /// The calls that brought the CDN a token, an Authorization or a Cookie. There should be none.
+    pub fn leaks(&self) -> Vec<Call> {
+        self.calls().into_iter().filter(|call| !call.leaked.is_empty()).collect()
     }
 
     /// Every call so far, oldest first.

@@ -11,6 +11,14 @@ use std::time::Duration;
 pub struct Options {
     /// Address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Port of the second address, which plays the CDN that dlinks lead to; 0 takes any free one.
+    pub cdn_port: u16,
+    /// Life of an address there.
+    pub cdn_ttl: Duration,
+    /// filemanager with `async=1` makes a task of more files than this.
+    pub async_above: usize,
+    /// How long a task takes.
+    pub task_time: Duration,
     /// Where uploaded bytes and the cloud's own notes lie; a temporary folder when not given.
     pub data: Option<PathBuf>,
     /// Product name: all writes must go below `/apps/<app>` ("上传文件夹限制").
@@ -19,7 +27,7 @@ pub struct Options {
     pub vip: u8,
     /// Waiting time before every call is looked at.
     pub latency: Duration,
-    /// Bytes a second for all request bodies together.
+    /// Bytes a second for all request bodies together, and as many for all downloads together.
     pub bandwidth: Option<u64>,
     /// Drive size of new accounts in bytes.
     pub quota: u64,
@@ -35,6 +43,10 @@ pub struct Options {
     pub client_secret: String,
     /// The one `device_type` this cloud knows (device register, 42100 for any other).
     pub device_type: String,
+    /// The one `third_type` this cloud knows (share set).
+    pub share_type: String,
+    /// The secret that `csign` is made with.
+    pub share_secret: String,
     /// Seconds a client has to wait between two polls of a device code.
     pub code_interval: Duration,
     /// Life of a device code.
@@ -74,6 +86,10 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            cdn_port: 0,
+            cdn_ttl: Duration::from_secs(3600),
+            async_above: 100,
+            task_time: Duration::from_millis(200),
             data: None,
             app: "xpand".into(),
             vip: 0,
@@ -86,6 +102,8 @@ impl Default for Options {
             client_id: "demo".into(),
             client_secret: "demo".into(),
             device_type: "2020073115900228875".into(),
+            share_type: "2001".into(),
+            share_secret: "secret".into(),
             code_interval: Duration::from_secs(5),
             code_ttl: Duration::from_secs(1800),
             access_ttl: Duration::from_secs(2_592_000),

@@ -12,8 +12,10 @@ pub mod device;
 pub mod docs;
 pub mod drive;
 mod failed;
+mod fetching;
 mod log;
 mod qr;
+pub mod restore;
 pub mod share;
 mod status_text;
 mod terminal;
@@ -84,6 +86,8 @@ pub enum Command {
     Device(device::Command),
     /// The cloud drive as a file system
     Drive(drive::Args),
+    /// Bring backed-up files home, checked; goes on where it stopped
+    Restore(restore::RestoreArgs),
     /// Share links: make them, look into them, save from them
     Share(share::Args),
     /// Manual pages and shell completions.
@@ -238,6 +242,12 @@ impl Context {
         Ok(())
     }
 
+    /// Whether only what went wrong is to be told.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.global.quiet
+    }
+
     /// Words to stderr, unless `--quiet`.
     pub fn say(&self, words: &str) {
         if !self.global.quiet {
@@ -284,6 +294,7 @@ fn dispatch(context: &Context, command: Command) -> Outcome {
                 Command::Device(command) => device::run(context, command),
                 Command::Drive(args) => drive::run(context, args),
                 Command::Share(args) => share::run(context, args),
+                Command::Restore(args) => restore::run(context, &args),
                 Command::Docs(command) => docs::run(context, command),
             }
         }

@@ -32,7 +32,8 @@ const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOF
 #[derive(Debug)]
 pub struct Target {
     path: PathBuf,
-    root: Arc<Folder>,
+    /// `None`: it is missing, and not to be made.
+    root: Option<Arc<Folder>>,
     state: Mutex<State>,
 }
 
@@ -55,6 +56,7 @@ pub struct Folder {
 
 impl Target {
     /// Opens the folder, and makes it and those above it when they are missing and `make` is wanted.
+    /// Without, a missing one is as good as an empty one, in which nothing can be made.
     ///
     /// # Errors
     /// It is no folder, cannot be made or may not be opened.
@@ -62,9 +64,11 @@ impl Target {
         if make {
             std::fs::create_dir_all(path)?;
         }
-        let flags = FOLDER.difference(OFlags::NOFOLLOW);
-        let fd = fs::open(path, flags, Mode::empty())?;
-        let root = Arc::new(Folder::new(fd, Vec::new())?);
+        let root = match fs::open(path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty()) {
+            Ok(fd) => Some(Arc::new(Folder::new(fd, Vec::new())?)),
+            Err(Errno::NOENT) if !make => None,
+            Err(errno) => return Err(errno.into()),
+        };
         Ok(Self { path: path.to_owned(), root, state: Mutex::default() })
     }
 
@@ -91,7 +95,7 @@ impl Target {
     }
 
     fn folder(&self, names: &[Box<[u8]>], make: bool) -> io::Result<Option<Arc<Folder>>> {
-        let Some((name, above)) = names.split_last() else { return Ok(Some(Arc::clone(&self.root))) };
+        let Some((name, above)) = names.split_last() else { return Ok(self.root.clone()) };
         if let Some(known) = self.remembered(names) {
             return Ok(Some(known));
         }

@@ -8,6 +8,7 @@ mod ask;
 pub(super) mod category;
 mod cp;
 mod find;
+pub(super) mod get;
 pub(super) mod glob;
 mod info;
 pub(super) mod lines;
@@ -54,6 +55,8 @@ pub enum Command {
     Media(media::MediaArgs),
     /// Count the files of each kind
     Count(media::CountArgs),
+    /// Fetch files and folders to this box, checked; goes on where it stopped
+    Get(get::GetArgs),
     /// Make folders
     Mkdir(mkdir::MkdirArgs),
     /// Copy files and folders within the cloud
@@ -83,6 +86,7 @@ pub(super) fn run(context: &Context, args: Args) -> Outcome {
         Command::Count(args) => {
             in_session(context, account, async |session| media::counts(session, &args).await)
         }
+        Command::Get(args) => get::run(context, account, &args),
         Command::Mkdir(args) => {
             in_session(context, account, async |session| mkdir::mkdir(session, &args).await)
         }

@@ -16,6 +16,7 @@ mod fetching;
 mod log;
 mod qr;
 pub mod restore;
+pub mod share;
 mod status_text;
 mod terminal;
 mod watch;
@@ -87,6 +88,8 @@ pub enum Command {
     Drive(drive::Args),
     /// Bring backed-up files home, checked; goes on where it stopped
     Restore(restore::RestoreArgs),
+    /// Share links: make them, look into them, save from them
+    Share(share::Args),
     /// Manual pages and shell completions.
     #[command(flatten)]
     Docs(docs::Command),
@@ -290,6 +293,7 @@ fn dispatch(context: &Context, command: Command) -> Outcome {
                 Command::Account(command) => account::run(context, command),
                 Command::Device(command) => device::run(context, command),
                 Command::Drive(args) => drive::run(context, args),
+                Command::Share(args) => share::run(context, args),
                 Command::Restore(args) => restore::run(context, &args),
                 Command::Docs(command) => docs::run(context, command),
             }

@@ -2,12 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use super::Session;
 use super::category::{self, Category};
 use super::lines::{Columns, Lines, Shown};
 use super::pages::follow;
+use super::{Session, in_session};
 use crate::cli::cloud::of_device;
-use crate::cli::{ExitStatus, Failed, Outcome};
+use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::{LONGEST_KEY, Place, Search};
 use crate::device::{Device, DeviceState};
 
@@ -29,9 +29,14 @@ pub struct FindArgs {
     columns: Columns,
 }
 
-/// Refuses what the cloud would not take, before anything is opened.
-pub(super) fn check(args: &FindArgs) -> Outcome {
-    let words = match args.word.chars().count() {
+/// Does it, after refusing what no cloud would take.
+pub(super) fn run(context: &Context, account: Option<&str>, args: &FindArgs) -> Outcome {
+    check(&args.word)?;
+    in_session(context, account, async |session| find(session, args).await)
+}
+
+fn check(word: &str) -> Outcome {
+    let words = match word.chars().count() {
         0 => "the word to look for is empty".to_owned(),
         length if length > LONGEST_KEY => {
             format!("the word to look for has {length} characters; the cloud takes {LONGEST_KEY} at most")
@@ -41,8 +46,7 @@ pub(super) fn check(args: &FindArgs) -> Outcome {
     Err(Failed::words(words).status(ExitStatus::Usage))
 }
 
-/// `xpand drive find`.
-pub(super) async fn find(session: &Session<'_>, args: &FindArgs) -> Outcome {
+async fn find(session: &Session<'_>, args: &FindArgs) -> Outcome {
     let path = session.path(args.path.as_deref().unwrap_or(""));
     let ask = Search {
         key: args.word.clone(),

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use super::{Session, folder_and_name, glob};
-use crate::cli::fetching::{How, Sink, fetch};
-use crate::cli::{ExitStatus, Failed, Outcome};
+use super::{Session, folder_and_name, glob, in_session};
+use crate::cli::fetching::{self, How, Sink, fetch};
+use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::Kind;
 use crate::cloud::files::{Item, ListAll};
 use crate::fetch::{Disk, Found, Place, Wanted};
@@ -23,11 +23,17 @@ pub struct GetArgs {
     #[arg(short, long)]
     recursive: bool,
     #[command(flatten)]
-    pub(super) how: How,
+    how: How,
 }
 
-/// `xpand drive get`.
-pub(super) async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
+/// Does it.
+pub(super) fn run(context: &Context, account: Option<&str>, args: &GetArgs) -> Outcome {
+    // Before the account is opened: what is fetched belongs to whoever typed it.
+    let disk = fetching::disk(&args.how)?;
+    in_session(context, account, async |session| get(session, disk, args).await)
+}
+
+async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
     let local = args.local.clone();
     let is_folder = disk.run(move || Ok(local.is_dir())).await?;
     let many = args.remote.len() > 1 || args.remote.iter().any(|path| glob::is_pattern(path));

@@ -7,12 +7,12 @@ use std::ops::ControlFlow;
 use clap::ValueEnum as _;
 use serde::Serialize;
 
-use super::Session;
 use super::category::{self, Category};
 use super::lines::{Columns, Lines, Shown};
 use super::pages::follow;
+use super::{Session, in_session};
 use crate::cli::terminal::{Look, bytes, columns, count};
-use crate::cli::{ExitStatus, Failed, Outcome, Report};
+use crate::cli::{Context, ExitStatus, Failed, Outcome, Report};
 use crate::cloud::files::{CategoryList, Count, ListKind, Order, Place, Sort, Want};
 
 /// `xpand drive media`.
@@ -81,22 +81,21 @@ impl MediaArgs {
     }
 }
 
-/// Refuses what makes no sense, before anything is opened.
-pub(super) fn check(args: &MediaArgs) -> Outcome {
-    args.what().map(drop)
+/// Does it, after refusing what makes no sense.
+pub(super) fn run(context: &Context, account: Option<&str>, args: &MediaArgs) -> Outcome {
+    let (what, path) = args.what()?;
+    in_session(context, account, async |session| media(session, args, &what, path).await)
 }
 
-/// `xpand drive media`.
-pub(super) async fn media(session: &Session<'_>, args: &MediaArgs) -> Outcome {
-    let (what, path) = args.what()?;
+async fn media(session: &Session<'_>, args: &MediaArgs, what: &What, path: Option<&str>) -> Outcome {
     let path = session.path(path.unwrap_or(""));
     let place = Place { path: &path, recursion: args.recursive };
     let order = if args.by_size { Order::Size } else { Order::Time };
     let sort = Sort { order, desc: true };
     let want = Want { thumbs: args.thumbs, ..Want::default() };
-    let lines = Lines::new(session.context, args.columns);
+    let lines = Lines::new(session.context, args.columns).thumbs(args.thumbs);
     let files = session.files()?;
-    let ask = async |after| match &what {
+    let ask = async |after| match what {
         What::Ready(kind) => files.list_kind(*kind, place, sort, want, after).await,
         What::Categories(ask) => files.categorylist(ask, place, sort, after).await,
     };

@@ -17,6 +17,7 @@ pub(super) mod manage;
 mod media;
 mod mkdir;
 pub(super) mod pages;
+mod preview;
 mod quota;
 mod rm;
 
@@ -66,6 +67,8 @@ pub enum Command {
     Rename(cp::RenameArgs),
     /// Delete files and folders from the cloud
     Rm(rm::RmArgs),
+    /// Save a document as a PDF that the cloud makes of it
+    Preview(preview::PreviewArgs),
     /// Show how much space there is
     Quota(quota::QuotaArgs),
     /// Show who is logged in, and what the membership allows
@@ -74,35 +77,31 @@ pub enum Command {
 
 /// Does it.
 pub(super) fn run(context: &Context, args: Args) -> Outcome {
-    // What no cloud would take is said before anything is opened.
-    match &args.command {
-        Command::Find(args) => find::check(args)?,
-        Command::Media(args) => media::check(args)?,
-        _ => {}
+    let account = args.account.as_deref();
+    match args.command {
+        Command::Ls(args) => in_session(context, account, async |session| ls::ls(session, &args).await),
+        Command::Find(args) => find::run(context, account, &args),
+        Command::Info(args) => in_session(context, account, async |session| info::info(session, &args).await),
+        Command::Media(args) => media::run(context, account, &args),
+        Command::Count(args) => {
+            in_session(context, account, async |session| media::counts(session, &args).await)
+        }
+        Command::Get(args) => get::run(context, account, &args),
+        Command::Mkdir(args) => {
+            in_session(context, account, async |session| mkdir::mkdir(session, &args).await)
+        }
+        Command::Cp(args) => in_session(context, account, async |session| cp::cp(session, &args).await),
+        Command::Mv(args) => in_session(context, account, async |session| cp::mv(session, &args).await),
+        Command::Rename(args) => {
+            in_session(context, account, async |session| cp::rename(session, &args).await)
+        }
+        Command::Rm(args) => in_session(context, account, async |session| rm::rm(session, &args).await),
+        Command::Preview(args) => preview::run(context, account, &args),
+        Command::Quota(args) => {
+            in_session(context, account, async |session| quota::quota(session, &args).await)
+        }
+        Command::Whoami => in_session(context, account, async |session| quota::whoami(session).await),
     }
-    // Before anything else: what is fetched belongs to whoever typed it.
-    let disk = match &args.command {
-        Command::Get(args) => Some(super::fetching::disk(&args.how)?),
-        _ => None,
-    };
-    in_session(context, args.account.as_deref(), async |session| match args.command {
-        Command::Ls(args) => ls::ls(session, &args).await,
-        Command::Find(args) => find::find(session, &args).await,
-        Command::Info(args) => info::info(session, &args).await,
-        Command::Media(args) => media::media(session, &args).await,
-        Command::Count(args) => media::counts(session, &args).await,
-        Command::Get(args) => match disk {
-            Some(disk) => get::get(session, disk, &args).await,
-            None => Ok(()),
-        },
-        Command::Mkdir(args) => mkdir::mkdir(session, &args).await,
-        Command::Cp(args) => cp::cp(session, &args).await,
-        Command::Mv(args) => cp::mv(session, &args).await,
-        Command::Rename(args) => cp::rename(session, &args).await,
-        Command::Rm(args) => rm::rm(session, &args).await,
-        Command::Quota(args) => quota::quota(session, &args).await,
-        Command::Whoami => quota::whoami(session).await,
-    })
 }
 
 /// The drive of one account, open for a command.

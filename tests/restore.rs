@@ -110,7 +110,8 @@ async fn every_odd_name_comes_home_byte_for_byte_from_index_and_from_listing() {
         query.after = Some(next);
     }
     let mut names = odd_names();
-    (known.sort(), names.sort());
+    known.sort();
+    names.sort();
     assert_eq!(known, names);
     // Again: all is there, and no call is made for it.
     let mark = rig.mark();

@@ -23,13 +23,14 @@ const ARROWS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "account", "agent", "clock", "cloud", "config", "content", "control", "device", "durable",
-            "memory", "remote", "status", "store",
+            "fetch", "memory", "remote", "status", "store",
         ],
     ),
     ("cloud", &["clock", "config", "content", "durable"]),
     ("config", &["content", "remote"]),
     ("control", &["status"]),
     ("device", &["account", "cloud", "config", "content", "durable"]),
+    ("fetch", &["clock", "cloud", "content"]),
     ("remote", &["content"]),
     ("store", &["durable"]),
 ];

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{Read as _, Write as _};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -12,8 +13,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use xpand::control::client::{Client, ClientError};
 use xpand::control::{
-    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Rebuild, Result,
-    Standing, server, socket,
+    Backend, BoxFuture, CopiesPage, CopiesQuery, CopyLine, Explain, Failure, FileLine, FileState, QueuePage,
+    QueueQuery, Rebuild, Result, Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -68,6 +69,22 @@ impl Backend for Agent {
 
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
         Box::pin(async move { Ok(Explain::new(path, Standing::Outside)) })
+    }
+
+    fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {
+        self.note(format!("{query:?}"));
+        let copy = CopyLine {
+            label: "photo".to_owned(),
+            account: "home".to_owned(),
+            below: "a%FF".to_owned(),
+            size: 1,
+            mtime_ns: Some(-1),
+            md5: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+            fs_id: "7".to_owned(),
+            remote: "/apps/xpand/photo/a%FF".to_owned(),
+            gone: true,
+        };
+        Box::pin(async { Ok(CopiesPage { copies: vec![copy], next: Some("a%FF".to_owned()) }) })
     }
 
     fn pause(&self, time: Option<Duration>) -> BoxFuture<'_, Result<()>> {
@@ -160,6 +177,10 @@ async fn requests_reach_the_agent_and_answers_come_back() {
         .await
         .unwrap();
     assert_eq!(page.next.as_deref(), Some("x&y"));
+    let path = PathBuf::from(std::ffi::OsStr::from_bytes(b"/a\xff b"));
+    let query = CopiesQuery { path, after: Some("a%FF+".to_owned()), limit: 7 };
+    let page = client.copies(&query).await.unwrap();
+    assert_eq!((page.copies[0].below.as_str(), page.copies[0].mtime_ns), ("a%FF", Some(-1)));
     client.pause(Some(Duration::from_secs(60))).await.unwrap();
     client.pause(None).await.unwrap();
     client.resume().await.unwrap();
@@ -171,6 +192,7 @@ async fn requests_reach_the_agent_and_answers_come_back() {
         *rig.agent.asked.lock().unwrap(),
         [
             "QueueQuery { state: Some(Waiting), limit: 5, after: Some(\"x&y\") }",
+            "CopiesQuery { path: \"/a\\xFF b\", after: Some(\"a%FF+\"), limit: 7 }",
             "pause Some(60s)",
             "pause None",
             "resume",

@@ -8,8 +8,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::gate::Until;
 use super::hub::{Core, Hub, Look, lock};
-use super::{explain, files, view};
-use crate::control::{Backend, BoxFuture, Explain, Failure, QueuePage, QueueQuery, Rebuild, Result};
+use super::{copies, explain, files, view};
+use crate::control::{
+    Backend, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, QueuePage, QueueQuery, Rebuild, Result,
+};
 use crate::status::Status;
 use crate::store::{ASIDE, ask_rebuild};
 
@@ -105,6 +107,13 @@ impl Backend for Desk {
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
         match self.hub() {
             Ok(hub) => blocking(move || explain::explain(&hub, &path)),
+            Err(failure) => Box::pin(async { Err(failure) }),
+        }
+    }
+
+    fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {
+        match self.place(&query.path) {
+            Ok((hub, look)) => blocking(move || copies::page(&hub, &look, &query)),
             Err(failure) => Box::pin(async { Err(failure) }),
         }
     }

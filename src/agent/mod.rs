@@ -15,6 +15,7 @@
 
 mod accounts;
 mod breaker;
+mod copies;
 mod desk;
 mod dispatch;
 mod explain;

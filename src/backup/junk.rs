@@ -57,6 +57,8 @@ pub(super) const PATTERNS: &[&str] = &[
     "System Volume Information",
     "~$*",
     ".~lock.*",
+    // What `xpand restore` has not finished
+    "*.xpand-part",
     // Phones, sync tools
     ".thumbnails",
     ".thumbdata*",

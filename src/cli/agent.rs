@@ -279,7 +279,7 @@ fn path_of(path: Option<PathBuf>) -> Outcome<Option<PathBuf>> {
 
 /// As the agent has it: from the root, without `.` and `..`, links in the folders above followed only
 /// where `..` asks for it.
-fn absolute(path: &Path) -> Outcome<PathBuf> {
+pub(super) fn absolute(path: &Path) -> Outcome<PathBuf> {
     let full = std::path::absolute(path)?;
     let dotted = full.components().any(|part| part == std::path::Component::ParentDir);
     if !dotted {

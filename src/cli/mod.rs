@@ -10,9 +10,13 @@ mod check;
 mod cloud;
 pub mod device;
 pub mod docs;
+pub mod drive;
 mod failed;
+mod fetching;
 mod log;
 mod qr;
+pub mod restore;
+pub mod share;
 mod status_text;
 mod terminal;
 mod watch;
@@ -80,6 +84,12 @@ pub enum Command {
     /// This box as the cloud knows it
     #[command(subcommand)]
     Device(device::Command),
+    /// The cloud drive as a file system
+    Drive(drive::Args),
+    /// Bring backed-up files home, checked; goes on where it stopped
+    Restore(restore::RestoreArgs),
+    /// Share links: make them, look into them, save from them
+    Share(share::Args),
     /// Manual pages and shell completions.
     #[command(flatten)]
     Docs(docs::Command),
@@ -138,6 +148,13 @@ pub struct Context {
 impl Context {
     fn new(global: Global) -> Self {
         Self { global, clock: Clock::system() }
+    }
+
+    /// A context that nothing was said to.
+    #[cfg(test)]
+    fn for_tests() -> Self {
+        let config = PathBuf::from(DEFAULT_FILE);
+        Self::new(Global { config, socket: None, json: false, verbose: 0, quiet: false })
     }
 
     /// The file of the configuration.
@@ -200,9 +217,18 @@ impl Context {
     /// # Errors
     /// As [`Context::print`].
     pub fn print_json(&self, document: &impl Serialize) -> Outcome {
+        self.print_text(&self.json_line(document)?)
+    }
+
+    /// A document as one line of JSON, which moves no cursor either.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn json_line(&self, document: &impl Serialize) -> Outcome<String> {
         let mut line = serde_json::to_string(document).map_err(|error| Failed::new(&error))?;
+        line = terminal::plain_json(&line);
         line.push('\n');
-        self.print_text(&line)
+        Ok(line)
     }
 
     /// Prints to stdout as it is.
@@ -214,6 +240,12 @@ impl Context {
         out.write_all(text.as_bytes())?;
         out.flush()?;
         Ok(())
+    }
+
+    /// Whether only what went wrong is to be told.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.global.quiet
     }
 
     /// Words to stderr, unless `--quiet`.
@@ -260,6 +292,9 @@ fn dispatch(context: &Context, command: Command) -> Outcome {
                 Command::Agent(command) => agent::run(context, command),
                 Command::Account(command) => account::run(context, command),
                 Command::Device(command) => device::run(context, command),
+                Command::Drive(args) => drive::run(context, args),
+                Command::Share(args) => share::run(context, args),
+                Command::Restore(args) => restore::run(context, &args),
                 Command::Docs(command) => docs::run(context, command),
             }
         }

@@ -78,19 +78,42 @@ impl Look {
 pub fn plain(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        let hidden = matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
         match c {
             '\n' => safe.push_str("\\n"),
             '\t' => safe.push_str("\\t"),
             '\r' => safe.push_str("\\r"),
-            // Joins the parts of many an emoji and of Indic and Persian words.
-            '\u{200c}' | '\u{200d}' => safe.push(c),
-            c if c.is_control() || hidden => {
+            c if is_unsafe(c) => {
                 let _ = write!(safe, "\\u{{{:x}}}", u32::from(c));
             }
             c => safe.push(c),
+        }
+    }
+    safe
+}
+
+/// Whether a character moves the cursor, turns the direction of text, or shows nothing at all.
+fn is_unsafe(c: char) -> bool {
+    match c {
+        // Joins the parts of many an emoji and of Indic and Persian words.
+        '\u{200c}' | '\u{200d}' => false,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' => true,
+        '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}' => true,
+        c => c.is_control(),
+    }
+}
+
+/// JSON that may come to a terminal: what is not an escape in it yet and would do harm there becomes one.
+/// It is the same document.
+#[must_use]
+pub(super) fn plain_json(document: &str) -> String {
+    let mut safe = String::with_capacity(document.len());
+    for c in document.chars() {
+        if is_unsafe(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
+        } else {
+            safe.push(c);
         }
     }
     safe
@@ -227,6 +250,15 @@ mod tests {
             plain("a\u{1b}[2Jb\n\u{9b}31m\u{202e}gpj.exe\u{7f}"),
             "a\\u{1b}[2Jb\\n\\u{9b}31m\\u{202e}gpj.exe\\u{7f}"
         );
+    }
+
+    #[test]
+    fn json_is_the_same_document_and_moves_no_cursor_either() {
+        let name = "照片 a\u{1b}[2J\u{9b}31m\u{7f}\u{202e}gpj.exe\u{e0041}👨\u{200d}👩\n\"\\";
+        let document = serde_json::to_string(name).unwrap_or_default();
+        let safe = plain_json(&document);
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap_or_default(), name);
+        assert!(!safe.chars().any(is_unsafe) && safe.contains("\\u009b") && safe.contains("照片"), "{safe}");
     }
 
     #[test]

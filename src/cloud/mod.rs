@@ -118,6 +118,11 @@ pub trait Drive: Send + Sync + 'static {
     fn slice_sizes(&self) -> &'static [u64] {
         &[]
     }
+    /// Whether a listed file has this content, as far as its listed md5 tells: certainly, certainly not, or
+    /// nobody can say. Another's upload may be cut in a way that is not among [`Content::cuts`].
+    fn has_content(&self, _entry: &Entry, _content: &Content) -> Option<bool> {
+        None
+    }
     /// The device calls, of a cloud that has them.
     fn devices(&self) -> Option<&dyn Devices> {
         None
@@ -349,6 +354,17 @@ pub struct Entry {
     pub is_folder: bool,
     /// The `md5` as listed, not necessarily the content's (field notes 3.7); `None` for folders.
     pub md5: Option<String>,
+}
+
+/// What there is to compare of content that came from the cloud.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// Bytes.
+    pub size: u64,
+    /// MD5 of the whole.
+    pub md5: Md5,
+    /// The MD5s of its slices, for each way it may have been cut in.
+    pub cuts: Vec<Vec<Md5>>,
 }
 
 /// An access token. It never shows in `Debug`, and there is no `Display`.

@@ -14,7 +14,9 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-use super::{Explain, Failure, FailureDocument, QueuePage, QueueQuery, Rebuild, requests};
+use super::{
+    CopiesPage, CopiesQuery, Explain, Failure, FailureDocument, QueuePage, QueueQuery, Rebuild, requests,
+};
 use crate::status::Status;
 
 /// An agent that says nothing for so long is not well. Events have a sign of life every 15 s.
@@ -70,6 +72,18 @@ impl Client {
         if let Some(state) = query.state {
             path += &format!("&state={}", state.as_str());
         }
+        if let Some(after) = &query.after {
+            path += &format!("&after={}", requests::encoded(Path::new(after)));
+        }
+        self.get(&path).await
+    }
+
+    /// `GET /v1/copies`
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn copies(&self, query: &CopiesQuery) -> Result<CopiesPage, ClientError> {
+        let mut path = format!("/v1/copies?limit={}&path={}", query.limit, requests::encoded(&query.path));
         if let Some(after) = &query.after {
             path += &format!("&after={}", requests::encoded(Path::new(after)));
         }

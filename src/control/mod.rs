@@ -37,6 +37,8 @@ pub trait Backend: Send + Sync + 'static {
     fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>>;
     /// `GET /v1/explain`. The path is absolute, bytes as the disk has them, links not resolved.
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>>;
+    /// `GET /v1/copies`. Pages are stable: following [`CopiesPage::next`] shows no copy twice.
+    fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>>;
     /// `POST /v1/pause`: no uploads for so long, or until `resume`.
     fn pause(&self, time: Option<Duration>) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/resume`.
@@ -205,6 +207,51 @@ pub struct FileLine {
     pub next_try: Option<String>,
     /// Remote path, once known.
     pub remote: Option<String>,
+}
+
+/// Which copies: those of one file, or of all files below a folder.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CopiesQuery {
+    /// Absolute, bytes as the disk has them, in a configured folder or that folder itself. It need not be
+    /// on the disk any more.
+    pub path: PathBuf,
+    /// [`CopiesPage::next`] of the page before.
+    pub after: Option<String>,
+    /// At most so many in one page, 1 to [`QueueQuery::LIMIT_MAX`].
+    pub limit: u32,
+}
+
+/// The answer to `GET /v1/copies`.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct CopiesPage {
+    /// The copies, in the order of a walk; may be fewer than asked for, or none, with a `next`.
+    pub copies: Vec<CopyLine>,
+    /// Give this as `after` for the next page; null at the end. Opaque.
+    pub next: Option<String>,
+}
+
+/// One copy in the cloud, as the cloud confirmed it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CopyLine {
+    /// The folder's label.
+    pub label: String,
+    /// The account it is in.
+    pub account: String,
+    /// The file's path below the folder, escaped as in the cloud, so that any name survives JSON.
+    pub below: String,
+    /// Bytes.
+    pub size: u64,
+    /// When the file that was copied had been changed, nanoseconds since 1970; null when it has been
+    /// changed again since, and its new version is not there yet.
+    pub mtime_ns: Option<i64>,
+    /// MD5 of the content, lower-case hex.
+    pub md5: String,
+    /// The cloud's id.
+    pub fs_id: String,
+    /// Absolute remote path.
+    pub remote: String,
+    /// The file is not in the folder any more.
+    pub gone: bool,
 }
 
 /// Where any path of the disk stands, in one word.

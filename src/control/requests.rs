@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Failure, FileState, QueueQuery};
+use super::{CopiesQuery, Failure, FileState, QueueQuery};
 
 /// The most bytes of a request's body.
 pub(super) const BODY_MAX: usize = 64 * 1024;
@@ -89,21 +89,39 @@ pub(super) fn queue(query: &str) -> Result<QueueQuery, Failure> {
                         .hint("one of waiting, active, failed, done")
                 })?);
             }
-            (b"limit", digits) => {
-                let limit = digits.parse().ok();
-                let limit = limit.filter(|limit| (1..=QueueQuery::LIMIT_MAX).contains(limit));
-                asked.limit = limit.ok_or_else(|| {
-                    Failure::bad_request(format!(
-                        "limit: {digits:?} is not between 1 and {}",
-                        QueueQuery::LIMIT_MAX
-                    ))
-                })?;
-            }
+            (b"limit", digits) => asked.limit = limit(digits)?,
             (b"after", after) => asked.after = Some(after.to_owned()),
             _ => return Err(unknown(&key)),
         }
     }
     Ok(asked)
+}
+
+/// The query of `GET /v1/copies`.
+pub(super) fn copies(query: &str) -> Result<CopiesQuery, Failure> {
+    let mut asked = CopiesQuery { limit: QueueQuery::LIMIT, ..CopiesQuery::default() };
+    let mut path = None;
+    for (key, value) in pairs(query)? {
+        let text = String::from_utf8_lossy(&value);
+        match (key.as_slice(), text.as_ref()) {
+            (b"path", _) => path = Some(absolute(OsString::from_vec(value))?),
+            (b"limit" | b"after", "") => {}
+            (b"limit", digits) => asked.limit = limit(digits)?,
+            (b"after", after) => asked.after = Some(after.to_owned()),
+            _ => return Err(unknown(&key)),
+        }
+    }
+    let missing = || Failure::bad_request("path is missing").hint("GET /v1/copies?path=/a/folder");
+    asked.path = path.ok_or_else(missing)?;
+    Ok(asked)
+}
+
+/// How many are wanted in a page.
+fn limit(digits: &str) -> Result<u32, Failure> {
+    let limit = digits.parse().ok().filter(|limit| (1..=QueueQuery::LIMIT_MAX).contains(limit));
+    limit.ok_or_else(|| {
+        Failure::bad_request(format!("limit: {digits:?} is not between 1 and {}", QueueQuery::LIMIT_MAX))
+    })
 }
 
 fn unknown(key: &[u8]) -> Failure {
@@ -200,6 +218,17 @@ mod tests {
         assert_eq!(place("", br#"{"path":"a"}"#).unwrap_err().message, "path: \"a\" is not absolute");
         assert_eq!(explain("").unwrap_err().message, "path is missing");
         assert_eq!(explain("path=%2").unwrap_err().message, "the query is not percent-encoded");
+    }
+
+    #[test]
+    fn copies_are_asked_of_a_place_in_pages() {
+        let all = copies("path=/a%FF&limit=7&after=x%26y").unwrap();
+        assert_eq!(all.path.as_os_str().as_bytes(), b"/a\xff");
+        assert_eq!((all.limit, all.after.as_deref()), (7, Some("x&y")));
+        assert_eq!(copies("path=/a&after=").unwrap().limit, QueueQuery::LIMIT);
+        for bad in ["", "path=a", "path=/a&limit=0", "path=/a&state=done"] {
+            assert_eq!(copies(bad).unwrap_err().code, "bad_request", "{bad}");
+        }
     }
 
     #[test]

@@ -118,6 +118,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/queue", get(queue))
         .route("/v1/explain", get(explain))
+        .route("/v1/copies", get(copies))
         .route("/v1/events", get(events))
         .route("/v1/pause", post(pause))
         .route("/v1/resume", post(resume))
@@ -145,6 +146,11 @@ async fn queue(State(desk): State<Desk>, request: Request) -> Answer {
 async fn explain(State(desk): State<Desk>, request: Request) -> Answer {
     let path = requests::explain(request.uri().query().unwrap_or(""))?;
     json(&desk.backend.explain(path).await?)
+}
+
+async fn copies(State(desk): State<Desk>, request: Request) -> Answer {
+    let query = requests::copies(request.uri().query().unwrap_or(""))?;
+    json(&desk.backend.copies(query).await?)
 }
 
 async fn events(State(desk): State<Desk>, Extension(activity): Extension<Activity>) -> Answer {
@@ -207,12 +213,12 @@ async fn all_busy() -> Response {
 
 async fn no_such_path(request: Request) -> Failure {
     Failure::not_found(format!("there is no {}", request.uri().path()))
-        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/reload, /v1/rebuild")
+        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/copies, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/reload, /v1/rebuild")
 }
 
 async fn no_such_method(request: Request) -> Response {
     let (path, method) = (request.uri().path(), request.method());
-    let reads = ["/v1/status", "/v1/queue", "/v1/explain", "/v1/events"];
+    let reads = ["/v1/status", "/v1/queue", "/v1/explain", "/v1/copies", "/v1/events"];
     let allowed = if reads.contains(&path) { "GET" } else { "POST" };
     let failure = Failure::new(405, "method_not_allowed", format!("{path} is not for {method}"))
         .hint(format!("use {allowed}"));

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use xpand::control::{
-    Backend, BoxFuture, Explain, Failure, FileLine, FileState, QueuePage, QueueQuery, Rebuild, Result,
-    Standing, server, socket,
+    Backend, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, FileLine, FileState, QueuePage,
+    QueueQuery, Rebuild, Result, Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -49,6 +49,10 @@ impl Backend for Agent {
 
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
         Box::pin(async move { Ok(Explain::new(path, Standing::Outside)) })
+    }
+
+    fn copies(&self, _: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {
+        Box::pin(async { Ok(CopiesPage::default()) })
     }
 
     fn pause(&self, time: Option<Duration>) -> BoxFuture<'_, Result<()>> {

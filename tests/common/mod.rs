@@ -12,6 +12,7 @@ pub mod faults;
 pub mod hurried;
 pub mod media;
 pub mod process;
+pub mod terminal;
 pub mod watchmen;
 
 use std::collections::BTreeMap;

@@ -40,8 +40,8 @@ use serde::de::DeserializeOwned;
 
 use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::{
-    Begin, BoxFuture, Calls, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Token,
-    TokenSource, Upload, User,
+    Begin, BoxFuture, Calls, Content, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored,
+    Token, TokenSource, Upload, User,
 };
 use crate::config;
 use crate::content::Md5;
@@ -257,6 +257,19 @@ impl Drive for Xpan {
             return false;
         };
         md5 == file.content_md5 || (file.slices.len() > 1 && md5 == cloud_md5::of_slices(&file.slices))
+    }
+
+    /// Field notes 3.7. What fits in the smallest of slices was never cut: then the md5 is the content's.
+    fn has_content(&self, entry: &Entry, content: &Content) -> Option<bool> {
+        if entry.is_folder || entry.size != content.size {
+            return Some(false);
+        }
+        let md5 = entry.md5.as_deref().and_then(cloud_md5::decode)?;
+        let of_cut = |slices: &Vec<Md5>| slices.len() > 1 && md5 == cloud_md5::of_slices(slices);
+        if md5 == content.md5 || content.cuts.iter().any(of_cut) {
+            return Some(true);
+        }
+        (content.size <= files::SLICE_SIZES[0]).then_some(false)
     }
 
     fn devices(&self) -> Option<&dyn Devices> {

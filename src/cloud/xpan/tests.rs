@@ -378,6 +378,22 @@ fn sameness_is_said_only_where_the_listed_md5_proves_it() {
     let many = file(9 << 20, &["a", "b", "c"]);
     assert!(xpan.is_same(&entry(&list(&many), 9 << 20), &many));
     assert!(!xpan.is_same(&entry(&list(&one), 5), &one), "a file of one slice is listed by its content");
+    // What came home is the listed content, is not, or nobody can say: cut in a way that no membership cuts.
+    let content = |file: &Upload| Content {
+        size: file.size,
+        md5: file.content_md5,
+        cuts: vec![Vec::new(), vec![file.content_md5], file.slices.to_vec()],
+    };
+    for (listed, size, file, answer) in [
+        ("bf2266522sea484085c54035f21ac9a5", 5, &one, Some(true)),
+        ("bf2266522sea484085c54035f21ac9a5", 6, &one, Some(false)),
+        ("8e23f7635tb64136eddb0719602bc477", 5, &one, Some(false)),
+        ("no md5 at all", 5, &one, None),
+        (&list(&many), 9 << 20, &many, Some(true)),
+        ("8e23f7635tb64136eddb0719602bc477", 9 << 20, &many, None),
+    ] {
+        assert_eq!(xpan.has_content(&entry(listed, size), &content(file)), answer, "{listed} {size}");
+    }
 }
 
 #[tokio::test]

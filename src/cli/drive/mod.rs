@@ -1,0 +1,203 @@
+//! `xpand drive`: the cloud drive as a file system, one file a group of commands.
+//!
+//! A command gets a [`Session`]: the drive of one account, its settings, and how to tell what went wrong.
+//! Remote paths are absolute; one without a slash at its beginning is below the account's own folder,
+//! `/apps/<app>`.
+
+mod ask;
+pub(super) mod category;
+mod cp;
+mod find;
+pub(super) mod get;
+pub(super) mod glob;
+mod info;
+pub(super) mod lines;
+mod ls;
+pub(super) mod manage;
+mod media;
+mod mkdir;
+pub(super) mod pages;
+mod preview;
+mod quota;
+mod rm;
+
+use std::sync::Arc;
+
+use clap::Subcommand;
+
+use super::cloud::{Cloud, of_cloud};
+use super::{Context, ExitStatus, Failed, Outcome};
+use crate::cloud::{self, Drive, Files};
+use crate::config;
+use crate::remote::names::escape_name;
+
+/// What the command line has of `xpand drive`.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// NAME of [account.NAME] [default: the only one]
+    #[arg(long, global = true, value_name = "NAME")]
+    account: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The cloud drive as a file system.
+#[derive(Subcommand, Debug)]
+pub enum Command {
+    /// List files and folders
+    Ls(ls::LsArgs),
+    /// Find files and folders by a word in their names
+    Find(find::FindArgs),
+    /// Tell everything the cloud knows of files
+    Info(info::InfoArgs),
+    /// List photos, videos, documents or torrents
+    Media(media::MediaArgs),
+    /// Count the files of each kind
+    Count(media::CountArgs),
+    /// Fetch files and folders to this box, checked; goes on where it stopped
+    Get(get::GetArgs),
+    /// Make folders
+    Mkdir(mkdir::MkdirArgs),
+    /// Copy files and folders within the cloud
+    Cp(cp::CopyArgs),
+    /// Move files and folders within the cloud
+    Mv(cp::CopyArgs),
+    /// Give a file or a folder another name
+    Rename(cp::RenameArgs),
+    /// Delete files and folders from the cloud
+    Rm(rm::RmArgs),
+    /// Save a document as a PDF that the cloud makes of it
+    Preview(preview::PreviewArgs),
+    /// Show how much space there is
+    Quota(quota::QuotaArgs),
+    /// Show who is logged in, and what the membership allows
+    Whoami,
+}
+
+/// Does it.
+pub(super) fn run(context: &Context, args: Args) -> Outcome {
+    let account = args.account.as_deref();
+    match args.command {
+        Command::Ls(args) => in_session(context, account, async |session| ls::ls(session, &args).await),
+        Command::Find(args) => find::run(context, account, &args),
+        Command::Info(args) => in_session(context, account, async |session| info::info(session, &args).await),
+        Command::Media(args) => media::run(context, account, &args),
+        Command::Count(args) => {
+            in_session(context, account, async |session| media::counts(session, &args).await)
+        }
+        Command::Get(args) => get::run(context, account, &args),
+        Command::Mkdir(args) => {
+            in_session(context, account, async |session| mkdir::mkdir(session, &args).await)
+        }
+        Command::Cp(args) => in_session(context, account, async |session| cp::cp(session, &args).await),
+        Command::Mv(args) => in_session(context, account, async |session| cp::mv(session, &args).await),
+        Command::Rename(args) => {
+            in_session(context, account, async |session| cp::rename(session, &args).await)
+        }
+        Command::Rm(args) => in_session(context, account, async |session| rm::rm(session, &args).await),
+        Command::Preview(args) => preview::run(context, account, &args),
+        Command::Quota(args) => {
+            in_session(context, account, async |session| quota::quota(session, &args).await)
+        }
+        Command::Whoami => in_session(context, account, async |session| quota::whoami(session).await),
+    }
+}
+
+/// The drive of one account, open for a command.
+pub(super) struct Session<'c> {
+    pub(super) context: &'c Context,
+    pub(super) cloud: &'c Cloud,
+    pub(super) account: &'c config::Account,
+    pub(super) drive: Arc<dyn Drive>,
+}
+
+/// Opens the drive of an account, does the command, and lets a refresh of the tokens come to its end.
+pub(super) fn in_session(
+    context: &Context,
+    account: Option<&str>,
+    command: impl AsyncFnOnce(&Session<'_>) -> Outcome,
+) -> Outcome {
+    let cloud = Cloud::open(context)?;
+    let account = cloud.account(account)?;
+    context.runtime()?.block_on(async {
+        let login = cloud.login(account)?;
+        let session = Session { context, cloud: &cloud, account, drive: Arc::clone(&login.drive) };
+        let outcome = command(&session).await;
+        login.end().await;
+        outcome
+    })
+}
+
+impl Session<'_> {
+    /// The calls for a person at a shell.
+    pub(super) fn files(&self) -> Outcome<&dyn Files> {
+        self.drive.files().ok_or_else(|| {
+            let words = format!("the cloud of {} has no such calls", self.account.name);
+            Failed::words(words).status(ExitStatus::Usage)
+        })
+    }
+
+    /// A failed call, with what to do next.
+    pub(super) fn failed(&self, error: &cloud::Error) -> Failed {
+        of_cloud(error, &self.account.name)
+    }
+
+    /// A failed call about a path, which is named.
+    pub(super) fn failed_at(&self, path: &str, error: cloud::Error) -> Failed {
+        let message = format!("{path}: {}", error.message);
+        of_cloud(&cloud::Error { message, ..error }, &self.account.name)
+    }
+
+    /// The absolute remote path of what was typed, without `.`, `..` and doubled slashes.
+    pub(super) fn path(&self, typed: &str) -> String {
+        let mut app = String::new();
+        escape_name(self.account.app.as_bytes(), &mut app);
+        absolute(&app, typed)
+    }
+}
+
+/// `typed` below `/apps/<app>`, or from the top where it begins with a slash.
+fn absolute(app: &str, typed: &str) -> String {
+    let mut parts: Vec<&str> = if typed.starts_with('/') { Vec::new() } else { vec!["apps", app] };
+    for part in typed.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    format!("/{}", parts.join("/"))
+}
+
+/// The folder that an absolute path lies in, and its name there; `None` for the drive itself.
+pub(super) fn folder_and_name(path: &str) -> Option<(&str, &str)> {
+    match path.rsplit_once('/')? {
+        (_, "") => None,
+        ("", name) => Some(("/", name)),
+        both => Some(both),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_without_a_slash_is_below_the_own_folder() {
+        for (typed, path) in [
+            ("", "/apps/xpand"),
+            ("photo", "/apps/xpand/photo"),
+            ("./photo//2024/", "/apps/xpand/photo/2024"),
+            ("/", "/"),
+            ("/apps/other", "/apps/other"),
+            ("..", "/apps"),
+            ("/../../x", "/x"),
+        ] {
+            assert_eq!(absolute("xpand", typed), path, "{typed}");
+        }
+        assert_eq!(folder_and_name("/"), None);
+        assert_eq!(folder_and_name("/x"), Some(("/", "x")));
+        assert_eq!(folder_and_name("/a/b/c"), Some(("/a/b", "c")));
+    }
+}

@@ -1,0 +1,104 @@
+//! `drive quota` and `drive whoami`: the space there is, and who is logged in.
+
+use serde::Serialize;
+
+use super::Session;
+use crate::cli::terminal::{Look, bytes, columns, count, percent, plain};
+use crate::cli::{Outcome, Report};
+
+/// `xpand drive quota`.
+#[derive(clap::Args, Debug)]
+#[command(disable_help_flag = true)]
+pub struct QuotaArgs {
+    /// Sizes as people say them: 1.2 GiB
+    #[arg(short = 'h', long)]
+    human: bool,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// `xpand drive quota`.
+pub(super) async fn quota(session: &Session<'_>, args: &QuotaArgs) -> Outcome {
+    let quota = session.drive.quota().await.map_err(|error| session.failed(&error))?;
+    let free = quota.total.saturating_sub(quota.used);
+    session.context.print(&Space { used: quota.used, total: quota.total, free, human: args.human })
+}
+
+#[derive(Serialize)]
+struct Space {
+    used: u64,
+    total: u64,
+    free: u64,
+    #[serde(skip)]
+    human: bool,
+}
+
+impl Report for Space {
+    fn text(&self, _: &Look) -> String {
+        let size = |number| if self.human { bytes(number) } else { count(number) };
+        let unit = if self.human { "" } else { " bytes" };
+        let used = format!("{}{unit} ({})", size(self.used), percent(self.used, self.total));
+        columns(&[
+            vec!["used".to_owned(), used],
+            vec!["free".to_owned(), format!("{}{unit}", size(self.free))],
+            vec!["total".to_owned(), format!("{}{unit}", size(self.total))],
+        ])
+    }
+}
+
+/// `xpand drive whoami`.
+pub(super) async fn whoami(session: &Session<'_>) -> Outcome {
+    let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
+    session.context.print(&Whoami {
+        account: session.account.name.clone(),
+        uk: user.id,
+        netdisk_name: user.name,
+        vip_type: user.vip_type,
+        slice_size: user.slice_size,
+        max_file_size: user.max_file_size,
+    })
+}
+
+#[derive(Serialize)]
+struct Whoami {
+    account: String,
+    uk: String,
+    netdisk_name: String,
+    vip_type: u8,
+    slice_size: u64,
+    max_file_size: u64,
+}
+
+impl Report for Whoami {
+    fn text(&self, _: &Look) -> String {
+        let membership = match self.vip_type {
+            0 => "ordinary",
+            1 => "member",
+            2 => "super member",
+            _ => "unknown",
+        };
+        let row = |name: &str, value: String| vec![name.to_owned(), value];
+        columns(&[
+            row("account", plain(&self.account)),
+            row("user", plain(&self.netdisk_name)),
+            row("number", plain(&self.uk)),
+            row("membership", format!("{membership} (vip_type {})", self.vip_type)),
+            row("largest file", bytes(self.max_file_size)),
+        ])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn space_is_told_like_df() {
+        let space = Space { used: 1 << 30, total: 4 << 30, free: 3 << 30, human: true };
+        let look = Look::without_colour(0);
+        assert_eq!(space.text(&look), "  used   1.0 GiB (25%)\n  free   3.0 GiB\n  total  4.0 GiB\n");
+        let space = Space { human: false, ..space };
+        assert!(space.text(&look).starts_with("  used   1,073,741,824 bytes (25%)\n"));
+    }
+}

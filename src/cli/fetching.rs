@@ -1,0 +1,324 @@
+//! What `drive get` and `restore` have in common: how files come home is told - bars on a terminal, a line
+//! a file elsewhere, a document a line with `--json` - and summed up.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+use super::drive::Session;
+use super::status_text::short_name;
+use super::terminal::{bytes, count, files, plain};
+use super::{Context, ExitStatus, Failed, Outcome};
+use crate::fetch::many::Options;
+use crate::fetch::{Disk, End, Fetcher, Found, NoRoom, Stop, Target, Wanted, Watch};
+
+/// Found files that wait to be looked at: one page of a listing is read while another is fetched.
+const WAITING: usize = 200;
+
+/// What is said when it has to stop.
+const AGAIN: &str = "the same command goes on where it was";
+
+/// How files are brought home.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(super) struct How {
+    /// Replace local files that are different
+    #[arg(long)]
+    overwrite: bool,
+    /// Files fetched at a time
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
+    parallel: u8,
+    /// Fetch nothing, only tell what would be fetched
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// Starts the threads that write, with the rights of the person: see [`crate::fetch::disk`]. To be called
+/// before the cloud is opened.
+pub(super) fn disk(how: &How) -> Outcome<Disk> {
+    Ok(Disk::start(usize::from(how.parallel) + 1)?)
+}
+
+/// Where found files go to be fetched.
+pub(super) struct Sink<'a> {
+    found: mpsc::Sender<Found>,
+    teller: &'a Teller<'a>,
+}
+
+impl Sink<'_> {
+    /// Hands one on; `false` when no more are fetched.
+    pub(super) async fn send(&self, found: Found) -> bool {
+        if let Found::File(wanted) = &found {
+            self.teller.expects(wanted);
+        }
+        self.found.send(found).await.is_ok()
+    }
+
+    /// Tells of something that cannot be fetched.
+    pub(super) async fn bad(&self, remote: &str, size: u64, why: impl Into<String>) -> bool {
+        self.send(Found::Bad { remote: remote.to_owned(), size, why: why.into() }).await
+    }
+}
+
+/// Fetches what `look` finds into the folder `to`, which is made when it is missing, and sums it up. What
+/// was found before `look` failed is fetched all the same.
+pub(super) async fn fetch(
+    session: &Session<'_>,
+    disk: Disk,
+    to: &Path,
+    how: How,
+    look: impl AsyncFnOnce(&Sink<'_>) -> Outcome,
+) -> Outcome {
+    let path = to.to_owned();
+    let target = disk.run(move || Target::open(&path, !how.dry_run)).await.map_err(|error| {
+        Failed::words(format!("{}: {error}", to.display())).hint("name a folder that you may write")
+    })?;
+    let options =
+        Options { parallel: usize::from(how.parallel), overwrite: how.overwrite, dry_run: how.dry_run };
+    let context = session.context;
+    let teller = Teller::new(context);
+    let (found, queue) = mpsc::channel(WAITING);
+    let drive = Arc::clone(&session.drive);
+    let fetcher = Fetcher::new(drive, disk, Arc::new(target), options, context.clock().clone(), &teller);
+    let looking = async {
+        let sink = Sink { found, teller: &teller };
+        look(&sink).await
+    };
+    let (looked, fetched) = tokio::join!(looking, fetcher.run(queue));
+    let sums = teller.end();
+    let mut words = sums.text(how.dry_run);
+    if let Err(stop) = fetched {
+        words += &format!("; {AGAIN}");
+        context.say(&words);
+        return Err(stopped(session, &stop));
+    }
+    context.say(&words);
+    looked?;
+    sums.broken?;
+    if sums.failed > 0 { Err(Failed::told(ExitStatus::Failed)) } else { Ok(()) }
+}
+
+fn stopped(session: &Session<'_>, stop: &Stop) -> Failed {
+    match stop {
+        Stop::Cloud(error) => session.failed(error),
+        Stop::Disk { path, source } => {
+            let room = source.get_ref().and_then(|error| error.downcast_ref::<NoRoom>());
+            match (room, source.kind()) {
+                (Some(NoRoom { wanted, free }), _) => Failed::words(format!(
+                    "the disk is full: {} needs {} more, and {} are free",
+                    path.display(),
+                    bytes(*wanted),
+                    bytes(*free)
+                ))
+                .hint("free some space"),
+                (None, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
+                    Failed::words(format!("the disk is full: {}: {source}", path.display()))
+                        .hint("free some space")
+                }
+                _ => Failed::words(format!("{}: {source}", path.display()))
+                    .hint("the disk takes no more; see dmesg"),
+            }
+        }
+    }
+}
+
+/// What became of all files.
+#[derive(Debug)]
+struct Sums {
+    done: u64,
+    bytes: u64,
+    present: u64,
+    skipped: u64,
+    failed: u64,
+    /// Nobody reads our output any more.
+    broken: Outcome,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        Self { done: 0, bytes: 0, present: 0, skipped: 0, failed: 0, broken: Ok(()) }
+    }
+}
+
+impl Sums {
+    fn text(&self, dry_run: bool) -> String {
+        let mut text = format!("{} fetched ({})", files(self.done), bytes(self.bytes));
+        if self.present > 0 {
+            text += &format!(", {} there already", count(self.present));
+        }
+        if self.skipped > 0 {
+            let words = if dry_run { "would be fetched" } else { "left out" };
+            text += &format!(", {} {words}", count(self.skipped));
+        }
+        if self.failed > 0 {
+            text += &format!(", {} failed", count(self.failed));
+        }
+        text
+    }
+}
+
+/// One file, with `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    path: &'a str,
+    local: Option<String>,
+    size: u64,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+/// Tells how it goes.
+struct Teller<'c> {
+    context: &'c Context,
+    bars: Option<Bars>,
+    sums: RefCell<Sums>,
+}
+
+/// Progress bars on a terminal.
+struct Bars {
+    all: MultiProgress,
+    total: ProgressBar,
+    /// By remote path, with the bytes that were there when it began.
+    files: RefCell<HashMap<String, (ProgressBar, u64)>>,
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("##-")
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let template =
+            "[{bar:30}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}, {eta} left";
+        let total = all.add(ProgressBar::new(0).with_style(style(template)));
+        Self { all, total, files: RefCell::default() }
+    }
+
+    fn begins(&self, file: &Wanted, from: u64) {
+        let bar = ProgressBar::new(file.size)
+            .with_style(style("[{bar:20}] {percent:>3}%  {wide_msg}"))
+            .with_position(from);
+        let bar = self.all.insert_before(&self.total, bar);
+        bar.set_message(format!("{}, {}", short_name(&file.remote), bytes(file.size)));
+        // What is there needs not to be fetched: speed and time left are of the rest.
+        self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(from));
+        if let Some((old, _)) = self.files.borrow_mut().insert(file.remote.clone(), (bar, from)) {
+            old.finish_and_clear();
+        }
+    }
+
+    fn at(&self, file: &Wanted, now: u64) {
+        if let Some((bar, _)) = self.files.borrow().get(&file.remote) {
+            self.total.inc(now.saturating_sub(bar.position()));
+            bar.set_position(now);
+        }
+    }
+
+    /// A file is not expected any more: what of it did not come.
+    fn ended(&self, remote: &str, size: u64) {
+        let known = self.files.borrow_mut().remove(remote);
+        let came = known.map_or(0, |(bar, _)| {
+            let came = bar.position();
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+            came
+        });
+        let rest = size.saturating_sub(came);
+        self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(rest));
+    }
+}
+
+impl<'c> Teller<'c> {
+    fn new(context: &'c Context) -> Self {
+        let bars = !context.json() && !context.is_quiet() && std::io::stderr().is_terminal();
+        Self { context, bars: bars.then(Bars::new), sums: RefCell::default() }
+    }
+
+    fn expects(&self, wanted: &Wanted) {
+        if let Some(bars) = &self.bars {
+            bars.total.inc_length(wanted.size);
+        }
+    }
+
+    /// Takes the bars away.
+    fn end(&self) -> Sums {
+        if let Some(bars) = &self.bars {
+            bars.files.borrow_mut().drain().for_each(|(_, (bar, _))| bar.finish_and_clear());
+            bars.total.finish_and_clear();
+        }
+        self.sums.take()
+    }
+
+    fn line(&self, line: &Line<'_>) -> Outcome {
+        if self.context.json() {
+            return self.context.print_json(line);
+        }
+        let name = line.local.as_deref().unwrap_or(line.path);
+        let reason = line.reason.map_or(String::new(), |reason| format!("  ({})", plain(reason)));
+        let text = format!("{:<8} {:>9}  {}{reason}", line.state, bytes(line.size), plain(name));
+        match &self.bars {
+            // A person who watches the bars only has to be told what went wrong.
+            Some(bars) if matches!(line.state, "failed" | "skipped") => Ok(bars.all.println(text)?),
+            Some(_) => Ok(()),
+            None if self.context.is_quiet() && line.state != "failed" => Ok(()),
+            None => self.context.print_text(&format!("{text}\n")),
+        }
+    }
+}
+
+impl Watch for Teller<'_> {
+    fn begins(&self, file: &Wanted, from: u64) {
+        if let Some(bars) = &self.bars {
+            bars.begins(file, from);
+        }
+    }
+
+    fn at(&self, file: &Wanted, bytes: u64) {
+        if let Some(bars) = &self.bars {
+            bars.at(file, bytes);
+        }
+    }
+
+    fn ended(&self, remote: &str, local: Option<PathBuf>, size: u64, end: &End) {
+        if let Some(bars) = &self.bars {
+            bars.ended(remote, size);
+        }
+        let (state, reason) = match end {
+            End::Done => ("done", None),
+            End::Present => ("present", None),
+            End::Skipped(why) => ("skipped", Some(why.as_str())),
+            End::Failed(why) => ("failed", Some(why.as_str())),
+        };
+        let mut sums = self.sums.borrow_mut();
+        match end {
+            End::Done => {
+                sums.done += 1;
+                sums.bytes += size;
+            }
+            End::Present => sums.present += 1,
+            End::Skipped(_) => sums.skipped += 1,
+            End::Failed(_) => sums.failed += 1,
+        }
+        let local = local.map(|local| local.to_string_lossy().into_owned());
+        let told = self.line(&Line { path: remote, local, size, state, reason });
+        if told.is_err() && sums.broken.is_ok() {
+            sums.broken = told;
+        }
+    }
+
+    fn waits(&self, words: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.all.println(plain(words))),
+            None => self.context.say(&plain(words)),
+        }
+    }
+}

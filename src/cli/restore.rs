@@ -1,0 +1,292 @@
+//! `xpand restore`: the backup the other way round. What was backed up comes home under its own names.
+//!
+//! Where it is known from, best first: the running agent's index, which knows every copy with its MD5 and
+//! also what is not on the disk any more; else the cloud's listing, out of whose paths the folder's template
+//! is read back; else, on a box whose configuration has no such folder, any remote path, whose escaped names
+//! are read back all the same.
+
+use std::ffi::OsString;
+use std::ops::ControlFlow;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use super::agent::absolute;
+use super::drive::get::{list_all, wanted};
+use super::drive::{Session, folder_and_name, glob, in_session};
+use super::fetching::{self, How, Sink};
+use super::{Context, ExitStatus, Failed, Outcome};
+use crate::cloud::files::Item;
+use crate::config::{Config, Folder};
+use crate::control::client::ClientError;
+use crate::control::{CopiesQuery, CopyLine, QueueQuery};
+use crate::fetch::{Disk, Found, Place, Wanted};
+use crate::remote::names::unescape;
+use crate::remote::template::Template;
+
+/// `xpand restore`.
+#[derive(clap::Args, Debug)]
+pub struct RestoreArgs {
+    /// A backed-up file or folder as it was on this box, the label of a [[folder]], or a path in the cloud
+    path: PathBuf,
+    /// The folder to bring it to; what lies below PATH comes to lie below it
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
+    /// Do not ask the agent, go by what the cloud lists
+    #[arg(long)]
+    from_cloud: bool,
+    /// For a path in the cloud: NAME of [account.NAME] [default: the only one]
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What is to be restored.
+enum Source {
+    /// A path below a configured folder; empty for all of it.
+    Folder(Box<Folder>, Vec<u8>),
+    /// A remote path.
+    Remote(String),
+}
+
+/// Does it.
+pub(super) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
+    // Before anything else: what is fetched belongs to whoever typed it.
+    let disk = fetching::disk(&args.how)?;
+    let source = source(&context.config()?, &args.path)?;
+    let account = match &source {
+        Source::Folder(folder, _) => Some(folder.account.as_str()),
+        Source::Remote(_) => args.account.as_deref(),
+    };
+    in_session(context, account, async |session| restore(session, disk, args, &source).await)
+}
+
+/// What is meant by PATH: a label, a place in a configured folder, or else a remote path.
+fn source(config: &Config, path: &Path) -> Outcome<Source> {
+    let label = |folder: &&Folder| Path::new(&folder.label) == path;
+    if let Some(folder) = config.folders.iter().find(label) {
+        return Ok(Source::Folder(Box::new(folder.clone()), Vec::new()));
+    }
+    let local = absolute(path)?;
+    let inside = config.folders.iter().filter(|folder| local.starts_with(&folder.path));
+    if let Some(folder) = inside.max_by_key(|folder| folder.path.as_os_str().len()) {
+        let below = local.strip_prefix(&folder.path).unwrap_or(Path::new(""));
+        return Ok(Source::Folder(Box::new(folder.clone()), below.as_os_str().as_bytes().to_vec()));
+    }
+    match path.to_str() {
+        Some(remote) => Ok(Source::Remote(remote.to_owned())),
+        None => Err(Failed::words(format!("{} is in no configured folder", path.display()))
+            .hint("xpand check shows the folders")
+            .status(ExitStatus::Usage)),
+    }
+}
+
+async fn restore(session: &Session<'_>, disk: Disk, args: &RestoreArgs, source: &Source) -> Outcome {
+    match source {
+        Source::Remote(typed) => {
+            let path = glob::find(session, std::slice::from_ref(typed), &[]).await?;
+            let [item] = path.items.as_slice() else {
+                if path.items.len() > 1 {
+                    let words = format!("{typed} is more than one; restore takes one path");
+                    return Err(Failed::words(words).status(ExitStatus::Usage));
+                }
+                return Err(Failed::words(format!(
+                    "{typed} is in no configured folder, and there is no {} in the cloud",
+                    session.path(typed)
+                ))
+                .hint("xpand check shows the folders, xpand drive ls what is in the cloud"));
+            };
+            fetching::fetch(session, disk, &args.to, args.how, async |sink| remote(session, sink, item).await)
+                .await
+        }
+        Source::Folder(folder, below) => {
+            let first = if args.from_cloud { None } else { first_page(session, folder, below).await? };
+            fetching::fetch(session, disk, &args.to, args.how, async |sink| match first {
+                Some(first) => from_index(session, sink, first, below).await,
+                None => from_listing(session, sink, folder, below).await,
+            })
+            .await
+        }
+    }
+}
+
+/// A page of the agent's index, and the question for the next.
+struct Known {
+    query: CopiesQuery,
+    copies: Vec<CopyLine>,
+    next: Option<String>,
+}
+
+/// Asks the agent; `None` when it does not run.
+async fn first_page(session: &Session<'_>, folder: &Folder, below: &[u8]) -> Outcome<Option<Known>> {
+    let path = folder.path.join(Path::new(&OsString::from_vec(below.to_vec())));
+    let query = CopiesQuery { path, after: None, limit: QueueQuery::LIMIT_MAX };
+    match session.context.client().copies(&query).await {
+        Ok(page) => Ok(Some(Known { query, copies: page.copies, next: page.next })),
+        Err(ClientError::NotRunning(_)) => {
+            session.context.say("the agent is not running: going by what the cloud lists");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Hands on what the agent's index knows, files that are gone from the disk included.
+async fn from_index(session: &Session<'_>, sink: &Sink<'_>, mut known: Known, start: &[u8]) -> Outcome {
+    let mut any = false;
+    loop {
+        for copy in &known.copies {
+            any = true;
+            let is_wanted = match indexed(copy, start) {
+                Ok(wanted) => sink.send(Found::File(wanted)).await,
+                Err(why) => sink.bad(&copy.remote, copy.size, why).await,
+            };
+            if !is_wanted {
+                return Ok(());
+            }
+        }
+        let Some(next) = known.next.take() else { break };
+        known.query.after = Some(next);
+        let page = session.context.client().copies(&known.query).await?;
+        (known.copies, known.next) = (page.copies, page.next);
+    }
+    if any { Ok(()) } else { Err(nothing(&known.query.path)) }
+}
+
+fn nothing(path: &Path) -> Failed {
+    Failed::words(format!("nothing of {} is backed up", path.display()))
+        .hint("xpand explain PATH tells why; --from-cloud looks at what the cloud lists")
+}
+
+/// A copy of the index for its place.
+fn indexed(copy: &CopyLine, start: &[u8]) -> Result<Wanted, String> {
+    let below = unescape(&copy.below).ok_or("the agent's answer is not understood")?;
+    let mtime = copy.mtime_ns.map(|ns| {
+        let nanos = u32::try_from(ns.rem_euclid(1_000_000_000)).unwrap_or(0);
+        (ns.div_euclid(1_000_000_000), nanos)
+    });
+    Ok(Wanted {
+        remote: copy.remote.clone(),
+        fs_id: copy.fs_id.clone(),
+        size: copy.size,
+        md5: Some(copy.md5.parse().map_err(|_| "the agent's answer is not understood")?),
+        listed: None,
+        mtime,
+        place: place_below(&below, start).ok_or("the agent's answer is not understood")??,
+        may_vanish: false,
+    })
+}
+
+/// Where what is at `path` belongs when `start` is restored; `None` when it is not part of it.
+fn place_below(path: &[u8], start: &[u8]) -> Option<Result<Place, String>> {
+    let below = if start.is_empty() {
+        path
+    } else if path == start {
+        // The one file itself.
+        path.rsplit(|&byte| byte == b'/').next()?
+    } else {
+        path.strip_prefix(start)?.strip_prefix(b"/")?
+    };
+    Some(Place::of(below).map_err(|bad| bad.to_string()))
+}
+
+/// Hands on what the cloud lists of a configured folder, under the names that the folder's template was
+/// given. What others put there comes home under its path as it is.
+async fn from_listing(session: &Session<'_>, sink: &Sink<'_>, folder: &Folder, start: &[u8]) -> Outcome {
+    let config = &session.cloud.config;
+    let app = session.account.app.as_str();
+    let (device, label) = (config.device_name(), folder.label.as_str());
+    let template: Template =
+        folder.remote.parse().map_err(|error| Failed::new(&error).status(ExitStatus::Usage))?;
+    let top = template.top(app, &device, label);
+    let mut any = false;
+    list_all(session, &top, async |item| {
+        if item.isdir {
+            return ControlFlow::Continue(());
+        }
+        let place = match template.below(app, &device, label, &item.path) {
+            Some(below) => place_below(&below, start),
+            None if start.is_empty() => Some(as_it_is(&item, &top)),
+            None => None,
+        };
+        let Some(place) = place else { return ControlFlow::Continue(()) };
+        any = true;
+        send(sink, &item, place).await
+    })
+    .await?;
+    let path = folder.path.join(Path::new(&OsString::from_vec(start.to_vec())));
+    if any { Ok(()) } else { Err(nothing(&path)) }
+}
+
+/// Hands on a remote file, or all that is below a remote folder.
+async fn remote(session: &Session<'_>, sink: &Sink<'_>, item: &Item) -> Outcome {
+    if !item.isdir {
+        let name = folder_and_name(&item.path).map_or("", |(_, name)| name);
+        let _ = send(sink, item, of_escaped(name)).await;
+        return Ok(());
+    }
+    let top = item.path.trim_end_matches('/');
+    list_all(session, &item.path, async |item| {
+        if item.isdir {
+            return ControlFlow::Continue(());
+        }
+        let below = item.path.strip_prefix(top).and_then(|below| below.strip_prefix('/'));
+        let place = below.map_or_else(|| Err(elsewhere(top)), of_escaped);
+        send(sink, &item, place).await
+    })
+    .await
+}
+
+/// The place of a remote path that may be escaped; what was not escaped by us is taken as it is.
+fn of_escaped(below: &str) -> Result<Place, String> {
+    let names = unescape(below).unwrap_or_else(|| below.as_bytes().to_vec());
+    Place::of(&names).map_err(|bad| bad.to_string())
+}
+
+fn as_it_is(item: &Item, top: &str) -> Result<Place, String> {
+    let below = item.path.strip_prefix(top).and_then(|below| below.strip_prefix('/'));
+    below.map_or_else(|| Err(elsewhere(top)), of_escaped)
+}
+
+fn elsewhere(top: &str) -> String {
+    format!("it is listed below {top} and does not lie there")
+}
+
+async fn send(sink: &Sink<'_>, item: &Item, place: Result<Place, String>) -> ControlFlow<()> {
+    let is_wanted = match place {
+        Ok(place) => sink.send(Found::File(wanted(item, place, true))).await,
+        Err(why) => sink.bad(&item.path, item.size, why).await,
+    };
+    if is_wanted { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_below_the_path_comes_to_lie_below_the_target() {
+        for (path, start, place) in [
+            ("2024/a.jpg", "", Some("2024/a.jpg")),
+            ("2024/a.jpg", "2024", Some("a.jpg")),
+            ("2024/a.jpg", "2024/a.jpg", Some("a.jpg")),
+            ("2024b/a.jpg", "2024", None),
+            ("other", "2024", None),
+        ] {
+            let found = place_below(path.as_bytes(), start.as_bytes());
+            let found = found.map(|found| found.unwrap().under(Path::new("")).display().to_string());
+            assert_eq!(found.as_deref(), place, "{path} {start}");
+        }
+        assert!(place_below(b"2024/../../x", b"2024").unwrap().is_err());
+    }
+
+    #[test]
+    fn remote_names_are_read_back_where_they_were_escaped() {
+        for (remote, local) in [("a%3Ab", "a:b"), ("a:b", "a:b"), ("100%", "100%"), ("d/x%2E", "d/x.")] {
+            assert_eq!(of_escaped(remote).unwrap(), Place::of(local.as_bytes()).unwrap());
+        }
+        assert!(of_escaped("x/.%2E/y").is_err());
+        assert!(of_escaped("../y").is_err());
+    }
+}

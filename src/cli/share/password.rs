@@ -1,0 +1,69 @@
+//! The password of a share: named, in the address, from stdin, or asked for without showing it.
+
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+
+use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+
+use super::link::{self, Typed};
+use crate::cli::{ExitStatus, Failed, Outcome};
+use crate::cloud::shares::Link;
+
+/// Passwords have four characters; what is longer is another file sent here by mistake.
+const LONGEST: u64 = 256;
+
+/// A link and its password.
+#[derive(clap::Args, Clone, Debug)]
+pub(super) struct LinkArgs {
+    /// The address, what stands behind its last slash, or SHAREID:UK
+    #[arg(value_name = "LINK")]
+    link: String,
+    /// Its password, unless the address has it; other people on this machine can see what is typed here
+    #[arg(long, value_name = "PASSWORD", conflicts_with = "password_stdin")]
+    password: Option<String>,
+    /// Read the password from stdin
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+impl LinkArgs {
+    /// The link, and its password if it was said anywhere. On a terminal it is asked for.
+    pub(super) fn read(&self) -> Outcome<(Link, Option<String>)> {
+        let Typed { link, pwd } =
+            link::read(&self.link).map_err(|words| Failed::words(words).status(ExitStatus::Usage))?;
+        let said = match (&self.password, self.password_stdin) {
+            (Some(password), _) => Some(password.clone()),
+            (None, true) => Some(from_stdin()?),
+            (None, false) if pwd.is_some() => pwd,
+            (None, false) => ask()?,
+        };
+        Ok((link, said.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())))
+    }
+}
+
+fn from_stdin() -> Outcome<String> {
+    let mut text = String::new();
+    io::stdin().lock().take(LONGEST).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Asks on a terminal, which shows nothing of what is typed; `None` without one.
+fn ask() -> Outcome<Option<String>> {
+    let stdin = io::stdin();
+    let mut err = io::stderr();
+    if !stdin.is_terminal() || !err.is_terminal() {
+        return Ok(None);
+    }
+    let shown = tcgetattr(&stdin).map_err(io::Error::from)?;
+    let mut hidden = shown.clone();
+    hidden.local_modes.remove(LocalModes::ECHO);
+    // Before the question: nobody types quicker than that.
+    tcsetattr(&stdin, OptionalActions::Flush, &hidden).map_err(io::Error::from)?;
+    let mut line = String::new();
+    let asked = write!(err, "Password of the share (empty if it has none): ");
+    let read = asked.and_then(|()| stdin.lock().read_line(&mut line));
+    let back = tcsetattr(&stdin, OptionalActions::Now, &shown);
+    writeln!(err)?;
+    back.map_err(io::Error::from)?;
+    read?;
+    Ok(Some(line))
+}

@@ -278,7 +278,7 @@ fn part_of(folder: &Path, least: u64) -> PathBuf {
 fn a_kill_in_the_middle_of_a_film_costs_no_byte_that_was_written() {
     let bytes = noise(1, 12 * MIB);
     let rig = cloud_with(&[("film.mp4", &bytes)]);
-    rig.sim.set_bandwidth(Some(3 * MIB as u64));
+    rig.sim.set_bandwidth(Some(MIB as u64));
     let args = ["drive", "get", "film.mp4", &home(&rig, "")];
     let mut child = rig.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let part = part_of(&rig.path("home"), 2 * MIB as u64);
@@ -302,7 +302,7 @@ fn a_kill_in_the_middle_of_a_film_costs_no_byte_that_was_written() {
 
 #[test]
 fn a_part_that_a_power_cut_spoilt_is_found_and_fetched_again() {
-    let bytes = noise(1, 6 * MIB);
+    let bytes = noise(1, 12 * MIB);
     let rig = cloud_with(&[("film.mp4", &bytes)]);
     rig.sim.fault(Fault::always(BYTES, FaultKind::CutBody(MIB as u64))).unwrap();
     let args = ["drive", "get", "film.mp4", &home(&rig, "")];

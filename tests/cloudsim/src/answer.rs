@@ -16,12 +16,13 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 /// What a handler returns.
 pub(crate) type Reply = Result<Answer, Refusal>;
 
-/// A JSON answer before it gets its request_id.
+/// A JSON answer before it gets its request_id, or something else than JSON.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) value: Value,
+    status: u16,
+    value: Value,
     id: Id,
+    page: Option<Response<Body>>,
 }
 
 /// The documents show request_id as a number here and as a string there; create shows none.
@@ -50,21 +51,33 @@ pub(crate) enum Refusal {
 impl Answer {
     /// Answers whose request_id is a number.
     pub(crate) fn with_number_id(value: Value) -> Answer {
-        Answer { status: 200, value, id: Id::Number }
+        Answer::json(200, value, Id::Number)
     }
 
     /// Answers whose request_id is a string.
     pub(crate) fn with_text_id(value: Value) -> Answer {
-        Answer { status: 200, value, id: Id::Text }
+        Answer::json(200, value, Id::Text)
     }
 
     /// Answers that show no request_id.
     pub(crate) fn without_id(value: Value) -> Answer {
-        Answer { status: 200, value, id: Id::None }
+        Answer::json(200, value, Id::None)
+    }
+
+    /// Redirects, and the bytes of files.
+    pub(crate) fn page(response: Response<Body>) -> Answer {
+        Answer { page: Some(response), ..Answer::without_id(Value::Null) }
+    }
+
+    fn json(status: u16, value: Value, id: Id) -> Answer {
+        Answer { status, value, id, page: None }
     }
 
     /// Adds the request_id: any u64, so that half of them do not fit a signed number.
-    pub(crate) fn finish(mut self, dice: &mut Dice) -> (u16, Value) {
+    pub(crate) fn finish(mut self, dice: &mut Dice) -> Finished {
+        if let Some(response) = self.page {
+            return Finished::Page(response);
+        }
         if let Some(object) = self.value.as_object_mut() {
             match self.id {
                 Id::None => {}
@@ -76,8 +89,14 @@ impl Answer {
                 }
             }
         }
-        (self.status, self.value)
+        Finished::Json(self.status, self.value)
     }
+}
+
+/// A reply on its way out.
+pub(crate) enum Finished {
+    Json(u16, Value),
+    Page(Response<Body>),
 }
 
 impl Refusal {
@@ -113,11 +132,11 @@ impl Refusal {
             }
             Refusal::Pcs { status, error_code, message } => {
                 let value = json!({"error_code": error_code, "error_msg": message});
-                Answer { status, value, id: Id::Number }
+                Answer::json(status, value, Id::Number)
             }
             Refusal::OAuth { error, description } => {
                 let value = json!({"error": error, "error_description": description});
-                Answer { status: 400, value, id: Id::None }
+                Answer::json(400, value, Id::None)
             }
             other => return Err(other),
         })
@@ -163,7 +182,9 @@ fn errmsg(errno: i64) -> &'static str {
         -8 => "file already exists",
         -9 => "file does not exist",
         -10 => "no space left",
+        12 => "batch operation failed in part",
         111 => "access token expired",
+        36016 => "task does not exist",
         31034 => "hit frequency limit",
         31062 => "file name is invalid",
         31066 => "file does not exist",
@@ -207,6 +228,8 @@ fn pcs_words(error_code: i64) -> (u16, &'static str) {
         31233 => (408, "read body timeout"),
         31299 => (400, "size of superfile first part should not be smaller than 4MB"),
         31326 => (403, "anti hotlinking"),
+        31360 => (403, "url expired"),
+        31362 => (403, "sign error"),
         31355 => (400, "uploadid is invalid"),
         31363 => (403, "block miss in superfile2"),
         31364 => (400, "superfile part size exceeds limit"),

@@ -1,6 +1,8 @@
 //! The call log: what every client asked, without its secrets.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
@@ -13,7 +15,8 @@ const KEPT: usize = 200_000;
 const LONGEST_VALUE: usize = 4096;
 
 /// Parameters whose values must not stand in a log.
-const SECRET: [&str; 5] = ["access_token", "refresh_token", "client_secret", "code", "device_code"];
+const SECRET: [&str; 9] =
+    ["access_token", "refresh_token", "client_secret", "code", "device_code", "sign", "pwd", "sekey", "spd"];
 
 /// One call, as `GET /_sim/calls` and [`CloudSim::calls`](crate::CloudSim::calls) show it.
 #[derive(Clone, Debug, Serialize)]
@@ -38,11 +41,24 @@ pub struct Call {
     pub error: Option<String>,
     /// Whose token it carried.
     pub account: Option<String>,
+    /// Which host of this cloud was asked: `cloud`, or `cdn` with the bytes of files.
+    pub host: &'static str,
+    /// The Host header it came with.
+    pub authority: String,
+    /// The Range header it came with.
+    pub range: Option<String>,
+    /// What came to the CDN and must not: `access_token`, `authorization`, `cookie`.
+    pub leaked: Vec<String>,
     /// Bytes of the request body that arrived.
     pub bytes_in: u64,
+    /// Bytes of a file that went out until now.
+    pub bytes_out: u64,
+    /// Where they are counted.
+    #[serde(skip)]
+    pub(crate) sent: Option<Arc<AtomicU64>>,
     /// Milliseconds from the head of the request to the answer.
     pub duration_ms: u64,
-    /// API calls in the works when this one came, itself included.
+    /// API calls in the works when this one came, itself included. A download is until its last byte went.
     pub in_flight: u32,
     /// The User-Agent it came with.
     pub user_agent: String,
@@ -54,6 +70,11 @@ impl Call {
     /// `method=` of the query.
     pub fn api_method(&self) -> &str {
         self.query.get("method").map_or("", String::as_str)
+    }
+
+    /// Begins to count what goes out.
+    pub(crate) fn counts_sent(&mut self) -> Arc<AtomicU64> {
+        self.sent.insert(Arc::default()).clone()
     }
 
     /// `METHOD PATH?method=…`, or without `?method=` where there is none.
@@ -85,7 +106,11 @@ impl Calls {
 
     /// The calls from number `since` on.
     pub(crate) fn since(&self, since: u64) -> Vec<Call> {
-        self.log.iter().filter(|call| call.n >= since).cloned().collect()
+        let shown = |call: &Call| Call {
+            bytes_out: call.sent.as_ref().map_or(0, |sent| sent.load(Ordering::Relaxed)),
+            ..call.clone()
+        };
+        self.log.iter().filter(|call| call.n >= since).map(shown).collect()
     }
 
     pub(crate) fn clear(&mut self) {

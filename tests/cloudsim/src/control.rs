@@ -131,7 +131,7 @@ fn run(cloud: &Cloud, ask: &Ask, body: &[u8]) -> Result<Value, String> {
                 cloud.set_latency(parse_duration(&latency)?);
             }
             if let Some(rate) = wanted.bandwidth {
-                cloud.throttle.set(Some(parse_size(&rate)?).filter(|rate| *rate > 0));
+                cloud.set_bandwidth(Some(parse_size(&rate)?).filter(|rate| *rate > 0));
             }
             if let Some(empty) = wanted.empty_block_list {
                 cloud.lock().empty_block_list = empty;
@@ -229,6 +229,7 @@ impl Cloud {
         state.faults.clear();
         state.limits.clear();
         state.calls.clear();
+        state.tasks.clear();
         state.locate = self.options.locate.clone();
         state.empty_block_list = self.options.empty_block_list;
         self.save(&state)

@@ -58,6 +58,11 @@ impl Devices {
         unbound
     }
 
+    /// Whether register gave out this id.
+    pub(crate) fn is_registered(&self, device_id: &str) -> bool {
+        self.devices.contains_key(device_id)
+    }
+
     /// Whether an account has this device bound.
     fn is_bound(&self, device_id: &str, account: &str) -> bool {
         self.bindings.iter().any(|b| b.bound && b.device_id == device_id && b.account == account)
@@ -65,7 +70,7 @@ impl Devices {
 
     fn known(&self, ask: &Ask) -> Result<String, Refusal> {
         let device_id = ask.query.need("device_id")?;
-        match self.devices.contains_key(device_id) {
+        match self.is_registered(device_id) {
             true => Ok(device_id.into()),
             false => Err(Refusal::errno(42101)),
         }

@@ -9,6 +9,8 @@
 //!
 //! Bytes get here by rename from `DIR/.cloudsim/tmp`, so a half-written file never has a cloud path.
 
+mod tree;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
@@ -273,6 +275,7 @@ impl Drives {
             entry.slice_md5 = content.slice_md5;
             entry.block_list = content.block_list;
             entry.instant = content.instant;
+            entry.copied = false;
             entry.server_mtime = now;
         }
         entry.path = path;
@@ -352,10 +355,16 @@ impl Drives {
                 true => fs::remove_dir(disk),
                 false => fs::remove_file(disk),
             };
-            self.journal.write(&Change::Remove { account: account.into(), path: path.clone() })?;
-            self.unindex(account, path);
+            self.forget(account, path)?;
         }
         Ok(gone.len())
+    }
+
+    /// Takes an entry out of the index and the journal; its bytes are the caller's.
+    fn forget(&mut self, account: &str, path: &str) -> io::Result<()> {
+        self.journal.write(&Change::Remove { account: account.into(), path: path.into() })?;
+        self.unindex(account, path);
+        Ok(())
     }
 
     /// Takes everything away.

@@ -31,6 +31,7 @@ pub(crate) struct Entry {
     pub(crate) created: u32,
     pub(crate) overwritten: u32,
     pub(crate) instant: bool,
+    pub(crate) copied: bool,
 }
 
 /// The optional parameters of create that are kept with the file.
@@ -92,6 +93,7 @@ impl Entry {
             created: self.created,
             overwritten: self.overwritten,
             instant: self.instant,
+            copied: self.copied,
             disk,
         }
     }
@@ -136,6 +138,8 @@ pub struct StoredFile {
     pub overwritten: u32,
     /// Whether the present content came by instant upload, without sending slices.
     pub instant: bool,
+    /// Whether the present content was copied inside the cloud (filemanager, or saved from a share).
+    pub copied: bool,
     /// Where the bytes lie on this machine.
     pub disk: PathBuf,
 }

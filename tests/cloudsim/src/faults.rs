@@ -54,6 +54,16 @@ pub enum FaultKind {
     Redirect(String),
     /// `answer:{"errno":0}`: nothing is done, HTTP 200 with this JSON.
     Answer(String),
+    /// `cut_body:1000`: the head of a download is right, its connection breaks after so many bytes.
+    CutBody(u64),
+    /// `stall_body:1000`: no byte of a download comes after so many, and the connection stays.
+    StallBody(u64),
+    /// `shorter:1`: a download ends so many bytes too early, as if that were all of it.
+    Shorter(u64),
+    /// `flip:0`: the byte at this place of the answer's body is another one.
+    Flip(u64),
+    /// `no_range`: a download's Range is not looked at; all of it comes, with 200.
+    NoRange,
     /// `edit:{"size":1,"fs_id":null}`: the work is done, the answer has these fields instead of its own;
     /// `null` takes one away, and an object is for all entries of a list.
     Edit(String),
@@ -212,6 +222,11 @@ impl FromStr for FaultKind {
                     .filter(|count| *count <= 20_000)
                     .ok_or_else(|| format!("{name} needs at most 20000: {name}:10000"))?,
             ),
+            "cut_body" => FaultKind::CutBody(crate::options::parse_size(value.unwrap_or_default())?),
+            "stall_body" => FaultKind::StallBody(crate::options::parse_size(value.unwrap_or_default())?),
+            "shorter" => FaultKind::Shorter(crate::options::parse_size(value.unwrap_or_default())?),
+            "flip" => FaultKind::Flip(crate::options::parse_size(value.unwrap_or("0"))?),
+            "no_range" => FaultKind::NoRange,
             "redirect" => FaultKind::Redirect(value.ok_or("redirect needs an address")?.into()),
             "huge" => FaultKind::Huge(crate::options::parse_size(value.unwrap_or_default())?),
             "answer" | "edit" => {
@@ -247,6 +262,11 @@ impl fmt::Display for FaultKind {
             // For the log of calls: a long one is not wanted there whole.
             FaultKind::Body(text) => write!(f, "body:{}", text.chars().take(200).collect::<String>()),
             FaultKind::Headers(count) => write!(f, "headers:{count}"),
+            FaultKind::CutBody(bytes) => write!(f, "cut_body:{bytes}"),
+            FaultKind::StallBody(bytes) => write!(f, "stall_body:{bytes}"),
+            FaultKind::Shorter(bytes) => write!(f, "shorter:{bytes}"),
+            FaultKind::Flip(place) => write!(f, "flip:{place}"),
+            FaultKind::NoRange => f.write_str("no_range"),
             FaultKind::Redirect(address) => write!(f, "redirect:{address}"),
             FaultKind::Answer(json) => write!(f, "answer:{json}"),
             FaultKind::Edit(json) => write!(f, "edit:{json}"),
@@ -281,6 +301,11 @@ mod tests {
             "body:{\"errno\":[]}",
             "headers:10000",
             "redirect:https://pan.baidu.com/x",
+            "cut_body:1000",
+            "stall_body:1000",
+            "shorter:1",
+            "flip:7",
+            "no_range",
             r#"answer:{"errno":0}"#,
             r#"edit:{"info":{"size":1}}"#,
         ] {

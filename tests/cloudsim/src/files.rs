@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::answer::{Answer, Refusal, Reply};
-use crate::cloud_md5::md5_hex;
+use crate::download;
 use crate::entry::Entry;
+use crate::items::{common, folder, has_thumbs, list_item, sort, thumbs, uk};
 use crate::names;
 use crate::request::Ask;
 use crate::state::{Cloud, State};
@@ -137,7 +138,7 @@ pub(crate) fn filemetas(cloud: &Cloud, ask: &Ask) -> Reply {
                 item.insert("thumbs".into(), urls);
             }
             if dlink && !entry.isdir {
-                item.insert("dlink".into(), json!(download_link(cloud, &base, entry, uk)));
+                item.insert("dlink".into(), json!(download::link(&base, entry, uk, cloud.now())));
             }
             if extra && entry.category() == 3 {
                 picture_details(&mut item, entry);
@@ -192,104 +193,10 @@ pub(crate) fn pcs_list(cloud: &Cloud, ask: &Ask) -> Reply {
     Ok(Answer::with_number_id(json!({"list": list})))
 }
 
-/// A folder parameter without its trailing slash.
-fn folder(dir: &str) -> &str {
-    match dir.trim_end_matches('/') {
-        "" => "/",
-        dir => dir,
-    }
-}
-
-/// Folders first, then by the wanted field, then by name so that pages never overlap. "排序的对象是当前
-/// 目录下所有文件，不是当前分页下的文件".
-fn sort(entries: &mut Vec<&Entry>, order: &str, descending: bool) {
-    let field = |entry: &Entry| match order {
-        "time" => entry.server_mtime,
-        "size" => entry.size,
-        "type" => u64::from(entry.category()),
-        _ => 0,
-    };
-    let mut keyed: Vec<(u64, &Entry)> = entries.drain(..).map(|entry| (field(entry), entry)).collect();
-    keyed.sort_unstable_by(|(a_field, a), (b_field, b)| {
-        let inner = a_field.cmp(b_field).then_with(|| a.path.cmp(&b.path));
-        b.isdir.cmp(&a.isdir).then(if descending { inner.reverse() } else { inner })
-    });
-    entries.extend(keyed.into_iter().map(|(_, entry)| entry));
-}
-
-/// What listall and filemetas both show.
-fn common(entry: &Entry) -> Map<String, Value> {
-    let mut item = Map::new();
-    item.insert("category".into(), json!(entry.category()));
-    item.insert("fs_id".into(), json!(entry.fs_id));
-    item.insert("isdir".into(), json!(i64::from(entry.isdir)));
-    item.insert("path".into(), json!(entry.path));
-    item.insert("server_ctime".into(), json!(entry.server_ctime));
-    item.insert("server_mtime".into(), json!(entry.server_mtime));
-    item.insert("size".into(), json!(entry.size));
-    if !entry.isdir {
-        item.insert("md5".into(), json!(entry.cloud_md5));
-    }
-    item
-}
-
-fn list_item(entry: &Entry, uk: u64) -> Value {
-    let mut item = common(entry);
-    item.insert("server_filename".into(), json!(names::name(&entry.path)));
-    item.insert("privacy".into(), json!(0));
-    item.insert("unlist".into(), json!(0));
-    item.insert("server_atime".into(), json!(0));
-    item.insert("local_ctime".into(), json!(entry.local_ctime));
-    item.insert("local_mtime".into(), json!(entry.local_mtime));
-    item.insert("share".into(), json!(0));
-    item.insert("oper_id".into(), json!(uk));
-    if entry.isdir {
-        item.insert("empty".into(), json!(0));
-    }
-    Value::Object(item)
-}
-
 /// "该目录是否存在子目录 … 0为存在， 1为不存在": not empty is 0.
 fn dir_empty(state: &State, account: &str, dir: &str) -> i64 {
     let has_folder = state.drives.children(account, dir).iter().any(|entry| entry.isdir);
     i64::from(!has_folder)
-}
-
-fn uk(state: &State, account: &str) -> u64 {
-    state.users.accounts.get(account).map_or(0, |account| account.uk)
-}
-
-/// The documents' examples show thumbnails for videos, pictures and documents.
-fn has_thumbs(entry: &Entry) -> bool {
-    !entry.isdir && matches!(entry.category(), 1 | 3 | 4)
-}
-
-fn thumbs(entry: &Entry, uk: u64) -> Value {
-    let url = |size: &str| {
-        format!(
-            "https://thumbnail0.baidupcs.com/thumbnail/{}?fid={uk}-250528-{}&rt=pr&expires=8h&size={size}&quality=100",
-            entry.cloud_md5, entry.fs_id
-        )
-    };
-    let mut urls = json!({
-        "url1": url("c140_u90"),
-        "url2": url("c360_u270"),
-        "url3": url("c850_u580"),
-    });
-    if entry.category() != 4 {
-        urls["icon"] = json!(url("c60_u60"));
-    }
-    urls
-}
-
-/// "dlink有效期为8小时": it has a query already, a client joins its token with `&`.
-fn download_link(cloud: &Cloud, base: &str, entry: &Entry, uk: u64) -> String {
-    let time = cloud.now();
-    let sign = md5_hex(format!("{}-{time}", entry.fs_id).as_bytes());
-    format!(
-        "{base}/file/{}?fid={uk}-250528-{}&rt=pr&sign=FDtAERV-{sign}%3D&expires=8h&chkbd=0&chkv=2&dstime={time}",
-        entry.cloud_md5, entry.fs_id
-    )
 }
 
 /// `extra=1`: what exif_info said when the picture was created.

@@ -10,15 +10,16 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderName, HeaderValue, LOCATION, RANGE};
 use hyper::{Request, Response};
 use serde_json::{Value, json};
 
-use crate::answer::{Answer, Body, Refusal, Reply, html, json_page, page};
+use crate::answer::{Answer, Body, Finished, Refusal, Reply, html, json_page, page};
+use crate::body::{Damage, on_its_way};
 use crate::calls::{Call, redacted};
 use crate::control;
 use crate::faults::{FaultKind, Hit};
-use crate::request::{Ask, Stream, drain, metered};
+use crate::request::{Ask, Host, Stream, drain, metered};
 use crate::route;
 use crate::state::Cloud;
 use crate::users::TokenState;
@@ -26,15 +27,22 @@ use crate::users::TokenState;
 /// What the connection is to do: send this, close without a word (`Err`), or wait for ever.
 enum Outcome {
     Send(Response<Body>),
+    /// The bytes of a file.
+    Bytes(Response<Body>, Damage),
     Close,
     Stall,
 }
 
-/// Serves one request; an error makes the server close the connection.
-pub(crate) async fn serve(cloud: Arc<Cloud>, request: Request<Incoming>) -> io::Result<Response<Body>> {
+/// Serves one request that came to `host`; an error makes the server close the connection.
+pub(crate) async fn serve(
+    cloud: Arc<Cloud>,
+    request: Request<Incoming>,
+    host: Host,
+) -> io::Result<Response<Body>> {
     let (parts, body) = request.into_parts();
-    let ask = Ask::new(&parts);
-    if ask.path.starts_with("/_sim/") {
+    let ask = Ask::new(&parts, host);
+    if ask.path.starts_with("/_sim/") && host == Host::Cloud {
+        cloud.settle();
         return Ok(control::serve(&cloud, ask, body).await);
     }
     let count = Arc::new(AtomicU64::new(0));
@@ -43,7 +51,7 @@ pub(crate) async fn serve(cloud: Arc<Cloud>, request: Request<Incoming>) -> io::
     let outcome = tokio::spawn(handle(cloud, ask, body, count)).await;
     match outcome.map_err(io::Error::other)? {
         Outcome::Send(response) => Ok(response),
-        Outcome::Close => Err(io::Error::other("connection closed on purpose")),
+        Outcome::Bytes(..) | Outcome::Close => Err(io::Error::other("connection closed on purpose")),
         Outcome::Stall => std::future::pending().await,
     }
 }
@@ -51,7 +59,7 @@ pub(crate) async fn serve(cloud: Arc<Cloud>, request: Request<Incoming>) -> io::
 async fn handle(cloud: Arc<Cloud>, mut ask: Ask, body: Stream, count: Arc<AtomicU64>) -> Outcome {
     let began = Instant::now();
     let (mut call, hit) = open(&cloud, &ask);
-    let in_flight = InFlight(&cloud);
+    let in_flight = InFlight(cloud.clone());
     let (status, value, outcome) = work(&cloud, &mut ask, body, &hit).await;
     call.form = redacted(&ask.form);
     call.status = status;
@@ -59,15 +67,30 @@ async fn handle(cloud: Arc<Cloud>, mut ask: Ask, body: Stream, count: Arc<Atomic
     call.error = value.get("error").and_then(Value::as_str).map(str::to_owned);
     call.bytes_in = count.load(Ordering::Relaxed);
     call.duration_ms = began.elapsed().as_millis() as u64;
-    drop(in_flight);
+    let outcome = match outcome {
+        Outcome::Bytes(response, damage) => {
+            let sent = call.counts_sent();
+            Outcome::Send(on_its_way(response, in_flight, sent, damage))
+        }
+        other => {
+            drop(in_flight);
+            other
+        }
+    };
     cloud.lock().calls.push(call);
     outcome
 }
 
 /// One call in the works; also counted down when the server stops under it.
-struct InFlight<'a>(&'a Cloud);
+pub(crate) struct InFlight(Arc<Cloud>);
 
-impl Drop for InFlight<'_> {
+impl InFlight {
+    pub(crate) fn cloud(&self) -> &Arc<Cloud> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.lock().calls.in_flight -= 1;
     }
@@ -75,10 +98,15 @@ impl Drop for InFlight<'_> {
 
 /// Begins the log entry and looks which fault hits the call.
 fn open(cloud: &Cloud, ask: &Ask) -> (Call, Hit) {
+    cloud.settle();
     let account = match cloud.token_state(ask) {
         TokenState::Valid(account) => Some(account),
         _ => None,
     };
+    let leaked = leaked(ask);
+    if !leaked.is_empty() {
+        eprintln!("cloudsim: LEAKED to the CDN: {} in {} {}", leaked.join(", "), ask.http_method, ask.path);
+    }
     let mut state = cloud.lock();
     let state = &mut *state;
     state.calls.in_flight += 1;
@@ -94,13 +122,37 @@ fn open(cloud: &Cloud, ask: &Ask) -> (Call, Hit) {
         errno: 0,
         error: None,
         account,
+        host: match ask.host {
+            Host::Cloud => "cloud",
+            Host::Cdn => "cdn",
+        },
+        authority: ask.header("host").unwrap_or_default().into(),
+        range: ask.header("range").map(str::to_owned),
+        leaked,
         bytes_in: 0,
+        bytes_out: 0,
+        sent: None,
         duration_ms: 0,
         in_flight: state.calls.in_flight,
         user_agent: ask.header("user-agent").unwrap_or_default().into(),
         fault: hit.kind.as_ref().map(ToString::to_string),
     };
     (call, hit)
+}
+
+/// What a CDN must never get: the token, or anything else that says who the user is.
+fn leaked(ask: &Ask) -> Vec<String> {
+    if ask.host == Host::Cloud {
+        return Vec::new();
+    }
+    let headers = ["authorization", "cookie"].into_iter().filter(|name| ask.headers.contains_key(*name));
+    ask.query
+        .get("access_token")
+        .map(|_| "access_token")
+        .into_iter()
+        .chain(headers)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The status and JSON for the log, and what the connection does.
@@ -110,6 +162,10 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
         tokio::time::sleep(pause).await;
     }
     let reply = match &hit.kind {
+        _ if !leaked(ask).is_empty() => {
+            let response = page(400, "text/plain", "a token, an Authorization or a Cookie came to the CDN\n");
+            return (400, Value::Null, Outcome::Send(response));
+        }
         Some(FaultKind::DropBefore) => return (0, Value::Null, Outcome::Close),
         Some(kind) if prevents_work(kind) => {
             // Read what is sent, or the client might not live to see the answer.
@@ -124,13 +180,17 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
         }
         kind => {
             ask.lose_slice = *kind == Some(FaultKind::LostSlices);
+            if *kind == Some(FaultKind::NoRange) {
+                ask.headers.remove(RANGE);
+            }
             answer(cloud, ask, body).await
         }
     };
     let (status, mut value) = match finish(cloud, reply) {
         Finished::Json(status, value) => (status, value),
         Finished::Page(response) => {
-            return (response.status().as_u16(), Value::Null, Outcome::Send(response));
+            let (status, outcome) = send_page(response, hit.kind.as_ref()).await;
+            return (status, Value::Null, outcome);
         }
     };
     let outcome = match &hit.kind {
@@ -170,6 +230,42 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
     (status, value, outcome)
 }
 
+/// An answer that is no JSON, with what a fault does to it. Only the bytes of files are damaged.
+async fn send_page(mut response: Response<Body>, fault: Option<&FaultKind>) -> (u16, Outcome) {
+    let length =
+        response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let mut damage = Damage::default();
+    match fault {
+        Some(FaultKind::DropAfter) => return (0, Outcome::Close),
+        Some(FaultKind::Late(delay)) => tokio::time::sleep(*delay).await,
+        Some(FaultKind::CutAnswer) => damage.cut = length.map(|length| length / 2),
+        Some(FaultKind::CutBody(bytes)) => damage.cut = Some(*bytes),
+        Some(FaultKind::StallBody(bytes)) => damage.stall = Some(*bytes),
+        Some(FaultKind::Flip(place)) => damage.flip = Some(*place),
+        Some(FaultKind::Shorter(bytes)) => {
+            let left = length.unwrap_or_default().saturating_sub(*bytes);
+            damage.end = Some(left);
+            response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(left));
+        }
+        Some(FaultKind::WrongMd5) => {
+            for name in [ETAG, HeaderName::from_static("content-md5")] {
+                if response.headers().contains_key(&name) {
+                    response.headers_mut().insert(name, HeaderValue::from_static(NOT_THIS_MD5));
+                }
+            }
+        }
+        _ => {}
+    }
+    let status = response.status().as_u16();
+    match length {
+        Some(_) => (status, Outcome::Bytes(response, damage)),
+        None => (status, Outcome::Send(response)),
+    }
+}
+
+/// The MD5 of nothing that anyone stores.
+const NOT_THIS_MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
 async fn answer(cloud: &Cloud, ask: &mut Ask, body: Stream) -> Reply {
     if cloud.options.limits
         && let TokenState::Valid(account) = cloud.token_state(ask)
@@ -179,37 +275,28 @@ async fn answer(cloud: &Cloud, ask: &mut Ask, body: Stream) -> Reply {
         let admitted = cloud.lock().limits.admit(&account, &ask.path, ask.api_method(), now, hurry);
         if !admitted {
             drain(body).await;
-            return Err(Refusal::errno(31034));
+            return Err(match ask.path.starts_with("/rest/2.0/xpan/") || ask.path.starts_with("/api/") {
+                true => Refusal::errno(31034),
+                false => Refusal::pcs(31034),
+            });
         }
     }
     if route::wants_stream(ask) {
         return route::answer(cloud, ask, Some(body)).await;
     }
-    match ask.is_form() {
-        true => ask.read_form(body).await?,
-        false => drain(body).await,
-    }
+    ask.read_form(body).await?;
     route::answer(cloud, ask, None).await
 }
 
 /// Status and JSON of a reply, or the page that stands for it.
 fn finish(cloud: &Cloud, reply: Reply) -> Finished {
     match reply.or_else(Refusal::into_answer) {
-        Ok(answer) => {
-            let (status, value) = answer.finish(&mut cloud.lock().dice);
-            Finished::Json(status, value)
-        }
+        Ok(answer) => answer.finish(&mut cloud.lock().dice),
         Err(Refusal::Broken(error)) => {
             Finished::Page(page(500, "text/plain", format!("cloudsim itself failed: {error}\n")))
         }
         Err(_) => Finished::Page(html(404)),
     }
-}
-
-/// A reply on its way out.
-enum Finished {
-    Json(u16, Value),
-    Page(Response<Body>),
 }
 
 fn prevents_work(kind: &FaultKind) -> bool {

@@ -15,7 +15,12 @@
 //!   upload.rs    precreate                                         sessions.rs  uploadids and slices
 //!   slices.rs    superfile2, single-shot upload                    locate.rs    locateupload
 //!   create.rs    create
-//!   files.rs     list, listall, filemetas
+//!   files.rs     list, listall, filemetas                          items.rs  how a file is shown
+//!   kinds.rs     doclist, imagelist, videolist, btlist, categoryinfo, categorylist
+//!   search.rs    search
+//!   manager.rs   filemanager                                       tasks.rs  taskquery
+//!   download.rs  dlinks, and the CDN they lead to                  body.rs   bytes on their way out
+//!   preview.rs   newinfo, newview of documents
 //! drives.rs    trees of files, on disk and in the journal          entry.rs journal.rs names.rs cloud_md5.rs
 //! state.rs     everything behind one lock, and what survives a restart
 //! control.rs   /_sim/*
@@ -26,6 +31,7 @@
 //! decides where the documents are silent.
 
 mod answer;
+mod body;
 mod calls;
 mod cloud_md5;
 mod control;
@@ -33,23 +39,30 @@ mod create;
 pub mod demo;
 mod device;
 mod dice;
+mod download;
 mod drives;
 mod entry;
 mod faults;
 mod files;
 mod gate;
+mod items;
 mod journal;
+mod kinds;
 mod limits;
 mod locate;
+mod manager;
 mod names;
 mod oauth;
 mod options;
+mod preview;
 mod request;
 mod route;
+mod search;
 mod server;
 mod sessions;
 mod slices;
 mod state;
+mod tasks;
 mod throttle;
 mod upload;
 mod users;
@@ -76,6 +89,7 @@ use state::Cloud;
 pub struct CloudSim {
     server: Mutex<Option<Server>>,
     addr: SocketAddr,
+    cdn: SocketAddr,
     cloud: Arc<Cloud>,
     _temporary: Option<tempfile::TempDir>,
 }
@@ -96,13 +110,21 @@ impl CloudSim {
             }
         };
         let cloud = Arc::new(Cloud::open(options, &data)?);
-        let server = Server::start(cloud.clone(), cloud.options.listen)?;
-        Ok(CloudSim { addr: server.addr, server: Mutex::new(Some(server)), cloud, _temporary: temporary })
+        let listen = cloud.options.listen;
+        let cdn = SocketAddr::new(listen.ip(), cloud.options.cdn_port);
+        let server = Server::start(cloud.clone(), listen, cdn)?;
+        let (addr, cdn) = (server.addr, server.cdn);
+        Ok(CloudSim { addr, cdn, server: Mutex::new(Some(server)), cloud, _temporary: temporary })
     }
 
     /// `http://127.0.0.1:PORT`, without a slash at the end: the agent's `endpoint`.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
+    }
+
+    /// The same of the CDN that dlinks lead to: another port.
+    pub fn cdn_url(&self) -> String {
+        format!("http://{}", self.cdn)
     }
 
     /// The address it listens on.
@@ -124,7 +146,7 @@ impl CloudSim {
     pub fn restart(&self) -> io::Result<()> {
         let mut server = self.server();
         if server.is_none() {
-            *server = Some(Server::start(self.cloud.clone(), self.addr)?);
+            *server = Some(Server::start(self.cloud.clone(), self.addr, self.cdn)?);
         }
         Ok(())
     }
@@ -222,7 +244,7 @@ impl CloudSim {
 
     /// Changes the bandwidth; `None` is unlimited.
     pub fn set_bandwidth(&self, bytes_a_second: Option<u64>) {
-        self.cloud.throttle.set(bytes_a_second);
+        self.cloud.set_bandwidth(bytes_a_second);
     }
 
     /// Moves the cloud's clock on: tokens, device codes and limits age without waiting.
@@ -232,6 +254,7 @@ impl CloudSim {
 
     /// Every stored file, by account and path.
     pub fn files(&self) -> Vec<StoredFile> {
+        self.cloud.settle();
         self.cloud.lock().drives.files()
     }
 
@@ -242,6 +265,7 @@ impl CloudSim {
 
     /// The bytes of one stored file of the default account, from the disk.
     pub fn read(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.cloud.settle();
         let disk = self.cloud.lock().drives.disk(DEFAULT_ACCOUNT, path)?;
         std::fs::read(disk)
     }
@@ -272,6 +296,11 @@ impl CloudSim {
     /// How often each refresh token came in, whatever became of it. Each is good for once.
     pub fn presented(&self) -> BTreeMap<String, u32> {
         self.cloud.lock().given.presented.clone()
+    }
+
+    /// The calls that brought the CDN a token, an Authorization or a Cookie. There should be none.
+    pub fn leaks(&self) -> Vec<Call> {
+        self.calls().into_iter().filter(|call| !call.leaked.is_empty()).collect()
     }
 
     /// Every call so far, oldest first.

@@ -17,6 +17,8 @@ impl Limits {
     pub(crate) fn admit(&mut self, account: &str, path: &str, method: &str, now_ms: u64, hurry: u32) -> bool {
         let [minute_ms, hour_ms, day_ms] = [MINUTE, HOUR, DAY].map(|window| window / u64::from(hurry.max(1)));
         let Some((minute, hour, day)) = allowance(path, method) else { return true };
+        // Each dlink has a path of its own, and all of them are one call.
+        let path = if path.starts_with("/file/") { "/file/" } else { path };
         let calls = self.0.entry((account.into(), format!("{path}?{method}"))).or_default();
         while calls.front().is_some_and(|at| at + day_ms <= now_ms) {
             calls.pop_front();
@@ -34,7 +36,8 @@ impl Limits {
     }
 }
 
-/// Calls a minute, an hour and a day. Uploads and the device calls have no table in the documents.
+/// Calls a minute, an hour and a day. Uploads, the device calls, shares and previews have no table in the
+/// documents; of a download the dlink counts, not what it leads to.
 fn allowance(path: &str, method: &str) -> Option<(usize, usize, usize)> {
     match (path, method) {
         ("/rest/2.0/xpan/multimedia", "listall") => Some((5, 100, 500)),
@@ -42,6 +45,7 @@ fn allowance(path: &str, method: &str) -> Option<(usize, usize, usize)> {
         ("/rest/2.0/xpan/file", "precreate" | "create") => None,
         ("/rest/2.0/xpan/nas" | "/rest/2.0/xpan/file" | "/rest/2.0/xpan/multimedia", _)
         | ("/api/quota" | "/api/categoryinfo", _) => Some((20, 300, 1000)),
+        (path, _) if path.starts_with("/file/") => Some((20, 300, 1000)),
         _ => None,
     }
 }

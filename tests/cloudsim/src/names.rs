@@ -45,6 +45,11 @@ pub(crate) fn parent(path: &str) -> &str {
     }
 }
 
+/// `/a` and `b.txt` to `/a/b.txt`.
+pub(crate) fn join(folder: &str, name: &str) -> String {
+    format!("{}/{name}", folder.trim_end_matches('/'))
+}
+
 /// The last part of a path.
 pub(crate) fn name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
@@ -62,15 +67,15 @@ pub(crate) fn duplicate(path: &str, isdir: bool, n: u32) -> String {
     }
 }
 
+/// What stands behind the last dot of the name, in lower case; nothing when there is no dot.
+pub(crate) fn extension(path: &str) -> String {
+    name(path).rsplit_once('.').map_or(String::new(), |(_, ext)| ext.to_ascii_lowercase())
+}
+
 /// `category` of the answers: 1 video, 2 audio, 3 picture, 4 document, 5 application, 6 other,
 /// 7 torrent.
 pub(crate) fn category(path: &str) -> u8 {
-    let name = name(path);
-    let ext = match name.rfind('.') {
-        Some(dot) => name[dot + 1..].to_ascii_lowercase(),
-        None => return 6,
-    };
-    match ext.as_str() {
+    match extension(path).as_str() {
         "mp4" | "mov" | "avi" | "mkv" | "wmv" | "flv" | "3gp" | "m4v" | "mpg" | "mpeg" | "mts" | "m2ts"
         | "ts" | "webm" | "rm" | "rmvb" | "vob" | "asf" | "ogv" | "3g2" | "f4v" => 1,
         "mp3" | "wav" | "flac" | "aac" | "m4a" | "ogg" | "wma" | "ape" | "amr" | "aiff" | "opus" => 2,

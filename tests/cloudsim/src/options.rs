@@ -11,6 +11,14 @@ use std::time::Duration;
 pub struct Options {
     /// Address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
+    /// Port of the second address, which plays the CDN that dlinks lead to; 0 takes any free one.
+    pub cdn_port: u16,
+    /// Life of an address there.
+    pub cdn_ttl: Duration,
+    /// filemanager with `async=1` makes a task of more files than this.
+    pub async_above: usize,
+    /// How long a task takes.
+    pub task_time: Duration,
     /// Where uploaded bytes and the cloud's own notes lie; a temporary folder when not given.
     pub data: Option<PathBuf>,
     /// Product name: all writes must go below `/apps/<app>` ("上传文件夹限制").
@@ -19,7 +27,7 @@ pub struct Options {
     pub vip: u8,
     /// Waiting time before every call is looked at.
     pub latency: Duration,
-    /// Bytes a second for all request bodies together.
+    /// Bytes a second for all request bodies together, and as many for all downloads together.
     pub bandwidth: Option<u64>,
     /// Drive size of new accounts in bytes.
     pub quota: u64,
@@ -74,6 +82,10 @@ impl Default for Options {
     fn default() -> Self {
         Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            cdn_port: 0,
+            cdn_ttl: Duration::from_secs(3600),
+            async_above: 100,
+            task_time: Duration::from_millis(200),
             data: None,
             app: "xpand".into(),
             vip: 0,

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
+use multer::{Constraints, Multipart, SizeLimit};
 
 use crate::answer::Refusal;
 use crate::state::Cloud;
@@ -23,6 +24,15 @@ const FORM_LIMIT: usize = 4 << 20;
 /// Request bytes as they come over the line.
 pub(crate) type Stream = BoxStream<'static, Result<Bytes, hyper::Error>>;
 
+/// Which of its hosts the cloud was asked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// pan.baidu.com, d.pcs.baidu.com, openapi.baidu.com.
+    Cloud,
+    /// Where dlinks lead to.
+    Cdn,
+}
+
 /// A call, taken apart.
 pub(crate) struct Ask {
     pub(crate) http_method: String,
@@ -30,6 +40,7 @@ pub(crate) struct Ask {
     pub(crate) query: Params,
     pub(crate) form: Params,
     pub(crate) headers: HeaderMap,
+    pub(crate) host: Host,
     /// `lost_slices` fault: say yes to the slice and forget it.
     pub(crate) lose_slice: bool,
 }
@@ -74,13 +85,14 @@ impl Params {
 
 impl Ask {
     /// Takes the head of a request apart.
-    pub(crate) fn new(parts: &Parts) -> Ask {
+    pub(crate) fn new(parts: &Parts, host: Host) -> Ask {
         Ask {
             http_method: parts.method.to_string(),
             path: parts.uri.path().into(),
             query: Params::parse(parts.uri.query().unwrap_or_default().as_bytes()),
             form: Params::default(),
             headers: parts.headers.clone(),
+            host,
             lose_slice: false,
         }
     }
@@ -110,16 +122,47 @@ impl Ask {
         format!("http://{host}")
     }
 
+    /// The name the client used for us, without a port.
+    pub(crate) fn host_name(&self) -> &str {
+        let host = self.header(header::HOST.as_str()).unwrap_or("localhost");
+        match host.rsplit_once(':') {
+            // Not within the brackets of an IPv6 address.
+            Some((name, port)) if !port.contains(']') => name,
+            _ => host,
+        }
+    }
+
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
-    pub(crate) fn is_form(&self) -> bool {
-        self.header("content-type").is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+    /// Reads a form body, of either kind; any other body is read and forgotten.
+    pub(crate) async fn read_form(&mut self, body: Stream) -> Result<(), Refusal> {
+        let kind = self.header("content-type").unwrap_or_default();
+        if kind.starts_with("application/x-www-form-urlencoded") {
+            return self.read_urlencoded(body).await;
+        }
+        match multer::parse_boundary(kind) {
+            Ok(boundary) => self.read_multipart(body, boundary).await,
+            Err(_) => {
+                drain(body).await;
+                Ok(())
+            }
+        }
     }
 
-    /// Reads a form body.
-    pub(crate) async fn read_form(&mut self, mut body: Stream) -> Result<(), Refusal> {
+    async fn read_multipart(&mut self, body: Stream, boundary: String) -> Result<(), Refusal> {
+        let cut = |_| Refusal::errno_saying(2, "param error: body is no form, or was cut");
+        let limits = SizeLimit::new().whole_stream(FORM_LIMIT as u64);
+        let mut form = Multipart::with_constraints(body, boundary, Constraints::new().size_limit(limits));
+        while let Some(field) = form.next_field().await.map_err(cut)? {
+            let name = field.name().unwrap_or_default().to_owned();
+            self.form.0.push((name, field.text().await.map_err(cut)?));
+        }
+        Ok(())
+    }
+
+    async fn read_urlencoded(&mut self, mut body: Stream) -> Result<(), Refusal> {
         let mut text = Vec::new();
         let mut too_long = false;
         while let Some(chunk) = body.next().await {

@@ -1,10 +1,13 @@
 //! The table of calls: which address and `method=` goes to which handler. New families of calls
-//! (search, filemanager, share, download, the other cloud) are new files and new lines here.
+//! (the other cloud, for example) are new files and new lines here.
 
 use crate::answer::{Refusal, Reply};
-use crate::request::{Ask, Stream, drain};
+use crate::request::{Ask, Host, Stream, drain};
 use crate::state::Cloud;
-use crate::{create, device, files, locate, oauth, slices, upload, users};
+use crate::{
+    create, device, download, files, kinds, locate, manager, oauth, preview, search, slices, tasks, upload,
+    users,
+};
 
 /// Whether a call's body is handed on unread: the handler streams it.
 pub(crate) fn wants_stream(ask: &Ask) -> bool {
@@ -25,6 +28,12 @@ pub(crate) async fn answer(cloud: &Cloud, ask: &Ask, body: Option<Stream>) -> Re
                 drain(body).await;
                 Err(Refusal::NotFound)
             }
+        };
+    }
+    if ask.host == Host::Cdn {
+        return match call {
+            ("GET", path, _) if path.starts_with("/cdn/file/") => download::cdn(cloud, ask).await,
+            _ => Err(Refusal::NotFound),
         };
     }
     match call {
@@ -54,6 +63,20 @@ pub(crate) async fn answer(cloud: &Cloud, ask: &Ask, body: Option<Stream>) -> Re
         ("GET", "/rest/2.0/xpan/multimedia", "listall") => files::listall(cloud, ask),
         ("GET", "/rest/2.0/xpan/multimedia", "filemetas") => files::filemetas(cloud, ask),
         ("GET", "/rest/2.0/pcs/file", "list") => files::pcs_list(cloud, ask),
+
+        ("GET", "/rest/2.0/xpan/file", "doclist") => kinds::list_of(cloud, ask, 4),
+        ("GET", "/rest/2.0/xpan/file", "imagelist") => kinds::list_of(cloud, ask, 3),
+        ("GET", "/rest/2.0/xpan/file", "videolist") => kinds::list_of(cloud, ask, 1),
+        ("GET", "/rest/2.0/xpan/file", "btlist") => kinds::list_of(cloud, ask, 7),
+        ("GET", "/api/categoryinfo", _) => kinds::categoryinfo(cloud, ask),
+        ("GET", "/rest/2.0/xpan/multimedia", "categorylist") => kinds::categorylist(cloud, ask),
+        ("GET", "/rest/2.0/xpan/file", "search") => search::search(cloud, ask),
+
+        ("POST", "/rest/2.0/xpan/file", "filemanager") => manager::filemanager(cloud, ask),
+        ("GET", "/share/taskquery", _) => tasks::taskquery(cloud, ask),
+
+        ("GET", path, _) if path.starts_with("/file/") => download::dlink(cloud, ask),
+        ("GET", path, _) if path.starts_with("/doc/") => preview::preview(cloud, ask),
 
         (_, path, _) if path.starts_with("/rest/2.0/xpan/") || path.starts_with("/api/") => {
             Err(Refusal::errno(3))

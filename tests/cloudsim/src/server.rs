@@ -15,22 +15,24 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
 use crate::gate;
+use crate::request::Host;
 use crate::state::Cloud;
 
 /// A running server. Dropping it stops it.
 pub(crate) struct Server {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
+    /// Where the cloud and where the CDN listens.
     pub(crate) addr: SocketAddr,
+    pub(crate) cdn: SocketAddr,
 }
 
 impl Server {
-    /// Listens on `addr` and serves until dropped.
-    pub(crate) fn start(cloud: Arc<Cloud>, addr: SocketAddr) -> io::Result<Server> {
-        // The standard library sets SO_REUSEADDR, so the same port can be taken again at once.
-        let listener = TcpListener::bind(addr)?;
-        listener.set_nonblocking(true)?;
-        let addr = listener.local_addr()?;
+    /// Listens on `addr` and, for the CDN, on `cdn`, and serves until dropped.
+    pub(crate) fn start(cloud: Arc<Cloud>, addr: SocketAddr, cdn: SocketAddr) -> io::Result<Server> {
+        let listeners = [listen(addr)?, listen(cdn)?];
+        let (addr, cdn) = (listeners[0].local_addr()?, listeners[1].local_addr()?);
+        cloud.set_cdn_port(cdn.port());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("cloudsim")
@@ -38,13 +40,13 @@ impl Server {
             .build()?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("cloudsim".into()).spawn(move || {
-            let served = runtime.block_on(accept(cloud, listener, stopped));
+            let served = runtime.block_on(accept(cloud, listeners, stopped));
             if let Err(error) = served {
                 eprintln!("cloudsim: {error}");
             }
             runtime.shutdown_timeout(Duration::from_secs(5));
         })?;
-        Ok(Server { stop: Some(stop), thread: Some(thread), addr })
+        Ok(Server { stop: Some(stop), thread: Some(thread), addr, cdn })
     }
 }
 
@@ -57,34 +59,44 @@ impl Drop for Server {
     }
 }
 
+fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
+    // The standard library sets SO_REUSEADDR, so the same port can be taken again at once.
+    let listener = TcpListener::bind(addr)?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 async fn accept(
     cloud: Arc<Cloud>,
-    listener: TcpListener,
+    [listener, cdn]: [TcpListener; 2],
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let cdn = tokio::net::TcpListener::from_std(cdn)?;
     let mut connections = JoinSet::new();
     loop {
-        tokio::select! {
+        let (accepted, host) = tokio::select! {
             _ = &mut stopped => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(cloud.clone(), stream));
-                }
-                // Out of file descriptors, for example: others may end soon.
-                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
-            },
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = listener.accept() => (accepted, Host::Cloud),
+            accepted = cdn.accept() => (accepted, Host::Cdn),
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                connections.spawn(connection(cloud.clone(), stream, host));
+            }
+            // Out of file descriptors, for example: others may end soon.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
-    drop(listener);
+    drop((listener, cdn));
     connections.shutdown().await;
     Ok(())
 }
 
-async fn connection(cloud: Arc<Cloud>, stream: TcpStream) {
+async fn connection(cloud: Arc<Cloud>, stream: TcpStream, host: Host) {
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| gate::serve(cloud.clone(), request));
+    let service = service_fn(move |request| gate::serve(cloud.clone(), request, host));
     // Errors here are clients that went away, or connections closed on purpose.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +27,7 @@ use crate::oauth::DeviceCodes;
 use crate::options::{Locate, Options};
 use crate::request::Ask;
 use crate::sessions::Sessions;
+use crate::tasks::Tasks;
 use crate::throttle::Throttle;
 use crate::users::{DEFAULT_ACCOUNT, TokenState, Users};
 
@@ -35,9 +36,12 @@ pub(crate) struct Cloud {
     pub(crate) options: Options,
     pub(crate) data: PathBuf,
     pub(crate) throttle: Throttle,
+    /// The line out, for downloads.
+    pub(crate) throttle_down: Throttle,
     state: Mutex<State>,
     clock_shift_ms: AtomicI64,
     latency_ms: AtomicU64,
+    cdn_port: AtomicU16,
 }
 
 /// Everything that changes.
@@ -54,6 +58,7 @@ pub(crate) struct State {
     pub(crate) locate: Locate,
     pub(crate) empty_block_list: bool,
     pub(crate) given: Given,
+    pub(crate) tasks: Tasks,
 }
 
 /// What no log may show, and what clients did with it. In memory only; not even a reset forgets it.
@@ -100,14 +105,17 @@ impl Cloud {
             locate: options.locate.clone(),
             empty_block_list: options.empty_block_list,
             given: Given::default(),
+            tasks: Tasks::default(),
         };
         Ok(Cloud {
             throttle: Throttle::new(options.bandwidth),
+            throttle_down: Throttle::new(options.bandwidth),
             latency_ms: AtomicU64::new(options.latency.as_millis() as u64),
             options,
             data: data.into(),
             state: Mutex::new(state),
             clock_shift_ms: AtomicI64::new(0),
+            cdn_port: AtomicU16::new(0),
         })
     }
 
@@ -150,6 +158,21 @@ impl Cloud {
 
     pub(crate) fn set_latency(&self, latency: Duration) {
         self.latency_ms.store(latency.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Where the CDN listens.
+    pub(crate) fn cdn_port(&self) -> u16 {
+        self.cdn_port.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_cdn_port(&self, port: u16) {
+        self.cdn_port.store(port, Ordering::Relaxed);
+    }
+
+    /// Changes the pace of both lines.
+    pub(crate) fn set_bandwidth(&self, bytes_a_second: Option<u64>) {
+        self.throttle.set(bytes_a_second);
+        self.throttle_down.set(bytes_a_second);
     }
 
     /// A folder on the data disk for bytes that are still coming in.

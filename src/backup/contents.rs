@@ -343,7 +343,7 @@ mod tests {
             for _ in 0..2 {
                 for content in 0..12 {
                     let known = contents.find(&store, md5(content)).unwrap();
-                    prop_assert_eq!(&known, model.get(&content).unwrap_or(&Vec::new()));
+                    prop_assert_eq!(&known, model.entry(content).or_default());
                 }
                 write(&mut contents, &store);
             }

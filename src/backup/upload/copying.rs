@@ -27,6 +27,8 @@ use crate::cloud::{Kind, Stored, Upload};
 const GATHER: Duration = Duration::from_millis(250);
 /// After a call that failed nobody asks for this long.
 const REST: Duration = Duration::from_secs(60);
+/// The same when the day's calls are used up.
+const LONG_REST: Duration = Duration::from_secs(3600);
 
 /// The files of one account that are to be copied inside the cloud.
 #[derive(Debug, Default)]
@@ -106,6 +108,7 @@ impl Uploader {
                     tracing::debug!("nothing is copied inside the cloud, but sent: {error}");
                     let pause = match error.kind {
                         Kind::Busy { after: Some(after) } => after.max(REST),
+                        Kind::DayLimit => LONG_REST,
                         _ => REST,
                     };
                     *rest = Some(Instant::now() + self.clock.wait(pause));

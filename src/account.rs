@@ -152,6 +152,19 @@ impl Accounts {
         Ok(cloud::Calls::of(path, self.clock.clone()))
     }
 
+    /// As [`Accounts::calls`]; `tell` hears of each wait once, when it begins.
+    ///
+    /// # Errors
+    /// The name cannot be used.
+    pub fn calls_telling(
+        &self,
+        account: &config::Account,
+        tell: impl Fn(cloud::calls::Waiting) + Send + Sync + 'static,
+    ) -> Result<Arc<cloud::Calls>, Error> {
+        let path = self.path(&account.name)?.with_extension("calls");
+        Ok(cloud::Calls::telling(path, self.clock.clone(), tell))
+    }
+
     /// Begins a device-code login. What the user has to do is in [`Login::prompt`].
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! What commands that speak to the cloud themselves begin with: configuration, account, tokens, drive.
 
+use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::device;
 pub(super) struct Cloud {
     pub(super) config: Config,
     pub(super) accounts: Accounts,
+    quiet: bool,
 }
 
 /// A drive and who is asking; [`Login::end`] it.
@@ -30,7 +32,7 @@ impl Cloud {
         let config = context.config()?;
         become_owner(&config.agent.state_dir)?;
         let accounts = Accounts::new(&config.agent.state_dir, context.clock().clone());
-        Ok(Self { config, accounts })
+        Ok(Self { config, accounts, quiet: context.global.quiet })
     }
 
     /// The account of that name, or the only one there is.
@@ -52,12 +54,18 @@ impl Cloud {
         .map_err(|failed| failed.status(ExitStatus::Usage))
     }
 
-    /// The account's drive, with the tokens that are on the disk.
+    /// The account's drive, with the tokens that are on the disk. A call that has to wait for its turn says so.
     pub(super) fn login(&self, account: &config::Account) -> Outcome<Login> {
         let failed = |error: account::Error| of_account(&error, &account.name);
         let tokens = self.accounts.tokens(account).map_err(failed)?;
         let source = Arc::clone(&tokens) as Arc<dyn cloud::TokenSource>;
-        let calls = self.accounts.calls(account).map_err(failed)?;
+        let quiet = self.quiet;
+        let tell = move |waiting| {
+            if !quiet {
+                let _ = writeln!(std::io::stderr(), "{waiting}");
+            }
+        };
+        let calls = self.accounts.calls_telling(account, tell).map_err(failed)?;
         let drive = cloud::open(account, source, calls).map_err(|error| of_cloud(&error, &account.name))?;
         Ok(Login { drive, tokens })
     }

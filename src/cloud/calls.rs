@@ -5,10 +5,16 @@
 //! minute's allowance a call waits for its turn; over the hour's or the day's it fails unsent, and says how
 //! long there is to wait. Which calls have an allowance is the cloud's own table (`xpan/limits.rs`).
 //!
+//! Some calls are let through, and not even counted, until the cloud itself has said "too many"
+//! ([`Calls::refused`]); for a day from then on they keep to their allowance like all others. Downloads are
+//! such: reviewed applications have no such limit, and at 1,000 a day it would take a month to bring home
+//! 30,000 photos.
+//!
 //! # On disk
 //!
 //! ```text
-//! <state_dir>/accounts/<name>.calls     0600, one line a call: endpoint, milliseconds since 1970
+//! <state_dir>/accounts/<name>.calls     0600, one line a call: endpoint, milliseconds since 1970;
+//!                                       `download-refused` instead: the cloud said "too many" then
 //! ```
 //!
 //! The file is its own lock, shared by the running agent and by commands. A call costs one line at its
@@ -20,7 +26,6 @@
 //! A clock that is set back must not stop the calls either: what was made in the future was made just
 //! now, is put down so, and is out of every window after its time.
 
-use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -52,12 +57,48 @@ pub struct Allowance {
     pub hour: usize,
     /// A day.
     pub day: usize,
+    /// When it holds.
+    pub holds: Holds,
 }
+
+/// When an allowance holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holds {
+    /// At all times.
+    Always,
+    /// For a day after the cloud has said "too many calls" ([`Calls::refused`]).
+    AfterRefusal,
+}
+
+/// A call that waits for its turn, for a person who waits for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// Which call, in the protocol's words.
+    pub endpoint: &'static str,
+    /// For how long.
+    pub wait: Duration,
+    /// So many are allowed a minute.
+    pub minute: usize,
+}
+
+impl std::fmt::Display for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { endpoint, wait, minute } = self;
+        let secs = wait.as_secs_f64().ceil();
+        write!(f, "waiting {secs} s: the cloud allows {minute} {endpoint} calls a minute")
+    }
+}
+
+/// Who is told that a call waits.
+type Tell = Box<dyn Fn(Waiting) + Send + Sync>;
 
 /// One account's calls.
 pub struct Calls {
     file: Option<PathBuf>,
     clock: Clock,
+    tell: Option<Tell>,
+    /// What was told last, and until when it holds, milliseconds since 1970.
+    told: Mutex<Option<(&'static str, i64)>>,
     /// What the disk did not take.
     unsaved: Mutex<Vec<Made>>,
 }
@@ -85,13 +126,23 @@ impl Calls {
     /// The calls that are counted in `file`, in a folder that exists once an account is logged in.
     #[must_use]
     pub fn of(file: PathBuf, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { file: Some(file), clock, unsaved: Mutex::default() })
+        Arc::new(Self::new(Some(file), clock, None))
+    }
+
+    /// As [`Calls::of`]; `tell` hears of each wait once, when it begins.
+    #[must_use]
+    pub fn telling(file: PathBuf, clock: Clock, tell: impl Fn(Waiting) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self::new(Some(file), clock, Some(Box::new(tell))))
     }
 
     /// Calls that nobody counts: for tests of something else.
     #[must_use]
     pub fn uncounted() -> Arc<Self> {
-        Arc::new(Self { file: None, clock: Clock::system(), unsaved: Mutex::default() })
+        Arc::new(Self::new(None, Clock::system(), None))
+    }
+
+    fn new(file: Option<PathBuf>, clock: Clock, tell: Option<Tell>) -> Self {
+        Self { file, clock, tell, told: Mutex::default(), unsaved: Mutex::default() }
     }
 
     /// Waits for the turn of a call and counts it. Dropping the future ends the waiting.
@@ -109,6 +160,7 @@ impl Calls {
                 Turn::Now => return Ok(()),
                 Turn::Wait(wait) => {
                     tracing::debug!(endpoint, "{} calls a minute are allowed; waiting", allowance.minute);
+                    self.tell(endpoint, wait, allowance.minute);
                     tokio::time::sleep(wait).await;
                 }
                 Turn::UsedUp(wait, count, window) => {
@@ -124,9 +176,48 @@ impl Calls {
         }
     }
 
+    /// The cloud has said "too many calls": what [`Holds::AfterRefusal`] holds from now on for a day.
+    pub async fn refused(self: &Arc<Self>, endpoint: &'static str) {
+        let this = Arc::clone(self);
+        let _ = tokio::task::spawn_blocking(move || this.note_refusal(endpoint)).await;
+    }
+
+    fn note_refusal(&self, endpoint: &str) {
+        self.update((), |_, _| ((), Some(refusal_of(endpoint))));
+    }
+
+    /// Tells of a wait, once for all calls that wait together.
+    fn tell(&self, endpoint: &'static str, wait: Duration, minute: usize) {
+        let Some(tell) = &self.tell else { return };
+        let now_ms = self.clock.now_ms();
+        let end_ms = now_ms.saturating_add(i64::try_from(wait.as_millis()).unwrap_or(i64::MAX));
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_none_or(|(before, until_ms)| before != endpoint || until_ms <= now_ms) {
+            *told = Some((endpoint, end_ms));
+            tell(Waiting { endpoint, wait: self.clock.meant(wait), minute });
+        }
+    }
+
     /// Counts the call if it may be made now. Blocks for moments.
     fn try_now(&self, endpoint: &str, allowance: Allowance) -> Turn {
-        let Some(file) = &self.file else { return Turn::Now };
+        self.update(Turn::Now, |all, now_ms| {
+            let refusal = refusal_of(endpoint);
+            if allowance.holds == Holds::AfterRefusal && !all.iter().any(|made| made.endpoint == refusal) {
+                return (Turn::Now, None);
+            }
+            let mut times: Vec<i64> =
+                all.iter().filter(|made| made.endpoint == endpoint).map(|made| made.at_ms).collect();
+            times.sort_unstable();
+            let turn = self.turn(&times, allowance, now_ms);
+            let counted = (turn == Turn::Now).then(|| endpoint.to_owned());
+            (turn, counted)
+        })
+    }
+
+    /// Looks at the calls of the last day, and adds one if `look` says so. `without`: what there is to say
+    /// when nothing is counted. Blocks for moments.
+    fn update<T>(&self, without: T, look: impl FnOnce(&[Made], i64) -> (T, Option<String>)) -> T {
+        let Some(file) = &self.file else { return without };
         // Without the lock two processes may count one call as two, or two as one: no reason not to call.
         let _lock = Lock::wait(file).ok();
         let now_ms = self.clock.now_ms();
@@ -136,19 +227,14 @@ impl Calls {
         all.extend(unsaved.iter().cloned());
         let day_ms = self.millis(DAY);
         all.retain(|made| now_ms - made.at_ms < day_ms);
-        let times: VecDeque<i64> = {
-            let mut times: Vec<i64> =
-                all.iter().filter(|made| made.endpoint == endpoint).map(|made| made.at_ms).collect();
-            times.sort_unstable();
-            times.into()
-        };
-        let turn = self.turn(&times, allowance, now_ms);
-        if turn == Turn::Now {
-            unsaved.push(Made { endpoint: endpoint.to_owned(), at_ms: now_ms });
+        let (seen, added) = look(&all, now_ms);
+        let is_added = added.is_some();
+        if let Some(endpoint) = added {
+            unsaved.push(Made { endpoint, at_ms: now_ms });
             all.extend(unsaved.last().cloned());
         }
         let anew = lines.is_none_or(|lines| lines > all.len() + STALE_LINES);
-        if turn == Turn::Now || anew {
+        if is_added || anew {
             let written = if anew { write(file, &all, true) } else { write(file, &unsaved, false) };
             match written {
                 Ok(()) => unsaved.clear(),
@@ -158,11 +244,11 @@ impl Calls {
             let surplus = unsaved.len().saturating_sub(10_000);
             unsaved.drain(..surplus);
         }
-        turn
+        seen
     }
 
     /// Whether a call may be made at `now_ms`, after those at `times`, oldest first.
-    fn turn(&self, times: &VecDeque<i64>, allowance: Allowance, now_ms: i64) -> Turn {
+    fn turn(&self, times: &[i64], allowance: Allowance, now_ms: i64) -> Turn {
         // The call before which `count` calls were made is out of the window at this time.
         let free_in = |window: Duration, count: usize| {
             let oldest = times.len().checked_sub(count.max(1)).and_then(|at| times.get(at))?;
@@ -181,6 +267,11 @@ impl Calls {
     fn millis(&self, window: Duration) -> i64 {
         i64::try_from(self.clock.wait(window + MARGIN).as_millis()).unwrap_or(i64::MAX / 4)
     }
+}
+
+/// The line that says that the cloud refused a call.
+fn refusal_of(endpoint: &str) -> String {
+    format!("{endpoint}-refused")
 }
 
 /// The calls in `file`, and how many lines it has; `None` when it is to be written anew. Calls of the
@@ -223,165 +314,4 @@ fn write(file: &Path, all: &[Made], anew: bool) -> io::Result<()> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-    use std::sync::atomic::{AtomicI64, Ordering};
-
-    const USUAL: Allowance = Allowance { minute: 20, hour: 300, day: 1000 };
-    const LISTALL: Allowance = Allowance { minute: 5, hour: 100, day: 500 };
-    const START: i64 = 1_795_000_000_000;
-
-    struct Bench {
-        folder: tempfile::TempDir,
-        now_ms: Arc<AtomicI64>,
-    }
-
-    impl Bench {
-        fn new() -> Self {
-            Self { folder: tempfile::tempdir().unwrap(), now_ms: Arc::new(START.into()) }
-        }
-
-        fn file(&self) -> PathBuf {
-            self.folder.path().join("home.calls")
-        }
-
-        /// As after a start of the program.
-        fn calls(&self) -> Arc<Calls> {
-            let now_ms = Arc::clone(&self.now_ms);
-            let clock = Clock::from_fn(move || now_ms.load(Ordering::Relaxed) * 1_000_000);
-            Calls::of(self.file(), clock)
-        }
-
-        fn pass(&self, time: Duration) {
-            self.now_ms.fetch_add(i64::try_from(time.as_millis()).unwrap(), Ordering::Relaxed);
-        }
-    }
-
-    /// How many calls go through at this moment.
-    fn burst(calls: &Calls, endpoint: &str, allowance: Allowance) -> usize {
-        (0..2000).take_while(|_| calls.try_now(endpoint, allowance) == Turn::Now).count()
-    }
-
-    #[test]
-    fn the_numbers_of_the_documents_are_kept_in_every_window() {
-        for allowance in [USUAL, LISTALL, Allowance { minute: 10, hour: 100, day: 300 }] {
-            let bench = Bench::new();
-            let mut at = Vec::new();
-            // Two days of somebody who calls as often as it goes, with a new start every ten hours.
-            for minute in 0..2 * 24 * 60 {
-                let calls = bench.calls();
-                for _ in 0..burst(&calls, "list", allowance) {
-                    at.push(minute);
-                }
-                bench.pass(MINUTE);
-            }
-            let most = |window: i64| {
-                (0..2 * 24 * 60)
-                    .map(|from| at.iter().filter(|at| (from..from + window).contains(*at)).count())
-                    .max()
-            };
-            assert_eq!(most(1), Some(allowance.minute));
-            assert_eq!(most(60), Some(allowance.hour));
-            assert_eq!(most(24 * 60), Some(allowance.day));
-            assert!(at.len() >= 2 * allowance.day - allowance.hour, "{} calls in two days", at.len());
-        }
-    }
-
-    #[test]
-    fn the_windows_slide_and_have_a_margin() {
-        let bench = Bench::new();
-        let calls = bench.calls();
-        assert_eq!(burst(&calls, "list", USUAL), 20);
-        bench.pass(MINUTE);
-        assert_eq!(calls.try_now("list", USUAL), Turn::Wait(MARGIN));
-        assert_eq!(burst(&calls, "quota", USUAL), 20, "each endpoint has its own");
-        bench.pass(MARGIN);
-        assert_eq!(burst(&bench.calls(), "list", USUAL), 20);
-    }
-
-    #[test]
-    fn the_counts_survive_a_restart_in_a_private_file_and_two_programs_share_them() {
-        let bench = Bench::new();
-        let (agent, command) = (bench.calls(), bench.calls());
-        for _ in 0..2 {
-            assert_eq!(agent.try_now("listall", LISTALL), Turn::Now);
-            assert_eq!(command.try_now("listall", LISTALL), Turn::Now);
-        }
-        assert_eq!(burst(&bench.calls(), "listall", LISTALL), 1);
-        let meta = std::fs::metadata(bench.file()).unwrap();
-        assert_eq!(meta.permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_to_string(bench.file()).unwrap().lines().count(), 5);
-    }
-
-    #[tokio::test]
-    async fn what_is_used_up_for_the_hour_fails_unsent_and_says_how_long() {
-        let bench = Bench::new();
-        let calls = bench.calls();
-        for _ in 0..20 {
-            assert_eq!(burst(&calls, "listall", LISTALL), 5);
-            bench.pass(Duration::from_secs(90));
-        }
-        let error = calls.admit("listall", LISTALL).await.unwrap_err();
-        let wait = HOUR + MARGIN - 20 * Duration::from_secs(90);
-        assert_eq!((error.kind, error.sent), (Kind::Busy { after: Some(wait) }, false));
-        let words =
-            "listall: the 100 calls that the cloud allows an hour are used up; the next may go in 31 minutes";
-        assert_eq!(error.to_string(), words);
-        bench.pass(wait);
-        calls.admit("listall", LISTALL).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn over_the_minutes_allowance_a_call_waits_inside_and_can_be_dropped() {
-        let folder = tempfile::tempdir().unwrap();
-        let calls = Calls::of(folder.path().join("home.calls"), Clock::system().hurried(100));
-        let small = Allowance { minute: 1, hour: 100, day: 500 };
-        calls.admit("listall", small).await.unwrap();
-        let waiting = calls.admit("listall", small);
-        assert!(tokio::time::timeout(Duration::from_millis(20), waiting).await.is_err());
-        calls.admit("listall", small).await.unwrap();
-    }
-
-    #[test]
-    fn junk_in_the_file_is_skipped_and_the_file_made_anew() {
-        let bench = Bench::new();
-        for junk in [&b"\xff\xfe\0junk"[..], b"list x\nlist\n\n 5", &vec![b'7'; 2 << 20]] {
-            std::fs::write(bench.file(), junk).unwrap();
-            assert_eq!(burst(&bench.calls(), "list", USUAL), 20);
-            let text = std::fs::read_to_string(bench.file()).unwrap();
-            assert!(text.lines().count() == 20 && text.lines().all(|line| line.starts_with("list 17950")));
-            std::fs::remove_file(bench.file()).unwrap();
-        }
-        // A folder in its place: nothing is kept, and still no more than is allowed.
-        std::fs::create_dir(bench.file()).unwrap();
-        assert_eq!(burst(&bench.calls(), "list", USUAL), 20);
-    }
-
-    #[test]
-    fn a_clock_that_jumps_blocks_no_call_for_longer_than_its_window() {
-        let bench = Bench::new();
-        assert_eq!(burst(&bench.calls(), "list", USUAL), 20);
-        // Twenty years back: the calls of the future count as made now, once.
-        bench.now_ms.store(START - 20 * 365 * 86_400_000, Ordering::Relaxed);
-        assert_eq!(burst(&bench.calls(), "list", USUAL), 0);
-        bench.pass(MINUTE + MARGIN);
-        assert_eq!(burst(&bench.calls(), "list", USUAL), 20);
-        // And forward again.
-        bench.now_ms.store(START, Ordering::Relaxed);
-        assert_eq!(burst(&bench.calls(), "list", USUAL), 20);
-    }
-
-    #[test]
-    fn the_file_stays_small() {
-        let bench = Bench::new();
-        for _ in 0..40 {
-            for endpoint in ["uinfo", "quota"] {
-                assert_eq!(burst(&bench.calls(), endpoint, USUAL), 20);
-            }
-            bench.pass(DAY + MARGIN);
-        }
-        assert!(std::fs::metadata(bench.file()).unwrap().len() < 10_000);
-    }
-}
+mod tests;

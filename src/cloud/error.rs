@@ -20,7 +20,7 @@ pub enum Kind {
     DayLimit,
     /// The token is not good any more, and a new one did not help.
     Unauthorized,
-    /// The upload session is gone or spoilt: begin again.
+    /// The upload session, or the address of a download, is gone or spoilt: begin again, with a new one.
     Expired,
     /// No space left.
     Full,
@@ -54,7 +54,7 @@ impl Kind {
             Self::Busy { after: Some(wait) } => format!("tried again after {} at least", span(wait)),
             Self::DayLimit => "the account pauses until midnight in Beijing".into(),
             Self::Unauthorized => "the token is renewed once; then a person has to log in again".into(),
-            Self::Expired => "the upload begins again".into(),
+            Self::Expired => "it begins again from the start".into(),
             Self::Full => "the account pauses until there is space".into(),
             Self::Exists => "the file there is compared with ours".into(),
             Self::Missing => "not tried again as it is".into(),

@@ -4,6 +4,7 @@
 //! - **Where to**: https to the provider's own domains. A configured `endpoint` takes the place of all
 //!   of them; plain http is accepted for a loopback endpoint only, and proxies do not apply there.
 //!   Redirects are not followed: every address we call carries a token, and API calls never redirect.
+//!   Files do (`download.rs`), by hand and without the token.
 //! - **How long**: what we send is given up by lack of progress, never by total time; a slice may take half
 //!   an hour on a slow line. An answer is small, and one that comes a byte a minute would never end: its
 //!   reading has an end in all. See [`Limits`]. A connection whose bytes are not acknowledged is given up
@@ -27,7 +28,10 @@ use url::{Host, Url};
 
 use super::{Error, Kind, Result, SliceBody};
 
+mod download;
 mod meter;
+pub(crate) use download::decode;
+pub use download::{Fetch, Fetched, Streamed};
 use meter::Meter;
 
 /// How long a call may make no progress, and its answer take.
@@ -97,6 +101,8 @@ pub struct Request {
     pub body: Body,
     /// Bytes: a larger answer is not read.
     pub limit: usize,
+    /// `Referer`, for the calls that want one.
+    pub referer: Option<&'static str>,
     /// What must not come back out of [`Answer::clean`].
     pub secrets: Vec<String>,
 }
@@ -233,16 +239,17 @@ impl Http {
         if let Some(own) = &self.endpoint {
             return url.origin() == own.origin();
         }
-        let in_domain = |host: &str| {
-            self.domains.iter().any(|domain| {
-                host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
-            })
-        };
         url.scheme() == "https"
             && url.port_or_known_default() == Some(443)
             && url.username().is_empty()
             && url.password().is_none()
-            && matches!(url.host(), Some(Host::Domain(host)) if in_domain(host))
+            && matches!(url.host(), Some(Host::Domain(host)) if self.in_domains(host))
+    }
+
+    fn in_domains(&self, host: &str) -> bool {
+        self.domains.iter().any(|domain| {
+            host.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        })
     }
 
     /// Makes the call and reads the answer.
@@ -263,7 +270,7 @@ impl Http {
     }
 
     async fn exchange(&self, request: Request, begun: Instant) -> Result<Answer> {
-        let Request { endpoint, url, body, limit, secrets } = request;
+        let Request { endpoint, url, body, limit, referer, secrets } = request;
         if !self.allows(&url) {
             return Err(Error::new(Kind::Broken, endpoint, "the address is not the cloud's").unsent());
         }
@@ -286,6 +293,10 @@ impl Http {
                 self.client.request(Method::POST, url).multipart(form)
             }
         };
+        let call = match referer {
+            Some(referer) => call.header(header::REFERER, referer),
+            None => call,
+        };
         let sent = tokio::select! {
             sent = call.send() => sent,
             limit = meter.stalled() => return Err(stalled(endpoint, limit)),
@@ -303,6 +314,17 @@ impl Http {
             }
         };
         let status = response.status().as_u16();
+        let body = self.whole(endpoint, &mut response, limit).await?;
+        Ok(Answer { endpoint, status, body, took: begun.elapsed(), secrets })
+    }
+
+    /// Reads an answer of at most `limit` bytes to its end.
+    async fn whole(
+        &self,
+        endpoint: &'static str,
+        response: &mut reqwest::Response,
+        limit: usize,
+    ) -> Result<Bytes> {
         let too_large =
             || Error::new(Kind::Broken, endpoint, format!("the answer is larger than {limit} bytes"));
         if response.content_length().is_some_and(|length| length > limit as u64) {
@@ -323,13 +345,11 @@ impl Http {
                     return Err(Error::new(Kind::Broken, endpoint, "the answer was cut off")
                         .because(error.without_url()));
                 }
-                Ok(Ok(None)) => break,
+                Ok(Ok(None)) => return Ok(body.freeze()),
                 Ok(Ok(Some(piece))) if body.len() + piece.len() > limit => return Err(too_large()),
                 Ok(Ok(Some(piece))) => body.extend_from_slice(&piece),
             }
         }
-        let body = body.freeze();
-        Ok(Answer { endpoint, status, body, took: begun.elapsed(), secrets })
     }
 }
 

@@ -5,6 +5,7 @@
 //! needs the field says so. Lists are bounded while they are read: a hostile answer costs its own size
 //! in memory, not a multiple of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -149,6 +150,51 @@ where
     deserializer.deserialize_any(Object(PhantomData))
 }
 
+/// What may stand in a list and be no object at all: then it is nothing, and the rest of the list is read.
+#[derive(Debug)]
+pub(crate) struct Perhaps<T>(pub(crate) Option<T>);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Perhaps<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        object(deserializer).map(Self)
+    }
+}
+
+/// The first `MAX` values of an object, by their names of at most 100 bytes; whatever is no object is an
+/// empty one.
+pub(crate) fn map<'de, D, T, const MAX: usize>(deserializer: D) -> Result<BTreeMap<String, T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Bounded<T, const MAX: usize>(BTreeMap<String, T>);
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Bounded<T, MAX> {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Values<T, const MAX: usize>(PhantomData<T>);
+            impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Values<T, MAX> {
+                type Value = Bounded<T, MAX>;
+                fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str("an object")
+                }
+                fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                    let mut values = BTreeMap::new();
+                    while let Some(name) = map.next_key::<String>()? {
+                        if values.len() < MAX && name.len() <= 100 {
+                            values.insert(name, map.next_value()?);
+                        } else {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                    Ok(Bounded(values))
+                }
+            }
+            deserializer.deserialize_map(Values::<T, MAX>(PhantomData))
+        }
+    }
+    let values = object::<D, Bounded<T, MAX>>(deserializer)?;
+    Ok(values.map(|values| values.0).unwrap_or_default())
+}
+
 /// A list of at most `MAX`; null and whatever is no list is an empty one.
 pub(crate) fn list<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
@@ -210,6 +256,26 @@ mod tests {
         word: Option<String>,
         #[serde(default, deserialize_with = "list::<_, _, 3>")]
         items: Vec<Scalar>,
+        #[serde(default, deserialize_with = "map::<_, _, 2>")]
+        named: BTreeMap<String, Perhaps<Inner>>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Inner {
+        #[serde(default, deserialize_with = "int")]
+        number: Option<u32>,
+    }
+
+    #[test]
+    fn a_map_is_bounded_and_what_is_no_object_in_it_is_nothing() {
+        let read = |json| serde_json::from_str::<Answer>(json).unwrap().named;
+        let named = read(r#"{"named":{"a":{"number":"7"},"b":[1],"c":{"number":8}}}"#);
+        assert_eq!(named.len(), 2);
+        assert_eq!(named["a"].0.as_ref().unwrap().number, Some(7));
+        assert!(named["b"].0.is_none());
+        for none in ["[]", "null", "7", r#""x""#, "{}"] {
+            assert!(read(&format!(r#"{{"named":{none}}}"#)).is_empty(), "{none}");
+        }
     }
 
     #[test]

@@ -56,6 +56,49 @@ fn value(pairs: &[u8], key: &str) -> Option<String> {
     pairs.find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
 }
 
+/// An answer byte for byte.
+#[derive(Clone, Debug)]
+pub(crate) struct Reply {
+    /// Head and body.
+    pub(crate) bytes: Vec<u8>,
+    /// What comes after it.
+    pub(crate) then: Then,
+}
+
+/// What a server does when it has answered.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Then {
+    /// It reads the next request.
+    Go,
+    /// It hangs up.
+    Close,
+    /// It keeps the connection, and says nothing more.
+    Hang,
+}
+
+impl Reply {
+    /// A status, headers and a body, with its length.
+    pub(crate) fn of(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
+        let length = body.len().to_string();
+        Self::raw(status, &[headers, &[("Content-Length", &length)]].concat(), body)
+    }
+
+    /// The same without a length of its own.
+    pub(crate) fn raw(status: u16, headers: &[(&str, &str)], body: &str) -> Self {
+        let mut text = format!("HTTP/1.1 {status} X\r\n");
+        for (name, value) in headers {
+            text += &format!("{name}: {value}\r\n");
+        }
+        text += &format!("\r\n{body}");
+        Self { bytes: text.into_bytes(), then: Then::Go }
+    }
+
+    pub(crate) fn then(mut self, then: Then) -> Self {
+        self.then = then;
+        self
+    }
+}
+
 /// The server; it ends with its runtime.
 pub(crate) struct Server {
     pub(crate) url: Url,
@@ -66,6 +109,15 @@ pub(crate) struct Server {
 impl Server {
     /// A server that answers each request with a status and a body.
     pub(crate) async fn start(answer: impl Fn(&Seen) -> (u16, String) + Send + Sync + 'static) -> Self {
+        Self::replying(move |seen| {
+            let (status, body) = answer(seen);
+            Reply::of(status, &[("Location", "/elsewhere"), ("Content-Type", "text/html")], &body)
+        })
+        .await
+    }
+
+    /// A server that answers each request as it is told.
+    pub(crate) async fn replying(answer: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let server = Self { url, seen: Arc::default(), connections: Arc::default() };
@@ -77,14 +129,14 @@ impl Server {
                 let (seen, answer) = (Arc::clone(&seen), Arc::clone(&answer));
                 tokio::spawn(async move {
                     while let Some(request) = read(&mut stream).await {
-                        let (status, body) = answer(&request);
+                        let reply = answer(&request);
                         seen.lock().unwrap().push(request);
-                        let head = format!(
-                            "HTTP/1.1 {status} X\r\nLocation: /elsewhere\r\nContent-Type: text/html\r\nContent-Length: {}\r\n\r\n",
-                            body.len()
-                        );
-                        stream.write_all(head.as_bytes()).await.unwrap();
-                        stream.write_all(body.as_bytes()).await.unwrap();
+                        stream.write_all(&reply.bytes).await.unwrap();
+                        match reply.then {
+                            Then::Go => {}
+                            Then::Close => return,
+                            Then::Hang => std::future::pending().await,
+                        }
                     }
                 });
             }

@@ -30,7 +30,7 @@ fn patient(endpoint: &Url) -> Http {
 
 fn request(http: &Http, body: Body) -> Request {
     let url = http.address("test", "https://pan.baidu.com", "/x", "access_token=SECRET").unwrap();
-    Request { endpoint: "test", url, body, limit: 1000, secrets: vec![] }
+    Request { endpoint: "test", url, body, limit: 1000, referer: None, secrets: vec![] }
 }
 
 fn file(pieces: Vec<std::io::Result<&'static [u8]>>, length: u64) -> Body {

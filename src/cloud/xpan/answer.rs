@@ -74,6 +74,29 @@ impl Envelope {
 /// # Errors
 /// The failure the answer tells of, or [`Kind::Broken`] when it makes no sense.
 pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
+    failure(answer)?;
+    data(answer)
+}
+
+/// As [`read`], of a call whose answer may have all of its data and a number for which it is to be taken
+/// all the same, by what `is_fine` says.
+///
+/// # Errors
+/// As [`read`]; and the failure that the answer tells of, when the data is not `whole`.
+pub(super) fn read_despite<T: DeserializeOwned>(
+    answer: &Answer,
+    is_fine: impl Fn(&Error) -> bool,
+    whole: impl Fn(&T) -> bool,
+) -> Result<T> {
+    match failure(answer) {
+        Err(error) if is_fine(&error) => data(answer).ok().filter(whole).ok_or(error),
+        Err(error) => Err(error),
+        Ok(()) => data(answer),
+    }
+}
+
+/// Whether the answer tells of a failure.
+fn failure(answer: &Answer) -> Result<()> {
     let Answer { endpoint, status, .. } = *answer;
     // A list would be read as an object's fields in order.
     let is_object = answer.body.trim_ascii_start().starts_with(b"{");
@@ -115,8 +138,12 @@ pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
         let (kind, words) = codes::by_status(status);
         return Err(Error::new(kind, endpoint, words).with_code(Code::Http(status)));
     }
+    Ok(())
+}
+
+fn data<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     serde_json::from_slice(&answer.body)
-        .map_err(|error| broken(endpoint, "the answer makes no sense").because(place(&error)))
+        .map_err(|error| broken(answer.endpoint, "the answer makes no sense").because(place(&error)))
 }
 
 /// Where an answer is wrong, without what stands there: it may be a token.

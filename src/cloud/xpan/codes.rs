@@ -73,12 +73,14 @@ const TABLE: &[Row] = &[
     // 2.1: pan.baidu.com
     row(-1, Refused, "the entitlement for this has expired, or the cloud does not say what is wrong"),
     row(-2, Refused, "the user is unknown or a parameter is wrong"),
+    row(-3, Missing, "the share has no such file").at(&["share transfer"]),
     row(-3, Missing, "the file or the application's data is missing"),
     rows(-5, -4, Unauthorized, "not logged in"),
     row(-6, Unauthorized, "the login was not accepted"),
+    row(-7, Refused, "the share may not be looked at: it was taken back, or a limit of this membership is reached").at(&["share list"]),
     row(-7, Refused, "the name is not allowed, or lies outside what this application may write"),
     row(-8, Exists, "there is a file or folder of this name already"),
-    row(-9, Refused, "the password of the share is wrong").at(&["share verify"]),
+    row(-9, Refused, "the password of the share is wrong").at(&["share verify", "share transfer"]),
     row(-9, Missing, "there is no such file or folder"),
     row(-10, Full, "the drive is full: make room in it, or get more"),
     rows(-12, -11, Refused, "the share was not accepted"),
@@ -94,6 +96,7 @@ const TABLE: &[Row] = &[
     row(3, Refused, "the cloud does not support this call"),
     row(4, wait(10), "too many calls a second"),
     row(18, wait(10), "too many calls a second"),
+    row(5, Refused, "folders and archives cannot be shared").at(&["share set", "share transfer"]),
     row(5, BLOCKED, "this network address is not on the application's list: the owner of the application adds it at pan.baidu.com/union"),
     row(6, blocked(10), "the application may not touch this user's data yet: wait ten minutes after granting it, or ask the vendor"),
     row(10, Exists, "the file is there already").at(&["share transfer"]),
@@ -104,8 +107,9 @@ const TABLE: &[Row] = &[
     row(19, DayLimit, "all calls are used up for today"),
     row(20, Full, "the drive is full: make room in it, or get more"),
     row(100, Unauthorized, "the access token is missing"),
+    row(110, wait(10), "another task of this user is still running").at(&["share list"]),
     row(110, Unauthorized, "the access token is not valid"),
-    row(111, wait(10), "another task of this user is still running").key(Key::Errno).at(&["filemanager"]),
+    row(111, wait(10), "another task of this user is still running").key(Key::Errno).at(&["filemanager", "share set", "share transfer"]),
     row(111, Unauthorized, "the access token has expired"),
     row(105, Refused, "the share link is wrong"),
     rows(112, 117, Refused, "the share link or its page has expired, or its signature is wrong"),
@@ -169,6 +173,9 @@ const TABLE: &[Row] = &[
     row(31299, Expired, "the time to send this file is over: it has to be sent again from the beginning").text("time not match"),
     row(31299, Expired, "the time to send this file is over: it has to be sent again from the beginning").text("expire"),
     row(31299, Refused, "the first slice is smaller than 4 MiB"),
+    row(31326, BARRED, "the cloud has barred this account from downloads").at(&["download"]).text("122"),
+    row(31326, BARRED, "the cloud has barred this account from downloads").at(&["download"]).text("123"),
+    row(31326, wait(60), "the cloud finds that too much is downloaded at once (anti-leech)").at(&["download"]),
     row(31326, Refused, "the cloud takes this for a foreign download (anti-leech)"),
     row(31352, Refused, "the cloud cannot store a file of this name"),
     row(31353, Expired, "the cloud could not make the file: it has to be sent again from the beginning"),
@@ -255,6 +262,7 @@ pub fn by_status(status: u16) -> (Kind, String) {
         300..=399 => (Kind::Broken, "the cloud sent us elsewhere, which it never should"),
         401 => (Unauthorized, "the login was not accepted"),
         // Without a number it is not the cloud that speaks: a proxy, a hotel's log-in page.
+        416 => (Kind::Broken, "the file has no such part: it may have changed"),
         403 => (Kind::Broken, "refused without a reason"),
         408 => (BUSY, "the request came too slowly for the cloud"),
         413 => (Kind::Broken, "too large for something on the way"),
@@ -397,12 +405,22 @@ mod tests {
         assert_eq!(kind("list", Code::Errno(111), ""), Unauthorized);
         assert_eq!(kind("create", Code::ErrorCode(111), ""), Unauthorized);
         assert_eq!(explain(111).len(), 2);
-        assert!(explain(111)[0].starts_with("111 (as errno) at filemanager: another task"));
+        let first = "111 (as errno) at filemanager, share set, share transfer: another task";
+        assert!(explain(111)[0].starts_with(first));
         assert_eq!(explain(31299).len(), 3);
         assert_eq!(kind("superfile2", Code::ErrorCode(31299), "Expried Time Not Match"), Expired);
         assert_eq!(kind("superfile2", Code::ErrorCode(31299), "upload window expired"), Expired);
         assert_eq!(kind("superfile2", Code::ErrorCode(31299), "Invalid param"), Refused);
         assert_eq!(kind("share verify", Code::Errno(-9), ""), Refused);
+        assert_eq!(kind("share transfer", Code::Errno(-9), ""), Refused);
+        assert_eq!(kind("share transfer", Code::Errno(10), ""), Exists);
+        assert_eq!(kind("share transfer", Code::Errno(111), ""), busy);
+        assert_eq!(kind("share list", Code::Errno(110), ""), busy);
+        assert_eq!(kind("share set", Code::Errno(5), ""), Refused);
+        assert_eq!(kind("list", Code::Errno(5), ""), BLOCKED);
+        assert_eq!(kind("download", Code::ErrorCode(31326), "hitcode:104"), wait(60));
+        assert_eq!(kind("download", Code::ErrorCode(31326), "hitcode:122"), BARRED);
+        assert_eq!(kind("filemetas", Code::ErrorCode(31326), ""), Refused);
         assert_eq!(kind("list", Code::Errno(-9), ""), Missing);
         assert_eq!(explain(111).len(), 2);
     }

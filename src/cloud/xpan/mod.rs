@@ -4,6 +4,17 @@
 //! [`Xpan::with_token`]: a token that is refused is renewed once and the call made once more. Slices are
 //! the exception, because their bytes are gone by then (`upload.rs`).
 //!
+//! | file | what it asks for |
+//! | --- | --- |
+//! | `files.rs` | who is logged in, space, a folder's content for the agent |
+//! | `upload.rs` | precreate, locateupload, superfile2, create |
+//! | `device.rs` | the device calls |
+//! | `listing.rs` | every list and search for a person; `manage.rs`: copy, move, rename, delete, new folders |
+//! | `download.rs`, `preview.rs` | content |
+//! | `share.rs` | share links |
+//! | `answer.rs`, `wire.rs`, `codes.rs` | what comes back |
+//! | `limits.rs` | how often which call may be made |
+//!
 //! Nothing is stored here; a crash costs the calls in flight. What the cloud made of `create` is then
 //! unknown, and [`Drive::list`] tells.
 
@@ -11,9 +22,14 @@ mod answer;
 mod cloud_md5;
 pub mod codes;
 mod device;
+mod download;
 mod files;
 mod limits;
+mod listing;
+mod manage;
 pub mod oauth;
+mod preview;
+mod share;
 mod upload;
 mod wire;
 
@@ -21,7 +37,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::de::DeserializeOwned;
 
-use super::http::{self, Body, Http, Limits, Options, Request};
+use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::{
     Begin, BoxFuture, Calls, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Token,
     TokenSource, Upload, User,
@@ -42,6 +58,7 @@ pub struct Xpan {
     http: Http,
     tokens: Arc<dyn TokenSource>,
     calls: Arc<Calls>,
+    sharing: share::Sharing,
     hosts: upload::Hosts,
     /// The token got after a slice was refused, until a slice went through with it; refused again, it is
     /// not renewed again.
@@ -76,6 +93,7 @@ impl Xpan {
             http: Http::new(options(account))?,
             tokens,
             calls,
+            sharing: share::Sharing::of(account),
             hosts: upload::Hosts::default(),
             renewed: Mutex::new(None),
         })
@@ -97,29 +115,37 @@ impl Xpan {
         }
     }
 
-    async fn call<T: DeserializeOwned>(
-        &self,
-        endpoint: &'static str,
-        address: (&str, &str),
-        query: &[(&str, &str)],
-        form: Option<&[(&str, &str)]>,
-        limit: usize,
-    ) -> Result<T> {
-        let (origin, path) = address;
-        self.with_token(|token| async move {
-            let mut pairs = query.to_vec();
-            // 通用参数: the token is always in the address, never in the form.
+    /// Makes a call, with the token if there is one.
+    async fn send_call(&self, call: &Call<'_>, token: Option<&Token>) -> Result<Answer> {
+        let endpoint = call.endpoint;
+        let mut pairs = call.query.to_vec();
+        let mut secrets: Vec<String> = call.secrets.iter().map(|&secret| secret.to_owned()).collect();
+        // 通用参数: the token is always in the address, never in the form.
+        if let Some(token) = token {
             pairs.push(("access_token", token.secret()));
-            let url = self.http.address(endpoint, origin, path, &http::encode(&pairs))?;
-            let body = form.map_or(Body::None, |form| Body::Form(http::encode(form)));
-            let secrets = vec![token.secret().to_owned()];
-            let request = Request { endpoint, url, body, limit, secrets };
-            if let Some(allowance) = limits::allowance(endpoint) {
-                self.calls.admit(endpoint, allowance).await?;
-            }
-            answer::read(&self.http.call(request).await?)
+            secrets.push(token.secret().to_owned());
+        }
+        let url = self.http.address(endpoint, call.origin, call.path, &http::encode(&pairs))?;
+        let body = call.form.map_or(Body::None, |form| Body::Form(http::encode(form)));
+        let request = Request { endpoint, url, body, limit: call.limit, referer: call.referer, secrets };
+        if let Some(allowance) = limits::allowance(endpoint) {
+            self.calls.admit(endpoint, allowance).await?;
+        }
+        self.http.call(request).await
+    }
+
+    /// Makes a call with a token; `read` makes something of its answer.
+    async fn ask<T>(&self, call: Call<'_>, read: impl Fn(&Answer) -> Result<T>) -> Result<T> {
+        let (call, read) = (&call, &read);
+        self.with_token(|token| async move {
+            self.send_call(call, Some(&token)).await.and_then(|answer| read(&answer))
         })
         .await
+    }
+
+    /// As [`Xpan::ask`], of a call that wants no token.
+    async fn ask_without_token<T>(&self, call: Call<'_>, read: impl Fn(&Answer) -> Result<T>) -> Result<T> {
+        read(&self.send_call(&call, None).await?)
     }
 
     async fn get<T: DeserializeOwned>(
@@ -129,7 +155,7 @@ impl Xpan {
         query: &[(&str, &str)],
         limit: usize,
     ) -> Result<T> {
-        self.call(endpoint, (PAN, path), query, None, limit).await
+        self.ask(Call { limit, ..Call::to(endpoint, path, query) }, answer::read).await
     }
 
     async fn get_at<T: DeserializeOwned>(
@@ -140,7 +166,7 @@ impl Xpan {
         query: &[(&str, &str)],
         limit: usize,
     ) -> Result<T> {
-        self.call(endpoint, (origin, path), query, None, limit).await
+        self.ask(Call { origin, limit, ..Call::to(endpoint, path, query) }, answer::read).await
     }
 
     async fn get_without_token<T: DeserializeOwned>(
@@ -149,9 +175,7 @@ impl Xpan {
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<T> {
-        let url = self.http.address(endpoint, PAN, path, &http::encode(query))?;
-        let request = Request { endpoint, url, body: Body::None, limit: SMALL, secrets: Vec::new() };
-        answer::read(&self.http.call(request).await?)
+        self.ask_without_token(Call::to(endpoint, path, query), answer::read).await
     }
 
     async fn post<T: DeserializeOwned>(
@@ -162,7 +186,30 @@ impl Xpan {
         form: &[(&str, &str)],
         limit: usize,
     ) -> Result<T> {
-        self.call(endpoint, (PAN, path), query, Some(form), limit).await
+        self.ask(Call { form: Some(form), limit, ..Call::to(endpoint, path, query) }, answer::read).await
+    }
+}
+
+/// One call: where to, and what goes with it.
+struct Call<'a> {
+    /// Its name in the protocol's words.
+    endpoint: &'static str,
+    origin: &'a str,
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    /// A POST, if there is one.
+    form: Option<&'a [(&'a str, &'a str)]>,
+    /// Bytes: a larger answer is not read.
+    limit: usize,
+    referer: Option<&'static str>,
+    /// What must not show in an error, besides the token.
+    secrets: &'a [&'a str],
+}
+
+impl<'a> Call<'a> {
+    /// A GET at the documents' host with a small answer.
+    fn to(endpoint: &'static str, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self { endpoint, origin: PAN, path, query, form: None, limit: SMALL, referer: None, secrets: &[] }
     }
 }
 
@@ -212,6 +259,14 @@ impl Drive for Xpan {
     }
 
     fn devices(&self) -> Option<&dyn Devices> {
+        Some(self)
+    }
+
+    fn files(&self) -> Option<&dyn super::Files> {
+        Some(self)
+    }
+
+    fn shares(&self) -> Option<&dyn super::Shares> {
         Some(self)
     }
 }

@@ -44,7 +44,8 @@ impl OAuth {
     ) -> Result<T> {
         let http = self.http()?;
         let url = http.address(endpoint, ORIGIN, path, &http::encode(query))?;
-        let request = Request { endpoint, url, body: Body::None, limit: super::SMALL, secrets };
+        let request =
+            Request { endpoint, url, body: Body::None, limit: super::SMALL, referer: None, secrets };
         answer::read(&http.call(request).await?)
     }
 

@@ -223,6 +223,7 @@ impl Xpan {
             url: self.http.address(endpoint, origin, "/rest/2.0/pcs/superfile2", &query)?,
             body: Body::File { field: "file", length: slice.length, body: slice.body },
             limit: super::SMALL,
+            referer: None,
             secrets: vec![token.secret().to_owned()],
         };
         let answer: wire::Slice = answer::read(&self.http.call(request).await?)?;

@@ -27,11 +27,14 @@ macro_rules! wire {
         $(#[$doc])*
         #[derive(Deserialize, Debug, Default)]
         #[serde(default)]
-        pub(super) struct $name {
-            $($(#[$field_doc])* #[serde(deserialize_with = $how)] pub(super) $field: $type,)*
+        pub(in crate::cloud::xpan) struct $name {
+            $($(#[$field_doc])* #[serde(deserialize_with = $how)] pub(in crate::cloud::xpan) $field: $type,)*
         }
     };
 }
+
+pub(super) mod items;
+pub(super) mod shares;
 
 wire! {
     /// `uinfo` (获取用户信息).

@@ -1,0 +1,255 @@
+//! Fetching files: a GET whose answer streams to whoever asked, with its redirects followed by hand.
+//!
+//! - **Where to**: the first address may carry a token and goes where any call may. From there on the token
+//!   stays behind: an `access_token` in a `Location` is taken out, and an address that still has the token in
+//!   it is refused. Only the provider's domains over https are followed (plain http there becomes https);
+//!   with a configured endpoint it takes their place, and one on this machine may lead to any port of it.
+//! - **How long**: no limit in all, a film takes as long as it takes; but every piece has to come within
+//!   [`Limits::answer`](super::Limits). Waiting for our own disk is not counted.
+//! - **How much**: exactly as much as was announced. A body that is shorter or longer ends with an error.
+//!
+//! Dropping the body ends the fetching. Nothing is kept here; whoever fetches knows how far it came.
+
+use reqwest::header::{self, HeaderName};
+use reqwest::{Response, StatusCode};
+use tokio::time::{Instant, timeout};
+use url::{Url, form_urlencoded};
+
+use super::{Answer, Http, elapsed_ms, is_loopback, stalled, transport};
+use crate::cloud::files::DownloadBody;
+use crate::cloud::{Error, Kind, Result};
+use crate::content::Md5;
+
+/// The most redirects that are followed.
+const REDIRECTS: usize = 5;
+/// The most that is read of an answer that is no file, bytes.
+const REFUSAL: usize = 64 << 10;
+
+/// A file to fetch.
+pub struct Fetch {
+    /// Its name in the protocol's words, for errors and the log.
+    pub endpoint: &'static str,
+    /// Where to; made by [`Http::named`].
+    pub url: Url,
+    /// Where to begin, bytes.
+    pub from: u64,
+    /// What must not go along a redirect, nor come back out of [`Answer::clean`].
+    pub secrets: Vec<String>,
+}
+
+/// What came of it.
+pub enum Fetched {
+    /// The file.
+    File(Streamed),
+    /// Anything but HTTP 200 and 206.
+    Refused {
+        /// What the server said instead; without its body when that is large or does not come.
+        answer: Answer,
+        /// It was said by a server that we were sent on to, which knows no token.
+        redirected: bool,
+    },
+}
+
+/// A file on its way.
+pub struct Streamed {
+    /// Where the body begins: what was asked for, or 0 where ranges are not served.
+    pub from: u64,
+    /// Bytes of the whole file, where the server says it.
+    pub total: Option<u64>,
+    /// MD5 of the whole content: `Content-MD5` or `ETag` with 32 hex digits (field notes 3.7). Two that
+    /// differ say nothing.
+    pub content_md5: Option<Md5>,
+    /// The bytes.
+    pub body: DownloadBody,
+}
+
+impl Http {
+    /// The address that an answer names, or the endpoint in its place. Only [`Http::allows`] says whether a
+    /// token may go there.
+    ///
+    /// # Errors
+    /// [`Kind::Broken`]: it is none of the provider's.
+    pub fn named(&self, endpoint: &'static str, address: &str) -> Result<Url> {
+        let strange = || {
+            let words = "the cloud names an address that is none of its own";
+            Error::new(Kind::Broken, endpoint, words).unsent()
+        };
+        Url::parse(address).ok().and_then(|url| self.ours(url)).ok_or_else(strange)
+    }
+
+    fn ours(&self, mut url: Url) -> Option<Url> {
+        url.set_fragment(None);
+        let provided = self.is_providers(&url);
+        match &self.endpoint {
+            Some(own) if provided => {
+                let mut there = own.clone();
+                there.set_path(&format!("{}{}", own.path().trim_end_matches('/'), url.path()));
+                there.set_query(url.query());
+                Some(there)
+            }
+            Some(own) => {
+                let here = is_loopback(own) && is_loopback(&url) && matches!(url.scheme(), "http" | "https");
+                (here || url.origin() == own.origin()).then_some(url)
+            }
+            None => (provided && url.set_scheme("https").is_ok()).then_some(url),
+        }
+    }
+
+    /// One of the provider's own hosts, at the port that its scheme has by itself.
+    fn is_providers(&self, url: &Url) -> bool {
+        matches!(url.scheme(), "http" | "https")
+            && url.port().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && url.domain().is_some_and(|host| self.in_domains(host))
+    }
+
+    /// Begins to fetch a file.
+    ///
+    /// # Errors
+    /// [`Kind::Offline`] without an answer, [`Kind::Broken`] when we are sent where we do not go or get
+    /// another part of the file than was asked for. Statuses are not errors here.
+    pub async fn fetch(&self, ask: Fetch) -> Result<Fetched> {
+        let endpoint = ask.endpoint;
+        let begun = Instant::now();
+        let fetched = self.follow(ask, begun).await;
+        if let Err(error) = &fetched {
+            tracing::debug!(endpoint, took_ms = elapsed_ms(begun), "not fetched: {}", error.message);
+        }
+        fetched
+    }
+
+    async fn follow(&self, ask: Fetch, begun: Instant) -> Result<Fetched> {
+        let Fetch { endpoint, mut url, from, secrets } = ask;
+        if !self.allows(&url) {
+            return Err(Error::new(Kind::Broken, endpoint, "the address is not the cloud's").unsent());
+        }
+        for redirects in 0..=REDIRECTS {
+            let mut call = self.client.get(url.clone());
+            if from > 0 {
+                call = call.header(header::RANGE, format!("bytes={from}-"));
+            }
+            let limit = self.limits.answer + self.limits.connect;
+            let mut response = match timeout(limit, call.send()).await {
+                Ok(sent) => sent.map_err(|error| transport(endpoint, error))?,
+                Err(_) => return Err(stalled(endpoint, limit)),
+            };
+            let status = response.status();
+            let took_ms = elapsed_ms(begun);
+            tracing::debug!(endpoint, status = status.as_u16(), redirects, from, took_ms, "answered");
+            if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
+                return self.streamed(endpoint, response, from).map(Fetched::File);
+            }
+            match onward(&response) {
+                Some(location) => url = self.next(endpoint, &url, location, &secrets)?,
+                None => {
+                    let body = self.whole(endpoint, &mut response, REFUSAL).await.unwrap_or_default();
+                    let (status, took) = (status.as_u16(), begun.elapsed());
+                    let answer = Answer { endpoint, status, body, took, secrets };
+                    return Ok(Fetched::Refused { answer, redirected: redirects > 0 });
+                }
+            }
+        }
+        let words = format!("the cloud sends us on more than {REDIRECTS} times");
+        Err(Error::new(Kind::Broken, endpoint, words))
+    }
+
+    /// Where a redirect leads, without our token.
+    fn next(&self, endpoint: &'static str, url: &Url, location: &str, secrets: &[String]) -> Result<Url> {
+        let refused = |words: String| Error::new(Kind::Broken, endpoint, words);
+        let to = url.join(location).map_err(|_| refused("the cloud sends us on to nowhere".to_owned()))?;
+        let host = to.host_str().unwrap_or("nowhere").to_owned();
+        let mut to = self.ours(to).ok_or_else(|| {
+            refused(format!("the cloud sends us on to {host}, which is none of its own servers over https"))
+        })?;
+        let kept = to.query().map(|query| {
+            let pairs = query.split('&');
+            let is_token = |pair: &&str| {
+                form_urlencoded::parse(pair.as_bytes())
+                    .any(|(key, _)| key.eq_ignore_ascii_case("access_token"))
+            };
+            pairs.filter(|pair| !is_token(pair)).collect::<Vec<_>>().join("&")
+        });
+        to.set_query(kept.as_deref().filter(|query| !query.is_empty()));
+        let decoded = decode(to.as_str());
+        if secrets.iter().any(|secret| !secret.is_empty() && decoded.contains(secret.as_str())) {
+            return Err(refused(format!("the cloud sends us on to {host} with our token in the address")));
+        }
+        Ok(to)
+    }
+
+    fn streamed(&self, endpoint: &'static str, response: Response, asked: u64) -> Result<Streamed> {
+        let broken = |words: &str| Error::new(Kind::Broken, endpoint, words);
+        let header = |name: HeaderName| response.headers().get(name).and_then(|value| value.to_str().ok());
+        if header(header::CONTENT_ENCODING).is_some_and(|how| !how.eq_ignore_ascii_case("identity")) {
+            return Err(broken("the file comes packed, which was not asked for"));
+        }
+        let length = header(header::CONTENT_LENGTH).and_then(|length| length.trim().parse::<u64>().ok());
+        let (from, total) = if response.status() == StatusCode::PARTIAL_CONTENT {
+            let range = header(header::CONTENT_RANGE).and_then(content_range);
+            match range {
+                Some((first, total)) if first == asked => (first, Some(total)),
+                _ => return Err(broken("the cloud sends another part of the file than was asked for")),
+            }
+        } else {
+            (0, length)
+        };
+        let md5 = |name| header(name).and_then(|text| text.trim().trim_matches('"').parse::<Md5>().ok());
+        let content_md5 = match (md5(HeaderName::from_static("content-md5")), md5(header::ETAG)) {
+            (Some(one), Some(other)) => (one == other).then_some(one),
+            (one, other) => one.or(other),
+        };
+        let left = total.map(|total| total - from);
+        let limit = self.limits.answer;
+        let body = futures_util::stream::unfold(Some((response, left)), move |state| async move {
+            let (mut response, left) = state?;
+            let broken = |kind, words: &str| Error::new(kind, endpoint, words);
+            let piece = match timeout(limit, response.chunk()).await {
+                Err(_) => Err(stalled(endpoint, limit)),
+                Ok(Err(error)) => {
+                    let words = "the connection broke in the middle of the file";
+                    Err(broken(Kind::Offline, words).because(error.without_url()))
+                }
+                Ok(Ok(None)) if left.is_none_or(|left| left == 0) => return None,
+                Ok(Ok(None)) => Err(broken(Kind::Broken, "the file ends before its end")),
+                Ok(Ok(Some(piece))) => Ok(piece),
+            };
+            let piece = piece.and_then(|piece| match left {
+                None => Ok((piece, None)),
+                Some(left) => match left.checked_sub(piece.len() as u64) {
+                    Some(left) => Ok((piece, Some(left))),
+                    None => Err(broken(Kind::Broken, "the file does not end at its end")),
+                },
+            });
+            match piece {
+                Ok((piece, left)) => Some((Ok(piece), Some((response, left)))),
+                Err(error) => Some((Err(error), None)),
+            }
+        });
+        Ok(Streamed { from, total, content_md5, body: Box::pin(body) })
+    }
+}
+
+/// `Location` of a redirect.
+fn onward(response: &Response) -> Option<&str> {
+    let leads = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    response.headers().get(header::LOCATION).filter(|_| leads)?.to_str().ok()
+}
+
+/// `bytes 5-9/10`: where it begins, and the length of the whole.
+fn content_range(text: &str) -> Option<(u64, u64)> {
+    let (unit, range) = text.trim().split_once(' ')?;
+    let (part, total) = range.trim().split_once('/')?;
+    let (first, last) = part.split_once('-')?;
+    let (first, last, total) = (first.parse().ok()?, last.parse::<u64>().ok()?, total.parse().ok()?);
+    (unit.eq_ignore_ascii_case("bytes") && first <= last && last < total).then_some((first, total))
+}
+
+/// `text` without `%XX`. What is no UTF-8 then is not kept.
+pub(crate) fn decode(text: &str) -> String {
+    let text = text.replace('+', "%2B").replace('&', "%26");
+    form_urlencoded::parse(format!("={text}").as_bytes()).map(|(_, value)| value).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Files that come, and those that do not.

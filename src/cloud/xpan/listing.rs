@@ -1,0 +1,351 @@
+//! Lists for a person at a shell: list, listall, doclist and its like, categoryinfo, categorylist, search,
+//! filemetas (xpan-api, the sections of these names; xpan-search).
+//!
+//! Pages have at most a thousand entries, which keeps an answer below what is read of one. An entry that
+//! makes no sense - no object, no path, a file without a size - is left out: one odd entry must not hide the
+//! other 999.
+
+use super::wire::items::{Counts, Item as WireItem, Items};
+use super::{Call, LARGE, SMALL, Xpan, answer};
+use crate::cloud::files::{
+    CategoryList, Count, Item, LONGEST_KEY, ListAll, ListKind, MOST_METAS, Order, Place, Search, Sort, Want,
+};
+use crate::cloud::lenient::Perhaps;
+use crate::cloud::{Error, Kind, Page, Result};
+
+pub(super) const FILE: &str = "/rest/2.0/xpan/file";
+const MULTIMEDIA: &str = "/rest/2.0/xpan/multimedia";
+
+/// Entries a page.
+const PAGE: u64 = 1000;
+/// Entries a page of a search: "默认为500，不能修改" (xpan-search).
+const FOUND: u64 = 500;
+
+fn order(order: Order) -> &'static str {
+    match order {
+        Order::Name => "name",
+        Order::Time => "time",
+        Order::Size => "size",
+    }
+}
+
+fn bit(on: bool) -> &'static str {
+    if on { "1" } else { "0" }
+}
+
+/// A request that is refused before it is made.
+pub(super) fn refuse(endpoint: &'static str, words: impl Into<String>) -> Error {
+    Error::new(Kind::Refused, endpoint, words).unsent()
+}
+
+/// Where the next page begins, of a call that tells by `cursor` and `has_more`.
+///
+/// # Errors
+/// It says that there is more, and not further on: that would never end.
+pub(super) fn further(
+    endpoint: &'static str,
+    start: u64,
+    count: u64,
+    cursor: Option<u64>,
+    has_more: Option<u8>,
+) -> Result<Option<u64>> {
+    let next = (has_more == Some(1)).then(|| cursor.unwrap_or(start + count));
+    match next {
+        Some(next) if next <= start || count == 0 => {
+            Err(answer::broken(endpoint, "it says there is more, and not where"))
+        }
+        next => Ok(next),
+    }
+}
+
+impl Xpan {
+    /// 获取文件列表. A full page means that there may be another.
+    pub(super) async fn list_items(
+        &self,
+        dir: &str,
+        sort: Sort,
+        want: Want,
+        after: Option<u64>,
+    ) -> Result<Page<Item>> {
+        let start = after.unwrap_or(0);
+        let (from, limit) = (start.to_string(), PAGE.to_string());
+        let mut query = vec![
+            ("method", "list"),
+            ("dir", dir),
+            ("order", order(sort.order)),
+            ("start", &from),
+            ("limit", &limit),
+        ];
+        // "该KEY存在为降序": that it is there is what counts.
+        if sort.desc {
+            query.push(("desc", "1"));
+        }
+        if want.thumbs {
+            query.push(("web", "web"));
+        }
+        if want.folders {
+            query.push(("folder", "1"));
+        }
+        let answer: Items = self.get("list", FILE, &query, LARGE).await?;
+        let count = answer.list.len() as u64;
+        let mut entries = items(answer.list, want.folders);
+        // With `folder` the path is all that an entry has.
+        entries.iter_mut().for_each(|item| item.isdir |= want.folders);
+        Ok(Page { entries, next: (count >= PAGE).then_some(start + count) })
+    }
+
+    /// 递归获取文件列表
+    pub(super) async fn listall_items(
+        &self,
+        path: &str,
+        ask: &ListAll,
+        after: Option<u64>,
+    ) -> Result<Page<Item>> {
+        let start = after.unwrap_or(0);
+        let (from, limit) = (start.to_string(), PAGE.to_string());
+        let since = |time: Option<i64>| time.map(|time| time.max(0).to_string());
+        let (ctime, mtime) = (since(ask.ctime), since(ask.mtime));
+        let mut query = vec![
+            ("method", "listall"),
+            ("path", path),
+            ("recursion", bit(ask.recursion)),
+            ("order", order(ask.sort.order)),
+            ("desc", bit(ask.sort.desc)),
+            ("start", &from),
+            ("limit", &limit),
+            ("web", bit(ask.thumbs)),
+        ];
+        query.extend(ctime.as_deref().map(|time| ("ctime", time)));
+        query.extend(mtime.as_deref().map(|time| ("mtime", time)));
+        let answer: Items = self.get("listall", MULTIMEDIA, &query, LARGE).await?;
+        by_cursor("listall", start, answer)
+    }
+
+    /// 获取文档列表, 获取图片列表, 获取视频列表, 获取bt列表: by numbers of pages, from 1. A full page means that
+    /// there may be another.
+    pub(super) async fn list_of_kind(
+        &self,
+        kind: ListKind,
+        place: Place<'_>,
+        sort: Sort,
+        want: Want,
+        after: Option<u64>,
+    ) -> Result<Page<Item>> {
+        let method = match kind {
+            ListKind::Doc => "doclist",
+            ListKind::Image => "imagelist",
+            ListKind::Video => "videolist",
+            ListKind::Bt => "btlist",
+        };
+        let page = after.unwrap_or(1);
+        let (number, num) = (page.to_string(), PAGE.to_string());
+        let mut query = vec![
+            ("method", method),
+            ("parent_path", place.path),
+            ("recursion", bit(place.recursion)),
+            ("order", order(sort.order)),
+            ("desc", bit(sort.desc)),
+            ("page", &number),
+            ("num", &num),
+        ];
+        if want.thumbs {
+            query.push(("web", "1"));
+        }
+        let answer: Items = self.get(method, FILE, &query, LARGE).await?;
+        let listed = one_list(answer.info, answer.list);
+        let next = (listed.len() as u64 >= PAGE).then_some(page + 1);
+        Ok(Page { entries: items(listed, false), next })
+    }
+
+    /// 获取分类文件总个数
+    pub(super) async fn count_category(&self, category: u8, place: Place<'_>) -> Result<Count> {
+        let number = category.to_string();
+        let query =
+            [("category", number.as_str()), ("parent_path", place.path), ("recursion", bit(place.recursion))];
+        let answer: Counts = self.get("categoryinfo", "/api/categoryinfo", &query, SMALL).await?;
+        let of_category = answer.info.get(&number).and_then(|counted| counted.0.as_ref());
+        let (count, size) = match of_category {
+            Some(counted) => (counted.count, counted.size),
+            None => (answer.count, answer.size),
+        };
+        // A folder without such files may have no line for them.
+        Ok(Count { count: count.unwrap_or(0), size: size.unwrap_or(0) })
+    }
+
+    /// 获取分类列表文件
+    pub(super) async fn list_category(
+        &self,
+        ask: &CategoryList,
+        place: Place<'_>,
+        sort: Sort,
+        after: Option<u64>,
+    ) -> Result<Page<Item>> {
+        if ask.categories.is_empty() {
+            return Err(refuse("categorylist", "there is no category to list"));
+        }
+        let start = after.unwrap_or(0);
+        let (from, limit) = (start.to_string(), PAGE.to_string());
+        let category = ask.categories.iter().map(u8::to_string).collect::<Vec<_>>().join(",");
+        let ext = ask.ext.join(",");
+        let mut query = vec![
+            ("method", "categorylist"),
+            ("category", &category),
+            ("parent_path", place.path),
+            ("recursion", bit(place.recursion)),
+            ("start", &from),
+            ("limit", &limit),
+            ("order", order(sort.order)),
+            ("desc", bit(sort.desc)),
+        ];
+        if !ext.is_empty() {
+            query.push(("ext", &ext));
+        }
+        let answer: Items = self.get("categorylist", MULTIMEDIA, &query, LARGE).await?;
+        by_cursor("categorylist", start, answer)
+    }
+
+    /// 搜索文件, as xpan-search has it.
+    pub(super) async fn find(
+        &self,
+        ask: &Search,
+        place: Place<'_>,
+        after: Option<u64>,
+    ) -> Result<Page<Item>> {
+        let length = ask.key.chars().count();
+        if length > LONGEST_KEY {
+            let words =
+                format!("the word to search for has {length} characters; the cloud takes {LONGEST_KEY}");
+            return Err(refuse("search", words));
+        }
+        if length == 0 {
+            return Err(refuse("search", "there is no word to search for"));
+        }
+        let page = after.unwrap_or(1);
+        let (number, num) = (page.to_string(), FOUND.to_string());
+        let category = ask.category.map(|category| category.to_string());
+        let mut query = vec![
+            ("method", "search"),
+            ("key", &ask.key),
+            ("dir", place.path),
+            ("page", &number),
+            ("num", &num),
+        ];
+        query.extend(category.as_deref().map(|category| ("category", category)));
+        // "带这个参数就会递归，否则不递归", and likewise `web`: they are there only when wanted.
+        if place.recursion {
+            query.push(("recursion", "1"));
+        }
+        if ask.thumbs {
+            query.push(("web", "1"));
+        }
+        query.extend(ask.device_id.as_deref().map(|device| ("device_id", device)));
+        let answer: Items = self.get("search", FILE, &query, LARGE).await?;
+        let listed = one_list(answer.list, answer.info);
+        let count = listed.len() as u64;
+        let next = match answer.has_more {
+            Some(1) if count == 0 => {
+                return Err(answer::broken("search", "it says there is more, and not where"));
+            }
+            Some(more) => more == 1,
+            None => count >= FOUND,
+        };
+        Ok(Page { entries: items(listed, false), next: next.then_some(page + 1) })
+    }
+
+    /// 查询文件信息
+    pub(super) async fn metas(&self, ids: &[String], want: Want) -> Result<Vec<Item>> {
+        let endpoint = "filemetas";
+        if ids.len() > MOST_METAS {
+            let words = format!("{} files were asked for at once; the cloud takes {MOST_METAS}", ids.len());
+            return Err(refuse(endpoint, words));
+        }
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let fsids = numbers(endpoint, ids)?;
+        let query = [
+            ("method", endpoint),
+            ("fsids", &fsids),
+            ("thumb", bit(want.thumbs)),
+            ("dlink", bit(want.dlink)),
+            ("extra", bit(want.extra)),
+        ];
+        let answer: Items =
+            self.ask(Call { limit: LARGE, ..Call::to(endpoint, MULTIMEDIA, &query) }, answer::read).await?;
+        Ok(items(one_list(answer.list, answer.info), false))
+    }
+}
+
+/// A JSON list of `fs_id`s, as numbers.
+pub(super) fn numbers(endpoint: &'static str, ids: &[String]) -> Result<String> {
+    match ids.iter().find(|id| id.parse::<u64>().is_err()) {
+        Some(id) => Err(refuse(endpoint, format!("{id:?} is no fs_id: a number is expected"))),
+        None => Ok(format!("[{}]", ids.join(","))),
+    }
+}
+
+fn by_cursor(endpoint: &'static str, start: u64, answer: Items) -> Result<Page<Item>> {
+    let listed = one_list(answer.list, answer.info);
+    let next = further(endpoint, start, listed.len() as u64, answer.cursor, answer.has_more)?;
+    Ok(Page { entries: items(listed, false), next })
+}
+
+type Listed = Vec<Perhaps<WireItem>>;
+
+/// The list, whichever of its two names it came under (field notes 6).
+fn one_list(usual: Listed, other: Listed) -> Listed {
+    if usual.is_empty() { other } else { usual }
+}
+
+/// What can be made of a list; `paths`: entries have nothing but a path.
+pub(super) fn items(listed: Listed, paths: bool) -> Vec<Item> {
+    let count = listed.len();
+    let items: Vec<Item> = listed
+        .into_iter()
+        .filter_map(|entry| item(entry.0?))
+        .filter(|item| paths || item.1)
+        .map(|item| item.0)
+        .collect();
+    if items.len() < count {
+        tracing::debug!("{} entries of a list make no sense and are left out", count - items.len());
+    }
+    items
+}
+
+/// An entry, and whether it says how large it is. `None` without a path.
+fn item(file: WireItem) -> Option<(Item, bool)> {
+    let path = file.path.filter(|path| !path.is_empty())?;
+    let isdir = file.isdir == Some(1);
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let name = given(file.server_filename).or(given(file.filename)).or(given(file.file_name));
+    let name = name.unwrap_or_else(|| path.rsplit('/').next().unwrap_or_default().to_owned());
+    let thumbs = file.thumbs.into_iter();
+    let thumbs = thumbs.filter_map(|(size, address)| Some((size, given(address.text())?))).collect();
+    // 其他说明: "如果接口只下发了docpreview，那么lodocpreview=docpreview + "type=pdf&from=lo"".
+    let made = given(file.docpreview).map(|address| {
+        let joint = if address.contains('?') { '&' } else { '?' };
+        format!("{address}{joint}type=pdf&from=lo")
+    });
+    let is_sized = isdir || file.size.is_some();
+    let item = Item {
+        fs_id: file.fs_id.unwrap_or_default(),
+        server_filename: name,
+        isdir,
+        size: if isdir { 0 } else { file.size.unwrap_or(0) },
+        category: file.category,
+        md5: given(file.md5).filter(|_| !isdir),
+        local_ctime: file.local_ctime,
+        local_mtime: file.local_mtime,
+        server_ctime: file.server_ctime,
+        server_mtime: file.server_mtime,
+        dir_empty: file.dir_empty.map(|empty| empty == 1),
+        thumbs,
+        dlink: given(file.dlink),
+        lodocpreview: given(file.lodocpreview).or(made),
+        date_taken: file.date_taken,
+        width: file.width,
+        height: file.height,
+        path,
+    };
+    Some((item, is_sized))
+}

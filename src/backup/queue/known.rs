@@ -79,3 +79,93 @@ impl Queue {
         Ok(())
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::backup::queue::{Next, Outcome};
+    use crate::content::Fingerprint;
+    use crate::store::Store;
+
+    const SIZE: u64 = 7;
+
+    fn back_up(queue: &mut Queue, path: &FilePath, content: &str) {
+        let print = Fingerprint { size: SIZE, mtime_ns: 1, ctime_ns: 2 };
+        queue.offer(path, print).unwrap();
+        let Next::Claim(claim) = queue.next_due(1, |_| true).unwrap() else { panic!("nothing is due") };
+        let remote = format!("/apps/x/{}/{}", path.folder.0, String::from_utf8_lossy(&path.below));
+        let copy = Copy { size: SIZE, md5: Md5::of(content), id: "1".into(), path: remote };
+        queue.close(claim.job, Outcome::Done(copy)).unwrap();
+    }
+
+    fn known(queue: &mut Queue, path: &FilePath, content: &str) -> Option<String> {
+        queue.copy_of(path, Md5::of(content), SIZE).unwrap().map(|copy| copy.path)
+    }
+
+    #[test]
+    fn a_copy_is_known_by_its_content_within_its_drive_and_while_it_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut queue = Queue::open(Arc::new(Store::open(folder.path()).unwrap().0)).unwrap();
+        let [mine, beside, other] = [("/a", "home"), ("/b", "home"), ("/c", "other")]
+            .map(|(path, account)| queue.folder(Path::new(path), account).unwrap());
+        let asking = FilePath::new(beside, "new.jpg");
+        let (first, second) = (FilePath::new(mine, "1.jpg"), FilePath::new(mine, "2.jpg"));
+        back_up(&mut queue, &FilePath::new(other, "0.jpg"), "a");
+        assert_eq!(known(&mut queue, &asking, "a"), None, "in another drive");
+        back_up(&mut queue, &first, "a");
+        back_up(&mut queue, &second, "a");
+        queue.apply().unwrap();
+        assert_eq!(known(&mut queue, &asking, "a").as_deref(), Some("/apps/x/1/2.jpg"));
+        queue.gone(&second).unwrap();
+        assert_eq!(known(&mut queue, &asking, "a").as_deref(), Some("/apps/x/1/2.jpg"), "its copy stays");
+        // It comes back with another content.
+        let print = Fingerprint { size: SIZE, mtime_ns: 5, ctime_ns: 5 };
+        queue.offer(&second, print).unwrap();
+        let Next::Claim(claim) = queue.next_due(1, |_| true).unwrap() else { panic!("nothing is due") };
+        let copy = Copy { size: SIZE, md5: Md5::of("b"), id: "2".into(), path: "/apps/x/1/2(1).jpg".into() };
+        queue.close(claim.job, Outcome::Done(copy)).unwrap();
+        assert_eq!(known(&mut queue, &asking, "a").as_deref(), Some("/apps/x/1/1.jpg"));
+        assert_eq!(known(&mut queue, &asking, "b").as_deref(), Some("/apps/x/1/2(1).jpg"));
+        assert_eq!(queue.copy_of(&asking, Md5::of("b"), SIZE + 1).unwrap(), None);
+    }
+
+    #[test]
+    fn a_database_without_hints_gets_them_between_commits() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(folder.path()).unwrap().0);
+        let mut queue = Queue::open(Arc::clone(&store)).unwrap();
+        let ids = ["/a", "/b"].map(|path| queue.folder(Path::new(path), "home").unwrap());
+        let path = |number: usize| FilePath::new(ids[number % 2], format!("2024/{number:04}.jpg"));
+        // More than one step makes.
+        for number in 0..1500 {
+            back_up(&mut queue, &path(number), &number.to_string());
+        }
+        queue.apply().unwrap();
+        let removed = store.page(b"h", b"h", usize::MAX).unwrap().into_iter().map(|(key, _)| (key, None));
+        store.apply(&removed.chain([(b"i".to_vec(), None)]).collect()).unwrap();
+        let mut queue = Queue::open(Arc::clone(&store)).unwrap();
+        let asking = FilePath::new(ids[0], "new.jpg");
+        assert_eq!(known(&mut queue, &asking, "3"), None);
+        let mut commits = 0;
+        while queue.has_changes() {
+            queue.apply().unwrap();
+            queue.flushed();
+            queue.make_hints().unwrap();
+            commits += 1;
+            if commits == 2 {
+                // The process ends here, and the next one goes on.
+                queue.apply().unwrap();
+                queue = Queue::open(Arc::clone(&store)).unwrap();
+            }
+        }
+        assert!((3..10).contains(&commits), "{commits}");
+        for number in 0..1500 {
+            assert!(known(&mut queue, &asking, &number.to_string()).is_some(), "{number}");
+        }
+        assert!(!Queue::open(store).unwrap().has_changes(), "once is enough");
+    }
+}

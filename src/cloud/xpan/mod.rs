@@ -21,6 +21,7 @@
 mod answer;
 mod cloud_md5;
 pub mod codes;
+mod copy;
 mod device;
 mod download;
 mod files;
@@ -60,6 +61,7 @@ pub struct Xpan {
     calls: Arc<Calls>,
     sharing: share::Sharing,
     hosts: upload::Hosts,
+    folders: copy::Folders,
     /// The token got after a slice was refused, until a slice went through with it; refused again, it is
     /// not renewed again.
     renewed: Mutex<Option<Token>>,
@@ -95,6 +97,7 @@ impl Xpan {
             calls,
             sharing: share::Sharing::of(account),
             hosts: upload::Hosts::default(),
+            folders: copy::Folders::default(),
             renewed: Mutex::new(None),
         })
     }
@@ -236,6 +239,10 @@ impl Drive for Xpan {
 
     fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
         Box::pin(self.page(folder, after))
+    }
+
+    fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        Box::pin(self.copy_files(files))
     }
 
     fn list_all<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {

@@ -12,7 +12,7 @@
 //! | `disk` `walk` `scan` | looking at a folder, and what is new or gone since the last look |
 //! | `mounts` | which disks are mounted in a folder, and which of them are away |
 //! | `settle` | which files have gone quiet |
-//! | `entry` `index` `contents` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
+//! | `entry` `index` `traces` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
 //! | `survey` `lookup` | what the cloud has, when our own memory has gaps |
 //! | `upload` `verdict` `progress` | one file against the cloud |
@@ -28,7 +28,6 @@
 //! | after `create`, before the commit | one look-up: the cloud is asked before anything is sent |
 
 pub mod body;
-pub mod contents;
 pub mod disk;
 pub mod entry;
 pub mod exif;
@@ -51,6 +50,7 @@ pub mod settle;
 pub mod shelf;
 pub mod survey;
 mod tiff;
+pub mod traces;
 pub mod upload;
 pub mod verdict;
 pub mod walk;

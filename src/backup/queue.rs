@@ -12,8 +12,8 @@
 //! f  folder              path, account and counts of a folder
 //! g  folder              path and account once more: written seldom, so that one damaged record of the two
 //!                        costs a count and not the folder
-//! h  MD5                 which files have which content                     (contents.rs)
-//! i                      how far those are made                              (contents.rs)
+//! h  time, length        which files left this trace                         (traces.rs)
+//! i                      how far those are made                              (traces.rs)
 //! n                      the next job id
 //! u  account             the user of the cloud it is
 //! ```
@@ -31,11 +31,11 @@ mod known;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::contents::Contents;
 use super::entry::{Copy, Entry, Skip, Standing};
 use super::index::Index;
 use super::job::{Job, job_key, job_prefix};
 use super::shelf::{Shelf, Unconfirmed};
+use super::traces::Traces;
 use crate::content::{FilePath, Fingerprint, FolderId};
 use crate::status::Counts;
 use crate::store::{Batch, Reader, Result, Store, Writer};
@@ -116,7 +116,7 @@ pub enum Outcome {
 pub struct Queue {
     store: Arc<Store>,
     index: Index,
-    contents: Contents,
+    traces: Traces,
     shelves: BTreeMap<FolderId, Shelf>,
     folders: BTreeMap<FolderId, Name>,
     /// Folders whose name is not yet in a batch.
@@ -148,7 +148,7 @@ impl Queue {
         let mut queue = Self {
             store,
             index: Index::default(),
-            contents: Contents::default(),
+            traces: Traces::default(),
             shelves: BTreeMap::new(),
             folders: BTreeMap::new(),
             unnamed: BTreeSet::new(),
@@ -160,7 +160,7 @@ impl Queue {
             turn: 0,
         };
         queue.read_folders()?;
-        queue.read_contents()?;
+        queue.read_traces()?;
         Ok(queue)
     }
 
@@ -412,7 +412,7 @@ impl Queue {
     fn write_out(&mut self) -> Result<()> {
         let mut batch: Batch = std::mem::take(&mut self.pending).into_iter().collect();
         self.index.take_changes(&mut batch);
-        self.contents.take_changes(&mut batch);
+        self.traces.take_changes(&mut batch);
         for (id, shelf) in &mut self.shelves {
             if std::mem::take(&mut shelf.counts_changed)
                 && let Some(name) = self.folders.get(id)

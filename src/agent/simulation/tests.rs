@@ -50,7 +50,8 @@ fn whatever_happens_every_file_that_holds_still_arrives() {
         None => 0..number("XPAND_SEEDS").unwrap_or(SEEDS),
     };
     let count = seeds.end - seeds.start;
-    let Tally { days, calls, lives, in_cloud, copied, .. } = runs(seeds).unwrap_or_else(|words| panic!("{words}"));
+    let Tally { days, calls, lives, in_cloud, copied, .. } =
+        runs(seeds).unwrap_or_else(|words| panic!("{words}"));
     eprintln!(
         "{count} seeds: {days} days, {lives} processes, {calls} calls, {in_cloud} files in the clouds, \
          {copied} of them copied there"

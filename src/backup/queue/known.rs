@@ -1,9 +1,9 @@
-//! What is known of files is changed in one place, so that the index of contents always tells the same.
+//! What is known of files is changed in one place, so that their traces always tell the same.
 
 use super::Queue;
-use crate::backup::contents::Contents;
-use crate::backup::entry::{Copy, Entry};
-use crate::content::{FilePath, FolderId, Md5};
+use crate::backup::entry::{Copy, Entry, Standing};
+use crate::backup::traces::{Trace, Traces};
+use crate::content::{FilePath, Fingerprint, FolderId, Md5};
 use crate::store::Result;
 
 /// Pages of the index, some forty files each, for which hints are made between two commits.
@@ -14,36 +14,37 @@ impl Queue {
     pub(super) fn set(&mut self, path: &FilePath, entry: Option<Entry>) -> Result<()> {
         let after = entry.clone();
         let before = self.index.set(&self.store, path, entry)?;
-        let md5 = |entry: &Option<Entry>| Some(entry.as_ref()?.copy.as_ref()?.md5);
-        self.contents.change(&self.store, path, md5(&before), md5(&after))?;
+        let trace = |entry: &Option<Entry>| entry.as_ref().and_then(trace_of);
+        self.traces.change(&self.store, path, trace(&before), trace(&after))?;
         self.shelf(path.folder).recount(before.as_ref(), after.as_ref());
         self.changes.1 += 1;
         Ok(())
     }
 
-    /// A copy of this content that the cloud confirmed, in the drive that the file goes to: another file's,
-    /// which may be gone from its folder since. Whether the copy is there still is for the cloud to say.
+    /// A copy that the cloud confirmed, in the drive that this version of a file goes to, of a file that was
+    /// changed at the same time and has the same content; it may be gone from its folder since. Whether the
+    /// copy is there still is for the cloud to say.
     ///
     /// # Errors
     /// The store fails.
-    pub fn copy_of(&mut self, path: &FilePath, md5: Md5, size: u64) -> Result<Option<Copy>> {
+    pub fn copy_of(&mut self, path: &FilePath, print: &Fingerprint, md5: Md5) -> Result<Option<Copy>> {
         let owner = self.folders.get(&path.folder).map(|(_, owner)| owner.clone());
-        for hint in self.contents.find(&self.store, md5)? {
+        for hint in self.traces.find(&self.store, Trace::of(print))? {
             // Another account's drive, or another user's.
             if owner.is_none() || self.folders.get(&hint.folder).map(|(_, owner)| owner) != owner.as_ref() {
                 continue;
             }
             let copy = self.index.get(&self.store, &hint)?.and_then(|entry| entry.copy);
-            if let Some(copy) = copy.filter(|copy| copy.md5 == md5 && copy.size == size) {
+            if let Some(copy) = copy.filter(|copy| copy.md5 == md5 && copy.size == print.size) {
                 return Ok(Some(copy));
             }
         }
         Ok(None)
     }
 
-    pub(super) fn read_contents(&mut self) -> Result<()> {
-        self.contents = Contents::open(&self.store, self.folders.is_empty())?;
-        if self.contents.unmade().is_some() {
+    pub(super) fn read_traces(&mut self) -> Result<()> {
+        self.traces = Traces::open(&self.store, self.folders.is_empty())?;
+        if self.traces.unmade().is_some() {
             // The first commit begins the pass.
             self.changes.1 += 1;
         }
@@ -56,21 +57,21 @@ impl Queue {
     /// The store fails.
     pub fn make_hints(&mut self) -> Result<()> {
         for _ in 0..PAGES {
-            let Some((from, after)) = self.contents.unmade().cloned() else { return Ok(()) };
+            let Some((from, after)) = self.traces.unmade().cloned() else { return Ok(()) };
             let Some(folder) = self.folders.range(from..).next().map(|(folder, _)| *folder) else {
-                tracing::info!("it is known which contents the cloud has");
-                self.contents.made(None);
+                tracing::debug!("the traces of all files are known");
+                self.traces.made(None);
                 break;
             };
             let after = after.filter(|_| folder == from);
             let page = self.index.page(&self.store, folder, after.as_deref())?;
             for entry in &page {
-                if let Some(copy) = &entry.copy {
+                if let Some(trace) = trace_of(entry) {
                     let path = FilePath { folder, below: entry.below.clone() };
-                    self.contents.add(&self.store, copy.md5, &path)?;
+                    self.traces.add(&self.store, trace, &path)?;
                 }
             }
-            self.contents.made(Some(match page.last() {
+            self.traces.made(Some(match page.last() {
                 Some(last) => (folder, Some(last.below.clone())),
                 None => (FolderId(folder.0.saturating_add(1)), None),
             }));
@@ -78,6 +79,12 @@ impl Queue {
         self.changes.1 += 1;
         Ok(())
     }
+}
+
+/// The trace of a file whose copy is of its present version, be it gone from its folder.
+fn trace_of(entry: &Entry) -> Option<Trace> {
+    let is_copied = entry.standing == Standing::BackedUp && entry.copy.is_some();
+    is_copied.then(|| Trace::of(&entry.print))
 }
 
 #[cfg(test)]
@@ -88,13 +95,18 @@ mod tests {
 
     use super::*;
     use crate::backup::queue::{Next, Outcome};
-    use crate::content::Fingerprint;
     use crate::store::Store;
 
     const SIZE: u64 = 7;
 
+    /// Every content is of a time of its own.
+    fn print(content: &str) -> Fingerprint {
+        let time = i64::from(u32::from_be_bytes(Md5::of(content).0[..4].try_into().unwrap()) >> 4);
+        Fingerprint { size: SIZE, mtime_ns: time * 1_000_000_000, ctime_ns: 2 }
+    }
+
     fn back_up(queue: &mut Queue, path: &FilePath, content: &str) {
-        let print = Fingerprint { size: SIZE, mtime_ns: 1, ctime_ns: 2 };
+        let print = print(content);
         queue.offer(path, print).unwrap();
         let Next::Claim(claim) = queue.next_due(1, |_| true).unwrap() else { panic!("nothing is due") };
         let remote = format!("/apps/x/{}/{}", path.folder.0, String::from_utf8_lossy(&path.below));
@@ -103,7 +115,7 @@ mod tests {
     }
 
     fn known(queue: &mut Queue, path: &FilePath, content: &str) -> Option<String> {
-        queue.copy_of(path, Md5::of(content), SIZE).unwrap().map(|copy| copy.path)
+        queue.copy_of(path, &print(content), Md5::of(content)).unwrap().map(|copy| copy.path)
     }
 
     #[test]
@@ -123,14 +135,14 @@ mod tests {
         queue.gone(&second).unwrap();
         assert_eq!(known(&mut queue, &asking, "a").as_deref(), Some("/apps/x/1/2.jpg"), "its copy stays");
         // It comes back with another content.
-        let print = Fingerprint { size: SIZE, mtime_ns: 5, ctime_ns: 5 };
-        queue.offer(&second, print).unwrap();
+        queue.offer(&second, print("b")).unwrap();
+        assert_eq!(known(&mut queue, &asking, "a").as_deref(), Some("/apps/x/1/1.jpg"));
         let Next::Claim(claim) = queue.next_due(1, |_| true).unwrap() else { panic!("nothing is due") };
         let copy = Copy { size: SIZE, md5: Md5::of("b"), id: "2".into(), path: "/apps/x/1/2(1).jpg".into() };
         queue.close(claim.job, Outcome::Done(copy)).unwrap();
         assert_eq!(known(&mut queue, &asking, "a").as_deref(), Some("/apps/x/1/1.jpg"));
         assert_eq!(known(&mut queue, &asking, "b").as_deref(), Some("/apps/x/1/2(1).jpg"));
-        assert_eq!(queue.copy_of(&asking, Md5::of("b"), SIZE + 1).unwrap(), None);
+        assert_eq!(queue.copy_of(&asking, &print("b"), Md5::of("c")).unwrap(), None, "of the same time");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Content that the drive has under another name is copied there instead of being sent.
 //!
-//! The index of contents knows a copy whose file was renamed, moved or is there twice. One call copies many
+//! What a file was before it was renamed or moved is known by its trace (`traces.rs`). One call copies many
 //! files, and the calls are few ([`crate::cloud::Drive::copy`]): whoever makes one takes along all that wait, and lists
 //! the folders they went to. Only what the listing shows to be the file counts as copied.
 //!
@@ -57,7 +57,7 @@ impl Uploader {
         progress: &Progress,
         cancelled: &Arc<AtomicBool>,
     ) -> Step<Option<Stored>> {
-        let known = self.keeper.with(|queue| queue.copy_of(&job.path, file.content_md5, file.size));
+        let known = self.keeper.with(|queue| queue.copy_of(&job.path, &job.print, file.content_md5));
         let Some(copy) = known.flatten() else { return Ok(None) };
         let Some(found) = self.copy_from(copy.path.clone(), file).await else { return Ok(None) };
         let entry = match found.same(file) {
@@ -113,7 +113,8 @@ impl Uploader {
                     };
                     *rest = Some(Instant::now() + self.clock.wait(pause));
                     // Only of an answer that was lost there is something to see.
-                    let is_lost = matches!(error.kind, Kind::Offline | Kind::Broken | Kind::Busy { after: None });
+                    let is_lost =
+                        matches!(error.kind, Kind::Offline | Kind::Broken | Kind::Busy { after: None });
                     if !(error.sent && is_lost) {
                         copying.clear();
                     }

@@ -38,6 +38,8 @@ enum Id {
 pub(crate) enum Refusal {
     /// pan.baidu.com: HTTP 200 with errno and errmsg, and sometimes more.
     Xpan { errno: i64, message: String, more: Map<String, Value> },
+    /// The share calls: HTTP 200 with errno, err_msg, newno and show_msg.
+    Share { errno: i64, message: String },
     /// The PCS hosts: 4xx or 5xx with error_code and error_msg.
     Pcs { status: u16, error_code: i64, message: String },
     /// openapi.baidu.com: 400 with error and error_description.
@@ -110,6 +112,23 @@ impl Refusal {
         Refusal::Xpan { errno, message: message.into(), more: Map::new() }
     }
 
+    /// A refusal of the share calls with its usual words.
+    pub(crate) fn share(errno: i64) -> Refusal {
+        let message = match errno {
+            -3 => "share file does not exist",
+            -9 => "pwd is wrong",
+            5 => "not allowed to be shared",
+            10 => "file already exists",
+            11 => "own share",
+            105 => "link is wrong",
+            112 => "link has expired",
+            113 => "csign is wrong",
+            120 | 130 => "too many files in one transfer",
+            other => errmsg(other),
+        };
+        Refusal::Share { errno, message: message.into() }
+    }
+
     /// A refusal of the PCS hosts with its usual status and words.
     pub(crate) fn pcs(error_code: i64) -> Refusal {
         let (status, message) = pcs_words(error_code);
@@ -129,6 +148,10 @@ impl Refusal {
                     object.extend(more);
                 }
                 Answer::with_text_id(value)
+            }
+            Refusal::Share { errno, message } => {
+                let value = json!({"errno": errno, "err_msg": message, "newno": "", "show_msg": message});
+                Answer::with_number_id(value)
             }
             Refusal::Pcs { status, error_code, message } => {
                 let value = json!({"error_code": error_code, "error_msg": message});

@@ -37,6 +37,8 @@ struct Request {
     own: bool,
     secs: Option<u64>,
     path: Option<String>,
+    paths: Vec<String>,
+    period: u64,
     latency: Option<String>,
     bandwidth: Option<String>,
     empty_block_list: Option<bool>,
@@ -73,6 +75,12 @@ fn run(cloud: &Cloud, ask: &Ask, body: &[u8]) -> Result<Value, String> {
         ("GET", "calls") => {
             let since = ask.query.get("since").and_then(|n| n.parse().ok()).unwrap_or(0);
             return Ok(json!({"calls": cloud.lock().calls.since(since)}));
+        }
+        ("GET", "leaks") => {
+            let leaked = |call: &crate::calls::Call| !call.leaked.is_empty();
+            let mut calls = cloud.lock().calls.since(0);
+            calls.retain(leaked);
+            return Ok(json!({"calls": calls}));
         }
         ("GET", "uploads") => return Ok(json!({"uploads": cloud.uploads()})),
         ("GET", "codes") => return Ok(json!({"pending": cloud.lock().codes.pending()})),
@@ -143,6 +151,11 @@ fn run(cloud: &Cloud, ask: &Ask, body: &[u8]) -> Result<Value, String> {
             let account = account.unwrap_or(DEFAULT_ACCOUNT);
             let removed = cloud.remove(account, &path).map_err(words)?;
             return Ok(json!({"removed": removed}));
+        }
+        "share" => {
+            let account = account.unwrap_or(DEFAULT_ACCOUNT);
+            let link = cloud.share(account, &wanted.paths, wanted.period).map_err(words)?;
+            return Ok(json!(link));
         }
         _ => return Err(format!("no control request POST {}", ask.path)),
     }
@@ -230,6 +243,7 @@ impl Cloud {
         state.limits.clear();
         state.calls.clear();
         state.tasks.clear();
+        state.shares = Default::default();
         state.locate = self.options.locate.clone();
         state.empty_block_list = self.options.empty_block_list;
         self.save(&state)

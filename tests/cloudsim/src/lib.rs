@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! server.rs    connections; stop and start on the same port
-//! gate.rs      one request: delay, fault, limit, answer, log       faults.rs limits.rs calls.rs throttle.rs
+//! gate.rs      one request: delay, fault, limit, answer, log       faults.rs spoil.rs limits.rs calls.rs throttle.rs
 //! route.rs     the table of calls                                  request.rs answer.rs
 //!   oauth.rs     device code, refresh                              users.rs  accounts, tokens, uinfo, quota
 //!   device.rs    register, bind, unbind, checkbind, diff, list
@@ -21,6 +21,7 @@
 //!   manager.rs   filemanager                                       tasks.rs  taskquery
 //!   download.rs  dlinks, and the CDN they lead to                  body.rs   bytes on their way out
 //!   preview.rs   newinfo, newview of documents
+//!   shares.rs    share links: set, verify, list, shorturlinfo       transfer.rs  saving from one
 //! drives.rs    trees of files, on disk and in the journal          entry.rs journal.rs names.rs cloud_md5.rs
 //! state.rs     everything behind one lock, and what survives a restart
 //! control.rs   /_sim/*
@@ -60,10 +61,13 @@ mod route;
 mod search;
 mod server;
 mod sessions;
+mod shares;
 mod slices;
+mod spoil;
 mod state;
 mod tasks;
 mod throttle;
+mod transfer;
 mod upload;
 mod users;
 
@@ -79,6 +83,7 @@ pub use cloud_md5::{decode as decode_cloud_md5, encode as encode_cloud_md5, md5_
 pub use entry::{StoredFile, Version};
 pub use faults::{Fault, FaultKind};
 pub use options::{Locate, Options, parse_duration, parse_size};
+pub use shares::ShareLink;
 pub use users::DEFAULT_ACCOUNT;
 
 use server::Server;
@@ -278,6 +283,12 @@ impl CloudSim {
     /// Takes a file or folder away, as the user could in the phone app. Returns how many entries went.
     pub fn remove(&self, account: &str, path: &str) -> io::Result<usize> {
         self.cloud.remove(account, path)
+    }
+
+    /// A user makes a share link in the phone app, of folders too, for so many days; 0 is for ever.
+    pub fn share(&self, account: &str, paths: &[&str], period: u64) -> io::Result<ShareLink> {
+        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        self.cloud.share(account, &paths, period)
     }
 
     /// What users took away with [`CloudSim::remove`]: account and path.

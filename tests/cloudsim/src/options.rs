@@ -43,6 +43,10 @@ pub struct Options {
     pub client_secret: String,
     /// The one `device_type` this cloud knows (device register, 42100 for any other).
     pub device_type: String,
+    /// The one `third_type` this cloud knows (share set).
+    pub share_type: String,
+    /// The secret that `csign` is made with.
+    pub share_secret: String,
     /// Seconds a client has to wait between two polls of a device code.
     pub code_interval: Duration,
     /// Life of a device code.
@@ -98,6 +102,8 @@ impl Default for Options {
             client_id: "demo".into(),
             client_secret: "demo".into(),
             device_type: "2020073115900228875".into(),
+            share_type: "2001".into(),
+            share_secret: "secret".into(),
             code_interval: Duration::from_secs(5),
             code_ttl: Duration::from_secs(1800),
             access_ttl: Duration::from_secs(2_592_000),

@@ -5,8 +5,8 @@ use crate::answer::{Refusal, Reply};
 use crate::request::{Ask, Host, Stream, drain};
 use crate::state::Cloud;
 use crate::{
-    create, device, download, files, kinds, locate, manager, oauth, preview, search, slices, tasks, upload,
-    users,
+    create, device, download, files, kinds, locate, manager, oauth, preview, search, shares, slices, tasks,
+    transfer, upload, users,
 };
 
 /// Whether a call's body is handed on unread: the handler streams it.
@@ -74,6 +74,12 @@ pub(crate) async fn answer(cloud: &Cloud, ask: &Ask, body: Option<Stream>) -> Re
 
         ("POST", "/rest/2.0/xpan/file", "filemanager") => manager::filemanager(cloud, ask),
         ("GET", "/share/taskquery", _) => tasks::taskquery(cloud, ask),
+
+        ("POST", "/rest/2.0/xpan/share/set", _) => shares::set(cloud, ask),
+        ("POST", "/rest/2.0/xpan/share", "verify") => shares::verify(cloud, ask),
+        ("GET", "/rest/2.0/xpan/share", "list") => shares::list(cloud, ask),
+        ("GET", "/api/shorturlinfo", _) => shares::shorturlinfo(cloud, ask),
+        ("POST", "/rest/2.0/xpan/share", "transfer") => transfer::transfer(cloud, ask),
 
         ("GET", path, _) if path.starts_with("/file/") => download::dlink(cloud, ask),
         ("GET", path, _) if path.starts_with("/doc/") => preview::preview(cloud, ask),

@@ -1,10 +1,10 @@
 //! The whole state of a simulated cloud behind one lock, and what of it survives a restart.
 //!
 //! ```text
-//! DIR/.cloudsim/state.json   accounts, tokens and devices, rewritten at every change
+//! DIR/.cloudsim/state.json   accounts, tokens, devices and shares, rewritten at every change
 //! ```
 //! Files have their own journal (see `drives`), upload sessions their own folders (see `sessions`);
-//! faults, limits, pending device codes and the call log live in memory only.
+//! faults, limits, tasks, pending device codes and the call log live in memory only.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -27,6 +27,7 @@ use crate::oauth::DeviceCodes;
 use crate::options::{Locate, Options};
 use crate::request::Ask;
 use crate::sessions::Sessions;
+use crate::shares::Shares;
 use crate::tasks::Tasks;
 use crate::throttle::Throttle;
 use crate::users::{DEFAULT_ACCOUNT, TokenState, Users};
@@ -59,6 +60,7 @@ pub(crate) struct State {
     pub(crate) empty_block_list: bool,
     pub(crate) given: Given,
     pub(crate) tasks: Tasks,
+    pub(crate) shares: Shares,
 }
 
 /// What no log may show, and what clients did with it. In memory only; not even a reset forgets it.
@@ -77,6 +79,7 @@ pub(crate) struct Given {
 struct Saved {
     users: Users,
     devices: Devices,
+    shares: Shares,
 }
 
 impl Cloud {
@@ -106,6 +109,7 @@ impl Cloud {
             empty_block_list: options.empty_block_list,
             given: Given::default(),
             tasks: Tasks::default(),
+            shares: saved.shares,
         };
         Ok(Cloud {
             throttle: Throttle::new(options.bandwidth),
@@ -123,14 +127,15 @@ impl Cloud {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes down accounts, tokens and devices.
+    /// Writes down accounts, tokens, devices and shares.
     pub(crate) fn save(&self, state: &State) -> io::Result<()> {
         #[derive(Serialize)]
         struct View<'a> {
             users: &'a Users,
             devices: &'a Devices,
+            shares: &'a Shares,
         }
-        let view = View { users: &state.users, devices: &state.devices };
+        let view = View { users: &state.users, devices: &state.devices, shares: &state.shares };
         let path = saved_path(&self.data);
         let fresh = path.with_extension("new");
         fs::write(&fresh, serde_json::to_vec_pretty(&view)?)?;

@@ -12,12 +12,15 @@ use crate::answer::{Answer, Refusal, Reply};
 use crate::manager::Job;
 use crate::request::Ask;
 use crate::state::{Cloud, State};
+use crate::transfer::SaveJob;
 
 /// What a task does when its time has come.
 #[derive(Clone, Debug)]
 pub(crate) enum Work {
     /// filemanager
     Manage(Job),
+    /// transfer of a share
+    Save(SaveJob),
 }
 
 /// What became of one item.
@@ -85,6 +88,7 @@ impl Cloud {
         while let Some((id, work)) = state.tasks.take_due(self.now_ms()) {
             let outcomes = match &work {
                 Work::Manage(job) => job.run(state, &self.options.app, self.now()),
+                Work::Save(job) => job.run(state, self.now()),
             };
             if let Some(task) = state.tasks.0.get_mut(&id) {
                 task.progress = Progress::Done(outcomes);

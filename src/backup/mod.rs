@@ -3,6 +3,7 @@
 //! ```text
 //! walk, watch -> sighting -> settle: it holds still -> queue.offer -> Job{Found}
 //!   -> queue.next_due -> Claim -> upload: hash -> begin -> slices -> finish -> Outcome
+//!                                                     \ known under another name: copied there
 //!   -> queue.close, one batch -> commit -> backed up
 //! ```
 //!
@@ -25,7 +26,7 @@
 //! | before the offer | nothing: the next look finds the file |
 //! | after hashing | one read of the file |
 //! | while slices are sent | the slices in flight |
-//! | after `create`, before the commit | one look-up: the cloud is asked before anything is sent |
+//! | after `create` or a copy inside the cloud, before the commit | one look-up: the cloud is asked before anything is sent |
 
 pub mod body;
 pub mod disk;

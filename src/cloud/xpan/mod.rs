@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `files.rs` | who is logged in, space, a folder's content for the agent |
 //! | `upload.rs` | precreate, locateupload, superfile2, create |
+//! | `copy.rs` | what a backup need not send, because the drive has it under another name |
 //! | `device.rs` | the device calls |
 //! | `listing.rs` | every list and search for a person; `manage.rs`: copy, move, rename, delete, new folders |
 //! | `download.rs`, `preview.rs` | content |

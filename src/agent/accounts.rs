@@ -13,6 +13,7 @@ use super::view::{self, time};
 use crate::account::{Accounts, State, Tokens};
 use crate::backup::survey::Survey;
 use crate::backup::upload::Uploader;
+use crate::backup::upload::copying::Copier;
 use crate::backup::verdict::{Pause, spread};
 use crate::clock::Clock;
 use crate::cloud::{self, Drive, Kind, User};
@@ -246,6 +247,7 @@ fn put_uploader(
         hashers: Arc::clone(&shared.hashers),
         throttle: Arc::clone(&hub.core.throttle),
         lookup: Arc::default(),
+        copier: Copier::default(),
         survey,
         is_surveyed: Arc::clone(&account.asking.is_done),
         meters: Arc::clone(&hub.core.meters),

@@ -45,10 +45,14 @@ impl Keeper {
     /// # Errors
     /// The store fails.
     pub fn open(store: Arc<Store>, longest: Duration) -> Result<Arc<Self>> {
+        let (queue, changed) = (Queue::open(store)?, Notify::new());
+        if queue.has_changes() {
+            changed.notify_one();
+        }
         Ok(Arc::new(Self {
-            queue: Mutex::new(Some(Queue::open(store)?)),
+            queue: Mutex::new(Some(queue)),
             longest,
-            changed: Notify::new(),
+            changed,
             wanted: AtomicU64::new(0),
             committed: watch::Sender::new(0),
             failed: Mutex::new(None),
@@ -223,7 +227,7 @@ impl Keeper {
                 store.flush().map_err(|error| keeper.fail(error)).ok()?;
                 keeper.with(|queue| {
                     queue.flushed();
-                    Ok(())
+                    queue.make_hints()
                 })?;
             }
             Some(changed)

@@ -3,6 +3,7 @@
 //! ```text
 //! Found -> hash -> Hashed -> begin -> Sending -> slices … -> finish -> Done
 //!            \ changed, gone      \ present: Done              \ answer lost: look
+//!                                 \ copied from another name: Done
 //! ```
 //!
 //! `Done` is said only when every slice's answer was our own MD5, the file on disk is still the one we
@@ -13,6 +14,7 @@
 
 mod asking;
 mod calls;
+pub mod copying;
 pub(crate) mod hanging;
 mod slices;
 
@@ -43,6 +45,7 @@ use crate::content::{Fingerprint, Media, OnConflict};
 use crate::remote::template::{Date, Template};
 use crate::status;
 use calls::{Failure, pause};
+use copying::Copier;
 use hanging::outlasting;
 use slices::{Sent, plan};
 
@@ -77,6 +80,8 @@ pub struct Uploader {
     pub throttle: Arc<Throttle>,
     /// Folder by folder what the cloud has.
     pub lookup: Arc<Lookup>,
+    /// Files that the drive has under another name.
+    pub copier: Copier,
     /// What it had in all when our memory was lost.
     pub survey: Survey,
     /// The survey has come to its end.
@@ -191,7 +196,7 @@ impl Uploader {
             return Ok(copy);
         }
         for start in 0..STARTS {
-            if let Some(stored) = self.send_once(source, job, &file, progress).await? {
+            if let Some(stored) = self.send_once(source, job, &file, progress, cancelled).await? {
                 self.lookup.forget(&stored.path).await;
                 return Ok(copy_of(&file, stored));
             }
@@ -303,6 +308,7 @@ impl Uploader {
         job: &mut Job,
         file: &Upload,
         progress: &Progress,
+        cancelled: &Arc<AtomicBool>,
     ) -> Step<Option<Stored>> {
         let resumed = match &job.stage {
             Stage::Sending { upload, .. } if upload.remote == file.path => Some(upload.clone()),
@@ -335,6 +341,12 @@ impl Uploader {
             }
             Begin::Send { session, missing } => (session, missing),
         };
+        // Of one that was begun earlier there was no other copy then, and slices of it are there already.
+        if resumed.is_none()
+            && let Some(stored) = self.copied(source, job, file, progress, cancelled).await?
+        {
+            return Ok(Some(stored));
+        }
         let upload = plan(resumed, session, &missing, file);
         let session = upload.id.clone();
         let Some(digests) = job.digests().cloned() else { return Ok(None) };

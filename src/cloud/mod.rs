@@ -111,6 +111,13 @@ pub trait Drive: Send + Sync + 'static {
         let words = "this cloud does not list folders within folders";
         Box::pin(async move { Err(Error::new(Kind::Refused, "listall", words).unsent()) })
     }
+    /// Copies files inside the cloud: from and to, absolute remote paths; the folders they go to are made.
+    /// What has the name already stays as it is. `false` of a file says that it was certainly not copied;
+    /// of the others [`Drive::list`] tells. At most [`files::MOST_MANAGED`]. Not every cloud can.
+    fn copy<'a>(&'a self, _files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        let words = "this cloud does not copy files by itself";
+        Box::pin(async move { Err(Error::new(Kind::Refused, "copy", words).unsent()) })
+    }
     /// Whether a listed file certainly has the content of `file`.
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool;
     /// The slice sizes, bytes, that some membership cuts files in: a listed file of several slices is known

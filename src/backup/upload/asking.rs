@@ -85,7 +85,7 @@ impl Uploader {
 
     /// A listed md5 tells how a large file was cut, and another membership cuts otherwise: one more read
     /// of our own file instead of a second copy in the cloud.
-    async fn cut_otherwise(
+    pub(super) async fn cut_otherwise(
         &self,
         source: &Source,
         job: &Job,

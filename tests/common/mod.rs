@@ -59,6 +59,8 @@ pub struct Setup {
     pub state: Option<PathBuf>,
     /// The wall clock of the agent.
     pub clock: Clock,
+    /// The test copies, moves, renames and deletes in the cloud, as a person at the shell does.
+    pub tidies: bool,
     /// The test changes the source folders in the background, also while it waits.
     pub writes_meanwhile: bool,
     /// What nobody may see, besides what the cloud gives out.
@@ -97,6 +99,7 @@ impl Default for Setup {
             hurry: 100,
             state: None,
             clock: Clock::system(),
+            tidies: false,
             writes_meanwhile: false,
             secrets: Vec::new(),
         }

@@ -214,8 +214,15 @@ async fn every_word_at_token() {
         let asked = rig.sim.count("oauth/2.0/token");
         assert!(asked <= 2, "{asked} calls of token after {kind}");
         rig.sim.clear_faults();
-        rig.log_in("home");
-        let _ = rig.client.retry(None).await;
+        // After what is no clear word of the cloud it asks once more, by itself.
+        let passes = match &kind {
+            FaultKind::OAuth(word) => matches!(word.as_str(), "authorization_pending" | "slow_down"),
+            kind => matches!(kind, FaultKind::Html(_) | FaultKind::Empty500 | FaultKind::JsonAsHtml),
+        };
+        if !passes {
+            rig.log_in("home");
+            let _ = rig.client.retry(None).await;
+        }
         rig.wait_arrived().await;
     }
 }

@@ -290,4 +290,26 @@ mod tests {
         keeper.commit_once().await;
         assert_eq!((counts(&keeper).backed_up, counts(&keeper).waiting), (1, 0));
     }
+
+    /// sled may panic at any read; whoever goes on with such a database would meet it again and again.
+    #[test]
+    fn a_database_that_was_found_damaged_is_set_aside_once_and_the_cloud_is_asked_for_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::open(folder.path()).unwrap();
+        let (store, _) = open();
+        store.looked().unwrap();
+        let keeper = Keeper::open(Arc::new(store), LONGEST).unwrap();
+        let damage = || Error::Damaged { path: folder.path().into(), why: "a page is torn".into() };
+        assert_eq!(keeper.with_store(|_| Err::<(), _>(damage())), None);
+        assert!(keeper.broken().is_cancelled());
+        assert_eq!(keeper.with(|_| Ok(())), None, "nobody works with it any more");
+        drop(keeper);
+        let (store, opened) = open();
+        let Opened::SetAside { folder: aside, why } = opened else { panic!("{opened:?}") };
+        assert!(aside.exists() && why.contains("a page is torn"), "{why}");
+        assert!(store.gaps().everything);
+        store.close().unwrap();
+        let (store, opened) = open();
+        assert_eq!((opened, store.gaps().everything), (Opened::Clean, true), "asked until it is through");
+    }
 }

@@ -31,21 +31,12 @@ const NUMBERS: &[i64] = &[
 const FEW: usize = 3;
 
 /// Field notes 1.2 and 1.3.
+#[rustfmt::skip]
 const WORDS: &[&str] = &[
-    "authorization_pending",
-    "slow_down",
-    "authorization_declined",
-    "access_denied",
-    "expired_token",
-    "invalid_grant",
-    "invalid_client",
-    "unauthorized_client",
-    "invalid_scope",
-    "unsupported_grant_type",
-    "unsupported_response_type",
-    "redirect_uri_mismatch",
-    "invalid_request",
-    "Trigger security policy",
+    "authorization_pending", "slow_down", "authorization_declined", "access_denied", "expired_token", "invalid_grant",
+    "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "unsupported_response_type",
+    "redirect_uri_mismatch", "invalid_request", "Trigger security policy",
+    // In no document.
     "new_word",
 ];
 

@@ -59,6 +59,8 @@ pub struct Uploader {
     pub drive: Arc<dyn Drive>,
     /// Who is logged in: decides slices and the largest file.
     pub user: User,
+    /// The login that `user` was asked with: what is sent with another one's tokens is in another's drive.
+    pub login: Option<u64>,
     /// The queue.
     pub keeper: Arc<Keeper>,
     /// `upload.parallel`
@@ -183,7 +185,7 @@ impl Uploader {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
             return Ok(copy);
         }
-        let file = self.describe(source, job, &digests).await?;
+        let file = self.describe(source, job, &digests, progress).await?;
         if let Some(copy) = self.find(source, job, &file, progress, cancelled).await? {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
             return Ok(copy);
@@ -255,13 +257,20 @@ impl Uploader {
     }
 
     /// What the calls need to know of the file.
-    async fn describe(&self, source: &Source, job: &Job, digests: &Digests) -> Step<Upload> {
+    async fn describe(
+        &self,
+        source: &Source,
+        job: &Job,
+        digests: &Digests,
+        progress: &Progress,
+    ) -> Step<Upload> {
         let (root, below, media) = (source.root.clone(), job.path.below.clone(), digests.media);
         let picture = spawn_blocking(move || match media {
             Media::Photo => disk::open_one(&root, &below).map(|file| exif::exif_info(&file)),
             Media::Video | Media::Other => Ok(None),
         });
-        let picture = match picture.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+        let picture = outlasting(picture, (), progress).await;
+        let picture = match picture.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(picture) => picture,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Stop::Outcome(Outcome::Gone));
@@ -343,7 +352,7 @@ impl Uploader {
             Sent::All => {}
             Sent::Afresh => return Ok(None),
         }
-        self.check_file(source, job).await?;
+        self.check_file(source, job, progress).await?;
         progress.enter(status::Stage::Finishing, file.size);
         self.finish(job, file, &session).await
     }
@@ -403,10 +412,10 @@ impl Uploader {
     }
 
     /// Our own file is still the version this job is about.
-    async fn check_file(&self, source: &Source, job: &Job) -> Step<()> {
+    async fn check_file(&self, source: &Source, job: &Job, progress: &Progress) -> Step<()> {
         let (root, below) = (source.root.clone(), job.path.below.clone());
-        let print = spawn_blocking(move || disk::stat_one(&root, &below)).await;
-        match print {
+        let print = spawn_blocking(move || disk::stat_one(&root, &below));
+        match outlasting(print, (), progress).await {
             Ok(Ok(Some(print))) if print == job.print => Ok(()),
             Ok(Ok(Some(print))) => Err(self.changed(print)),
             Ok(Ok(None)) => Err(Stop::Outcome(Outcome::Gone)),

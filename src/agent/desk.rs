@@ -8,9 +8,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::gate::Until;
 use super::hub::{Core, Hub, Look, lock};
-use super::{copies, explain, files, view};
+use super::{copies, explain, files, repair, view};
 use crate::control::{
-    Backend, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, QueuePage, QueueQuery, Rebuild, Result,
+    Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, QueuePage, QueueQuery, Rebuild,
+    Repaired, Result,
 };
 use crate::status::Status;
 use crate::store::{ASIDE, ask_rebuild};
@@ -71,7 +72,7 @@ impl Desk {
 }
 
 /// Answers from a thread that may block: the queue reads the disk.
-fn blocking<T: Send + 'static>(
+pub(super) fn blocking<T: Send + 'static>(
     action: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> BoxFuture<'static, Result<T>> {
     Box::pin(async move {
@@ -213,6 +214,10 @@ impl Backend for Desk {
                 _ => Ok(()),
             }
         })
+    }
+
+    fn repair(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        Box::pin(async move { repair::repair(self.hub()?, files).await })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {

@@ -3,6 +3,8 @@
 //! A leaf: the configuration checks templates, the pipeline makes names, and whoever brings files home
 //! reads them back.
 
+pub mod kept;
 pub mod meet;
 pub mod names;
 pub mod template;
+pub mod tops;

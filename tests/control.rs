@@ -13,8 +13,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use xpand::control::client::{Client, ClientError};
 use xpand::control::{
-    Backend, BoxFuture, CopiesPage, CopiesQuery, CopyLine, Explain, Failure, FileLine, FileState, QueuePage,
-    QueueQuery, Rebuild, Result, Standing, server, socket,
+    Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, CopyLine, Explain, Failure, FileLine, FileState,
+    QueuePage, QueueQuery, Rebuild, Repaired, Result, Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -105,6 +105,11 @@ impl Backend for Agent {
 
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         self.done(format!("retry {path:?}"))
+    }
+
+    fn repair(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        self.note(format!("{files:?}"));
+        Box::pin(async move { Ok(vec![Repaired::Queued; files.len()]) })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
@@ -314,4 +319,24 @@ async fn shutdown_ends_even_those_who_watch() {
         rig.client.status().await.unwrap_err().to_string(),
         format!("the agent is not running: nobody answers at {}", rig.path.display())
     );
+}
+
+#[tokio::test]
+async fn copies_to_repair_go_in_as_many_requests_as_it_takes() {
+    let rig = Rig::start();
+    let bad = |number: usize| BadCopy {
+        label: "photo".to_owned(),
+        below: format!("{number}-{}", "%FF\\\"".repeat(2000)),
+        fs_id: "7".to_owned(),
+        remote: "/apps/xpand/photo/x".to_owned(),
+    };
+    let files: Vec<_> = (0..10).map(bad).collect();
+    let repaired = rig.client.repair(&files).await.unwrap();
+    assert_eq!(repaired, [Repaired::Queued; 10]);
+    let asked = rig.agent.asked.lock().unwrap().concat();
+    let places: Vec<_> = (0..10).map(|number| asked.find(&format!("\"{number}-%FF")).unwrap()).collect();
+    assert!(places.is_sorted(), "{places:?}");
+    assert!(rig.agent.asked.lock().unwrap().len() > 1, "a request has its bounds");
+    let (status, body) = rig.ask("POST /v1/repair", r#"{"files":[{"label":"photo"}]}"#).await;
+    assert!(status.contains("400") && body.contains("bad_request"), "{status} {body}");
 }

@@ -222,7 +222,11 @@ async fn explain_scan_and_retry_know_where_a_path_belongs() {
         assert_eq!(refused(rig.client.retry(outside).await).code, "not_found");
     }
     rig.client.scan(Some(&path)).await.unwrap();
-    rig.client.retry(Some(&path)).await.unwrap();
+    for known in [&path, &rig.root("photo")] {
+        rig.client.retry(Some(known)).await.unwrap();
+    }
+    let nothing = rig.root("photo").join("no.jpg");
+    assert_eq!(refused(rig.client.retry(Some(&nothing)).await).code, "not_found");
     let status = rig.wait_quiet().await;
     assert_eq!(status.totals.counts.backed_up, 1);
     assert_eq!(rig.slices_after(0).len(), 1);

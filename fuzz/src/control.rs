@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use xpand::control::{
-    Backend, BoxFuture, CopiesPage, CopiesQuery, Explain, QueuePage, QueueQuery, Rebuild, Result, Standing,
-    server, socket,
+    Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, Explain, QueuePage, QueueQuery, Rebuild, Repaired,
+    Result, Standing, server, socket,
 };
 use xpand::status::Status;
 
@@ -33,11 +33,6 @@ impl Backend for Agent {
     fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>> {
         assert!((1..=QueueQuery::LIMIT_MAX).contains(&query.limit));
         Box::pin(async { Ok(QueuePage { files: Vec::new(), next: query.after }) })
-    }
-
-    fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {
-        assert!(query.path.is_absolute() && (1..=QueueQuery::LIMIT_MAX).contains(&query.limit));
-        Box::pin(async { Ok(CopiesPage { copies: Vec::new(), next: query.after }) })
     }
 
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
@@ -65,6 +60,15 @@ impl Backend for Agent {
 
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         self.scan(path)
+    }
+
+    fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {
+        assert!(query.path.is_absolute() && (1..=QueueQuery::LIMIT_MAX).contains(&query.limit));
+        Box::pin(async { Ok(CopiesPage { copies: Vec::new(), next: query.after }) })
+    }
+
+    fn repair(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        Box::pin(async move { Ok(vec![Repaired::Queued; files.len()]) })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {

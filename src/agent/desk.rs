@@ -8,9 +8,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::gate::Until;
 use super::hub::{Core, Hub, Look, lock};
-use super::{copies, explain, files, view};
+use super::{copies, explain, files, repair, view};
 use crate::control::{
-    Backend, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, QueuePage, QueueQuery, Rebuild, Result,
+    Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, QueuePage, QueueQuery, Rebuild,
+    Repaired, Result,
 };
 use crate::status::Status;
 use crate::store::{ASIDE, ask_rebuild};
@@ -71,7 +72,7 @@ impl Desk {
 }
 
 /// Answers from a thread that may block: the queue reads the disk.
-fn blocking<T: Send + 'static>(
+pub(super) fn blocking<T: Send + 'static>(
     action: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> BoxFuture<'static, Result<T>> {
     Box::pin(async move {
@@ -205,14 +206,18 @@ impl Backend for Desk {
             }
             hub.work.notify_one();
             match path {
-                Some(path) if count == 0 => {
-                    let path = path.display();
-                    let words = format!("nothing at {path} has failed or waits");
-                    Err(Failure::not_found(words).hint(format!("xpand explain {path} says where it stands")))
+                // What is backed up, or on its way, needs no other try. A wrong name does.
+                Some(path) if count == 0 && path.symlink_metadata().is_err() => {
+                    let words = format!("nothing is known of {}", path.display());
+                    Err(Failure::not_found(words).hint("xpand queue --state failed names what has failed"))
                 }
                 _ => Ok(()),
             }
         })
+    }
+
+    fn repair(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        Box::pin(async move { repair::repair(self.hub()?, files).await })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {

@@ -25,6 +25,7 @@ pub mod gate;
 mod hub;
 mod looks;
 pub mod place;
+mod repair;
 mod survey;
 mod system;
 mod time;

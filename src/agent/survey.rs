@@ -14,6 +14,7 @@ use crate::backup::upload::Uploader;
 use crate::backup::verdict::{Pause, spread};
 use crate::cloud::{Kind, Page};
 use crate::content::OnConflict;
+use crate::remote::tops::outermost;
 
 /// Uploads wait no longer than this for the listing: a page a call, a drive of a million files takes two
 /// days (递归获取文件列表, 请求限制: 500 calls a day). From then on each remote folder is asked for by itself.
@@ -41,17 +42,11 @@ enum Next {
 /// The remote folders that the account's folders lie in, none within another.
 fn tops(hub: &Hub, at: usize) -> Vec<String> {
     let folders = hub.folders.iter().filter(|folder| folder.account == at);
-    let mut tops: Vec<String> = folders
-        .map(|folder| {
-            let source = &folder.source;
-            source.template.top(&source.app, &source.device, &source.label)
-        })
-        .collect();
-    tops.sort();
-    tops.dedup();
-    let all = tops.clone();
-    tops.retain(|top| !all.iter().any(|other| top.starts_with(&format!("{other}/"))));
-    tops
+    let tops = folders.map(|folder| {
+        let source = &folder.source;
+        source.template.top(&source.app, &source.device, &source.label)
+    });
+    outermost(tops.collect())
 }
 
 /// Makes uploads of the accounts wait that have something to ask. Before their tasks begin.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use crate::cloud::{Drive, Entry, Error, Kind, Result, Upload};
 use crate::content::OnConflict;
+use crate::remote::kept::original;
 
 /// Listings kept at a time.
 const FOLDERS: usize = 8;
@@ -254,18 +255,7 @@ pub(super) fn stem(path: &str) -> &str {
 /// Whether the cloud may have made `path` of `wanted`, whose name was taken: `b(1).jpg`, or
 /// `b_20261121_180000.jpg` (field notes 3.2).
 fn is_renamed(path: &str, wanted: &str) -> bool {
-    let (stem, ending) = wanted.split_at(stem(wanted).len());
-    let added = path.strip_prefix(stem).and_then(|rest| rest.strip_suffix(ending));
-    let is_number =
-        |text: &str| (1..=20).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-    added.is_some_and(|added| {
-        let counted = added.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
-        let dated = added.strip_prefix('_').and_then(|rest| rest.split_once('_'));
-        counted.is_some_and(is_number)
-            || dated.is_some_and(|(day, time)| {
-                [day, time].map(str::len) == [8, 6] && is_number(&added.replace('_', ""))
-            })
-    })
+    original(path).is_some_and(|original| original == wanted)
 }
 
 /// The remote folder something lies in.

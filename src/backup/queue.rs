@@ -27,6 +27,7 @@
 mod closing;
 mod folders;
 mod known;
+mod repair;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -40,6 +41,7 @@ use crate::content::{FilePath, Fingerprint, FolderId};
 use crate::status::Counts;
 use crate::store::{Batch, Reader, Result, Store, Writer};
 use folders::{Name, folder_key, write_folder, write_name};
+pub use repair::Repair;
 
 /// Pages of the index one call looks through for waiting files, so that no call takes long.
 const PAGES_A_CALL: usize = 32;

@@ -19,6 +19,7 @@ pub mod restore;
 pub mod share;
 mod status_text;
 mod terminal;
+pub mod verify;
 mod watch;
 
 use std::io::Write as _;
@@ -88,6 +89,8 @@ pub enum Command {
     Drive(drive::Args),
     /// Bring backed-up files home, checked; goes on where it stopped
     Restore(restore::RestoreArgs),
+    /// Compare what the agent believes to be in the cloud with what the cloud lists
+    Verify(verify::VerifyArgs),
     /// Share links: make them, look into them, save from them
     Share(share::Args),
     /// Manual pages and shell completions.
@@ -295,6 +298,7 @@ fn dispatch(context: &Context, command: Command) -> Outcome {
                 Command::Drive(args) => drive::run(context, args),
                 Command::Share(args) => share::run(context, args),
                 Command::Restore(args) => restore::run(context, &args),
+                Command::Verify(args) => verify::run(context, &args),
                 Command::Docs(command) => docs::run(context, command),
             }
         }

@@ -130,6 +130,10 @@ pub trait Drive: Send + Sync + 'static {
     fn has_content(&self, _entry: &Entry, _content: &Content) -> Option<bool> {
         None
     }
+    /// The MD5 of a listed file's content, where what is listed certainly is that.
+    fn content_md5(&self, _entry: &Entry) -> Option<Md5> {
+        None
+    }
     /// The device calls, of a cloud that has them.
     fn devices(&self) -> Option<&dyn Devices> {
         None

@@ -15,7 +15,8 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::{
-    CopiesPage, CopiesQuery, Explain, Failure, FailureDocument, QueuePage, QueueQuery, Rebuild, requests,
+    BadCopy, CopiesPage, CopiesQuery, Explain, Failure, FailureDocument, QueuePage, QueueQuery, Rebuild,
+    Repaired, requests,
 };
 use crate::status::Status;
 
@@ -88,6 +89,25 @@ impl Client {
             path += &format!("&after={}", requests::encoded(Path::new(after)));
         }
         self.get(&path).await
+    }
+
+    /// `POST /v1/repair`, in as many requests as it takes. One answer a file, in order.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; some of the files may be repaired then.
+    pub async fn repair(&self, mut files: &[BadCopy]) -> Result<Vec<Repaired>, ClientError> {
+        let mut repaired = Vec::with_capacity(files.len());
+        while !files.is_empty() {
+            let (these, rest) = files.split_at(requests::fitting(files));
+            let body = requests::Files { files: these.to_vec() };
+            let body = serde_json::to_vec(&body).map_err(ClientError::Strange)?;
+            let response = self.send(Method::POST, "/v1/repair", body).await?;
+            let answer: requests::Files<Repaired> =
+                serde_json::from_slice(&whole(response).await?).map_err(ClientError::Strange)?;
+            repaired.extend(answer.files);
+            files = rest;
+        }
+        Ok(repaired)
     }
 
     /// `GET /v1/explain` of an absolute path.

@@ -49,6 +49,9 @@ pub trait Backend: Send + Sync + 'static {
     fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/retry`: try all failed files again now, or the one.
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>>;
+    /// `POST /v1/repair`: these copies are not in the cloud as they should be; their files are sent again. One
+    /// answer a file, in order. What is queued then is on the disk.
+    fn repair(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>>;
     /// `POST /v1/reload`: read the configuration again; a bad one is refused with all its mistakes.
     fn reload(&self) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/rebuild`: set the index aside and make it again from folders and cloud listing. Returns
@@ -252,6 +255,32 @@ pub struct CopyLine {
     pub remote: String,
     /// The file is not in the folder any more.
     pub gone: bool,
+}
+
+/// A copy that is not in the cloud, or is not what was backed up: a [`CopyLine`] in short.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BadCopy {
+    /// The folder's label.
+    pub label: String,
+    /// The file's path below the folder, escaped as in [`CopyLine::below`].
+    pub below: String,
+    /// The copy's id: one that was made meanwhile is left alone.
+    pub fs_id: String,
+    /// The copy's remote path, likewise.
+    pub remote: String,
+}
+
+/// What became of one of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Repaired {
+    /// The file waits to be sent again.
+    Queued,
+    /// The file is not in its folder any more: it cannot be sent.
+    Gone,
+    /// The agent has another copy of it by now, or knows nothing of it.
+    Changed,
 }
 
 /// Where any path of the disk stands, in one word.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{CopiesQuery, Failure, FileState, QueueQuery};
+use super::{BadCopy, CopiesQuery, Failure, FileState, QueueQuery};
 
 /// The most bytes of a request's body.
 pub(super) const BODY_MAX: usize = 64 * 1024;
@@ -32,6 +32,13 @@ struct Place {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
+/// `POST /v1/repair` and its answer.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Files<T> {
+    pub(super) files: Vec<T>,
+}
+
 /// A JSON body; none at all is `{}`.
 fn json<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Failure> {
     if body.trim_ascii().is_empty() {
@@ -54,6 +61,26 @@ pub(super) fn pause(body: &[u8]) -> Result<Option<Duration>, Failure> {
 /// The body of a request that takes nothing.
 pub(super) fn nothing(body: &[u8]) -> Result<(), Failure> {
     json::<Nothing>(body).map(|_| ())
+}
+
+/// The body of `POST /v1/repair`.
+pub(super) fn repair(body: &[u8]) -> Result<Vec<BadCopy>, Failure> {
+    Ok(json::<Files<BadCopy>>(body)?.files)
+}
+
+/// How many of these fit in one `POST /v1/repair`, at least one.
+pub(super) fn fitting(files: &[BadCopy]) -> usize {
+    // JSON at most doubles an escaped name: no control character is left in one.
+    let weight = |file: &BadCopy| {
+        2 * (file.label.len() + file.below.len() + file.fs_id.len() + file.remote.len()) + 64
+    };
+    let mut room = BODY_MAX / 2;
+    let fits = files.iter().take_while(|file| {
+        let rest = room.checked_sub(weight(file));
+        room = rest.unwrap_or(0);
+        rest.is_some()
+    });
+    fits.count().max(1).min(files.len())
 }
 
 /// `{"path"}` in the body or `?path=` in the address, which also carries names that are not UTF-8.

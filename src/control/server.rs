@@ -125,6 +125,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/scan", post(scan))
         .route("/v1/accept", post(accept))
         .route("/v1/retry", post(retry))
+        .route("/v1/repair", post(repair))
         .route("/v1/reload", post(reload))
         .route("/v1/rebuild", post(rebuild))
         .fallback(no_such_path)
@@ -194,6 +195,11 @@ async fn retry(State(desk): State<Desk>, request: Request) -> Answer {
     done(desk.backend.retry(path).await)
 }
 
+async fn repair(State(desk): State<Desk>, request: Request) -> Answer {
+    let files = requests::repair(&body(request).await?)?;
+    json(&requests::Files { files: desk.backend.repair(files).await? })
+}
+
 async fn reload(State(desk): State<Desk>, request: Request) -> Answer {
     requests::nothing(&body(request).await?)?;
     done(desk.backend.reload().await)
@@ -213,7 +219,7 @@ async fn all_busy() -> Response {
 
 async fn no_such_path(request: Request) -> Failure {
     Failure::not_found(format!("there is no {}", request.uri().path()))
-        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/copies, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/reload, /v1/rebuild")
+        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/copies, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/repair, /v1/reload, /v1/rebuild")
 }
 
 async fn no_such_method(request: Request) -> Response {

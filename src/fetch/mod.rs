@@ -27,6 +27,8 @@
 //! | before the name | one reading of the whole part |
 //! | after the name | nothing: it is present |
 //!
+//! [`reader`] reads without keeping anything: for whoever only wants to know what is there.
+//!
 //! Memory holds a bounded queue and a few pieces of each file in flight, whatever is fetched.
 
 mod digest;
@@ -37,6 +39,7 @@ mod one;
 mod part;
 mod patience;
 pub mod place;
+pub mod reader;
 pub mod target;
 
 use std::io;
@@ -46,6 +49,7 @@ pub use disk::Disk;
 pub use many::Fetcher;
 pub use part::NoRoom;
 pub use place::Place;
+pub use reader::Reader;
 pub use target::Target;
 
 use crate::cloud;

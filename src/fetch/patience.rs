@@ -61,23 +61,42 @@ impl Patience {
         self.tries = 0;
     }
 
-    /// Waits until the call may be made again.
-    pub(super) async fn wait(&mut self, error: Error, line: &Line, watch: &dyn Watch) -> Result<(), Over> {
+    /// How long to wait before the call may be made again; `None`: it is not made again.
+    fn next(&mut self, error: &Error, line: &Line) -> Option<Duration> {
         if self.tries == 0 {
             self.since = line.moved.get();
         }
         self.tries += 1;
-        let is_last = self.tries >= TRIES;
         let later = Duration::from_secs(1 << (self.tries - 1).min(5));
         let wait = match error.kind {
-            Kind::Offline | Kind::Broken | Kind::Busy { after: None } if !is_last => later,
-            Kind::Busy { after: Some(after) } if !is_last => {
-                let wait = after.max(later);
-                line.says(watch, &error, wait);
-                wait
-            }
+            Kind::Offline | Kind::Broken | Kind::Busy { after: None } => later,
+            Kind::Busy { after: Some(after) } => after.max(later),
+            _ => return None,
+        };
+        (self.tries < TRIES).then_some(wait)
+    }
+
+    async fn sleep(error: &Error, wait: Duration, line: &Line, watch: &dyn Watch) {
+        if matches!(error.kind, Kind::Busy { after: Some(_) }) {
+            line.says(watch, error, wait);
+        }
+        tracing::debug!(%error, "tried again in {wait:?}");
+        tokio::time::sleep(line.clock.wait(wait)).await;
+    }
+
+    /// Waits until the call may be made again, or gives its error back.
+    pub(super) async fn again(&mut self, error: Error, line: &Line, watch: &dyn Watch) -> Result<(), Error> {
+        let Some(wait) = self.next(&error, line) else { return Err(error) };
+        Self::sleep(&error, wait, line, watch).await;
+        Ok(())
+    }
+
+    /// Waits until the call may be made again, or says what its failure is the end of.
+    pub(super) async fn wait(&mut self, error: Error, line: &Line, watch: &dyn Watch) -> Result<(), Over> {
+        let Err(error) = self.again(error, line, watch).await else { return Ok(()) };
+        Err(match error.kind {
             // Nothing comes for anybody: the line is down, and the other files would fare no better.
-            Kind::Offline if line.moved.get() == self.since => return Err(Over::All(error.into())),
+            Kind::Offline if line.moved.get() == self.since => Over::All(error.into()),
             Kind::Offline
             | Kind::Broken
             | Kind::Busy { .. }
@@ -85,14 +104,11 @@ impl Patience {
             | Kind::Refused
             | Kind::Exists
             | Kind::Expired
-            | Kind::SliceSize => return Err(Over::File(words(&error))),
+            | Kind::SliceSize => Over::File(words(&error)),
             Kind::Unauthorized | Kind::DayLimit | Kind::Blocked { .. } | Kind::Full | Kind::Local => {
-                return Err(Over::All(error.into()));
+                Over::All(error.into())
             }
-        };
-        tracing::debug!(%error, "tried again in {wait:?}");
-        tokio::time::sleep(line.clock.wait(wait)).await;
-        Ok(())
+        })
     }
 }
 

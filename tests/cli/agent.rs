@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use xpand::control::{
-    Backend, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, FileLine, FileState, QueuePage,
-    QueueQuery, Rebuild, Result, Standing, server, socket,
+    Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, FileLine, FileState, QueuePage,
+    QueueQuery, Rebuild, Repaired, Result, Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -75,6 +75,10 @@ impl Backend for Agent {
 
     fn retry(&self, _: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Ok(()) })
+    }
+
+    fn repair(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        Box::pin(async move { Ok(vec![Repaired::Changed; files.len()]) })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {

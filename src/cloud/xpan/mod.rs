@@ -280,6 +280,12 @@ impl Drive for Xpan {
         (content.size <= files::SLICE_SIZES[0]).then_some(false)
     }
 
+    /// As for `has_content`: what fits in the smallest of slices was never cut.
+    fn content_md5(&self, entry: &Entry) -> Option<Md5> {
+        let md5 = entry.md5.as_deref().and_then(cloud_md5::decode)?;
+        (!entry.is_folder && entry.size <= files::SLICE_SIZES[0]).then_some(md5)
+    }
+
     fn devices(&self) -> Option<&dyn Devices> {
         Some(self)
     }

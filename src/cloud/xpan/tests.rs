@@ -394,6 +394,10 @@ fn sameness_is_said_only_where_the_listed_md5_proves_it() {
     ] {
         assert_eq!(xpan.has_content(&entry(listed, size), &content(file)), answer, "{listed} {size}");
     }
+    let md5 = |listed: &str, size| xpan.content_md5(&entry(listed, size));
+    assert_eq!(md5("bf2266522sea484085c54035f21ac9a5", 5), Some(one.content_md5));
+    assert_eq!(md5("bf2266522sea484085c54035f21ac9a5", 9 << 20), None, "it may be that of its slices");
+    assert_eq!(md5("no md5 at all", 5), None);
 }
 
 #[tokio::test]

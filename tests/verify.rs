@@ -1,0 +1,251 @@
+//! `xpand verify`: what the agent believes to be in the cloud is compared with what is there, by the real
+//! program beside a running agent; what is missing or wrong is sent again when that is asked for.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::fs;
+
+use cloudsim::{Fault, FaultKind};
+use common::Rig;
+use common::media::photo;
+use common::process::Said;
+use serde_json::Value;
+
+/// A rig whose agent runs, with `count` photos in the cloud.
+async fn backed_up(count: usize) -> Rig {
+    let mut rig = Rig::ready(|_| ());
+    rig.put_photos(count);
+    rig.begin();
+    rig.wait_arrived().await;
+    rig
+}
+
+/// Runs a command that finds the minute's calls unused, so that nothing has to be waited for.
+fn run(rig: &Rig, args: &[&str]) -> Said {
+    let _ = fs::remove_file(rig.state_dir().join("accounts/home.calls"));
+    rig.run(args)
+}
+
+/// Runs it with `--json`: the differences, and the summary.
+fn verify(rig: &Rig, args: &[&str]) -> (Said, Vec<Value>, Value) {
+    let said = run(rig, &[&["--json", "verify"], args].concat());
+    let mut lines: Vec<Value> = said.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let summary = lines.pop().unwrap_or_else(|| panic!("{said:?}"))["summary"].take();
+    assert!(summary.is_object(), "{said:?}");
+    (said, lines, summary)
+}
+
+/// What is different: what it is, and the end of its path.
+fn differences(lines: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let mut all: Vec<_> = lines
+        .iter()
+        .map(|line| (text(&line["what"]), text(&line["remote"]).rsplit('/').next().unwrap().to_owned()))
+        .collect();
+    all.sort();
+    all
+}
+
+fn pair(what: &str, name: &str) -> (String, String) {
+    (what.to_owned(), name.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_that_is_well_is_said_to_be_there_and_without_the_agent_nothing_is_said() {
+    let mut rig = backed_up(7).await;
+    // A file that is gone from the disk has its copy still.
+    fs::remove_file(rig.root("photo").join("2024/00/IMG_0000.jpg")).unwrap();
+    rig.client.scan(None).await.unwrap();
+    rig.until("the file is missed", |status| status.totals.counts.files == 6).await;
+    let mark = rig.mark();
+    let said = run(&rig, &["verify"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.starts_with("7 files, ") && said.out.trim_end().ends_with(": all there"), "{said:?}");
+    assert_eq!(rig.calls_after(mark, "method=list").len(), 1, "one page of one listing");
+    // A folder, a file, a label, and what is nowhere.
+    let photos = rig.root("photo");
+    for (path, files) in [("2024/01", 2), ("2024/01/IMG_0001.jpg", 1), ("2024/00/IMG_0000.jpg", 1), ("", 7)] {
+        let (said, lines, summary) = verify(&rig, &[photos.join(path).to_str().unwrap()]);
+        assert_eq!((said.code, lines.len()), (Some(0), 0), "{path} {said:?}");
+        assert_eq!(summary["files"], files, "{path} {summary}");
+    }
+    assert_eq!(run(&rig, &["verify", "photo"]).code, Some(0));
+    let said = run(&rig, &["verify", "/elsewhere"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    rig.stop().await;
+    let said = run(&rig, &["verify"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(3), ""), "{said:?}");
+    assert!(said.err.contains("the agent is not running"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_missing_is_told_and_sent_again_when_asked_for() {
+    let mut rig = backed_up(6).await;
+    rig.sim.remove("demo", "/apps/xpand/photo/2024/00/IMG_0003.jpg").unwrap();
+    let said = run(&rig, &["verify"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.out.contains("1 file missing in the cloud:\n") && said.out.contains("IMG_0003.jpg"),
+        "{said:?}"
+    );
+    assert!(said.err.contains("--repair"), "{said:?}");
+    let (said, lines, summary) = verify(&rig, &["--repair"]);
+    assert_eq!(said.code, Some(1), "it was not there: {said:?}");
+    assert_eq!(differences(&lines), [pair("missing", "IMG_0003.jpg")]);
+    assert_eq!((&summary["missing"], &summary["queued"]), (&1.into(), &1.into()), "{summary}");
+    rig.wait_arrived().await;
+    let (said, _, summary) = verify(&rig, &[]);
+    assert_eq!(said.code, Some(0), "{said:?} {summary}");
+    // What is not on the disk any more cannot be sent.
+    fs::remove_file(rig.root("photo").join("2024/01/IMG_0004.jpg")).unwrap();
+    rig.client.scan(None).await.unwrap();
+    rig.until("the file is missed", |status| status.totals.counts.files == 5).await;
+    rig.sim.remove("demo", "/apps/xpand/photo/2024/01").unwrap();
+    let (said, lines, summary) = verify(&rig, &["--repair"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(differences(&lines), [pair("missing", "IMG_0001.jpg"), pair("missing", "IMG_0004.jpg")]);
+    assert_eq!((&summary["queued"], &summary["lost"]), (&1.into(), &1.into()), "{summary}");
+    rig.wait_arrived().await;
+    let said = run(&rig, &["verify"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.out.contains("IMG_0004.jpg (not on this box any more)") && said.out.contains("1 lost"),
+        "{said:?}"
+    );
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_size_another_content_and_a_stranger_are_told_apart_from_older_versions() {
+    let mut rig = Rig::ready(|_| ());
+    rig.put("a.jpg", &photo(1, 1000));
+    rig.put("b.jpg", &photo(2, 1001));
+    rig.put("c.jpg", &photo(3, 1002));
+    rig.begin();
+    rig.wait_arrived().await;
+    // Changed here: both versions are kept.
+    rig.put("c.jpg", &photo(4, 1003));
+    rig.until("the new version", |status| status.is_quiet() && rig.sim.files().len() == 4).await;
+    let (said, lines, summary) = verify(&rig, &["--sample", "100%"]);
+    assert_eq!((said.code, lines.len()), (Some(0), 0), "{said:?}");
+    assert_eq!((&summary["files"], &summary["older_versions"]), (&3.into(), &1.into()), "{summary}");
+    assert_eq!(summary["fetched"], 3, "{summary}");
+    // Replaced behind our back, and one that we never had.
+    let replace = |path: &str, bytes: &[u8]| {
+        let path = format!("/apps/xpand/photo/{path}");
+        let _ = rig.sim.remove("demo", &path);
+        rig.sim.put_file("demo", &path, bytes).unwrap();
+    };
+    replace("a.jpg", &photo(5, 900));
+    replace("b.jpg", &photo(6, 1001));
+    replace("stranger.jpg", &photo(7, 500));
+    let (said, lines, summary) = verify(&rig, &["--repair"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    let told =
+        [pair("unexpected", "stranger.jpg"), pair("wrong_content", "b.jpg"), pair("wrong_size", "a.jpg")];
+    assert_eq!(differences(&lines), told);
+    assert_eq!(summary["queued"], 2, "{summary}");
+    let wrong_size = lines.iter().find(|line| line["what"] == "wrong_size").unwrap();
+    assert_eq!((&wrong_size["size"], &wrong_size["listed_size"]), (&1000.into(), &900.into()));
+    rig.until("all sent again", |status| status.is_quiet() && rig.sim.files().len() == 7).await;
+    // Nothing was replaced in the cloud.
+    assert_eq!(rig.sim.read("/apps/xpand/photo/a.jpg").unwrap(), photo(5, 900));
+    let (said, lines, summary) = verify(&rig, &[]);
+    assert_eq!(differences(&lines), [pair("unexpected", "stranger.jpg")], "{said:?}");
+    assert_eq!(summary["older_versions"], 3, "{summary}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damage_that_no_listing_shows_is_found_by_fetching_and_sent_again() {
+    let mut rig = backed_up(5).await;
+    let stored = rig.stored("photo/2024/02/IMG_0002.jpg");
+    let its_bytes = format!("GET /cdn/file/({}|{})", stored.md5, stored.cloud_md5);
+    rig.sim.fault(Fault::always(&its_bytes, FaultKind::Flip(500))).unwrap();
+    assert_eq!(verify(&rig, &[]).0.code, Some(0), "the listing is as it should be");
+    let (said, lines, summary) = verify(&rig, &["--sample", "100%", "--repair"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(differences(&lines), [pair("wrong_content", "IMG_0002.jpg")]);
+    assert_eq!((&summary["fetched"], &summary["queued"]), (&5.into(), &1.into()), "{summary}");
+    rig.sim.clear_faults();
+    rig.wait_quiet().await;
+    let mark = rig.mark();
+    let (said, _, summary) = verify(&rig, &["--sample", "2", "--seed", "7"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!((&summary["fetched"], &summary["seed"]), (&2.into(), &7.into()), "{summary}");
+    let fetched = |mark| -> Vec<String> {
+        let calls = rig.calls_after(mark, "/cdn/file/");
+        let mut paths: Vec<_> = calls.iter().map(|call| call.path.clone()).collect();
+        paths.sort();
+        paths
+    };
+    let first = fetched(mark);
+    let mark = rig.mark();
+    verify(&rig, &["--sample", "2", "--seed", "7"]);
+    assert_eq!((first.len(), &fetched(mark)), (2, &first), "the same seed, the same files");
+    let said = run(&rig, &["verify", "--sample", "40%"]);
+    assert!(said.out.contains("2 fetched and compared") && said.out.contains("--seed "), "{said:?}");
+    // One file, which is fetched whatever the share is.
+    let one = rig.root("photo").join("2024/02/IMG_0002.jpg");
+    let (_, _, summary) = verify(&rig, &["--sample", "1%", one.to_str().unwrap()]);
+    assert_eq!((&summary["files"], &summary["fetched"]), (&1.into(), &1.into()), "{summary}");
+    // A line that breaks is nobody's damage.
+    rig.sim.fault(Fault::once("GET /cdn/file/", FaultKind::CutBody(1000))).unwrap();
+    let (said, _, summary) = verify(&rig, &["--sample", "100%"]);
+    assert_eq!((said.code, &summary["fetched"]), (Some(0), &5.into()), "{said:?}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_while_it_runs_is_no_difference() {
+    let mut rig = Rig::ready(|setup| setup.writes_meanwhile = true);
+    rig.put_photos(4);
+    rig.begin();
+    rig.wait_arrived().await;
+    // The listing is answered late with what there was at first: the file comes in between.
+    let late = std::time::Duration::from_secs(2);
+    rig.sim.fault(Fault::once("method=listall", FaultKind::Delay(late))).unwrap();
+    let mut command = rig.command(&["--json", "verify"]);
+    let mark = rig.mark();
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    rig.put("2024/00/new.jpg", &photo(90, 1234));
+    rig.until_true("the new file", || rig.sim.files().len() == 5).await;
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(rig.calls_after(mark, "method=listall").len(), 1, "{said}");
+    rig.wait_arrived().await;
+    // What the listing leaves out is looked for where it lies before it is called missing.
+    let edit = r#"edit:{"list":[]}"#.parse().unwrap();
+    rig.sim.fault(Fault::once("method=listall", edit)).unwrap();
+    let (said, lines, summary) = verify(&rig, &[]);
+    assert_eq!((said.code, lines.len()), (Some(0), 0), "{said:?}");
+    assert_eq!(summary["files"], 5, "{summary}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_files_are_compared_in_a_few_calls() {
+    let mut rig = backed_up(60).await;
+    for number in 0..2100_u64 {
+        let path = format!("/apps/xpand/photo/{}/{number}.jpg", number % 30);
+        rig.sim.put_file("demo", &path, &number.to_le_bytes()).unwrap();
+    }
+    for number in 0..40 {
+        let path = format!("/apps/xpand/photo/2024/{:02}/IMG_{number:04}.jpg", number % 3);
+        rig.sim.remove("demo", &path).unwrap();
+    }
+    let mark = rig.mark();
+    let (said, lines, summary) = verify(&rig, &[]);
+    assert_eq!(said.code, Some(1), "{}", said.err);
+    assert_eq!((&summary["missing"], &summary["unexpected"]), (&40.into(), &2100.into()), "{summary}");
+    assert_eq!((lines.len(), &summary["files"]), (2140, &60.into()));
+    assert_eq!(rig.calls_after(mark, "method=listall").len(), 3);
+    let looks = rig.calls_after(mark, "method=list").len() - 3;
+    assert_eq!(looks, 3, "one for each folder of which something seems to be missing");
+    let said = run(&rig, &["verify"]);
+    assert!(said.out.contains("and 20 more") && said.out.contains("40 missing in the cloud"), "{said:?}");
+    assert!(said.out.contains("and 2,080 more"), "{said:?}");
+    rig.stop().await;
+}

@@ -208,7 +208,7 @@ impl Backend for Desk {
             match path {
                 // What is backed up, or on its way, needs no other try. A wrong name does.
                 Some(path) if count == 0 && path.symlink_metadata().is_err() => {
-                    let words = format!("nothing is known of {}", path.display());
+                    let words = format!("there is nothing to try again at {}", path.display());
                     Err(Failure::not_found(words).hint("xpand queue --state failed names what has failed"))
                 }
                 _ => Ok(()),

@@ -41,12 +41,7 @@ enum Next {
 /// The remote folders that the account's folders lie in, none within another.
 fn tops(hub: &Hub, at: usize) -> Vec<String> {
     let folders = hub.folders.iter().filter(|folder| folder.account == at);
-    let mut tops: Vec<String> = folders
-        .map(|folder| {
-            let source = &folder.source;
-            source.template.top(&source.app, &source.device, &source.label)
-        })
-        .collect();
+    let mut tops: Vec<String> = folders.map(|folder| folder.source.naming.top()).collect();
     tops.sort();
     tops.dedup();
     let all = tops.clone();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::cloud::testing::{Seen, Server, TwoTokens};
-use crate::content::{ExifInfo, Media, OnConflict};
+use crate::content::{ExifInfo, Media, OnConflict, Purpose};
 
 fn open(server: &Server) -> (Xpan, Arc<TwoTokens>) {
     let tokens = Arc::new(TwoTokens::default());
@@ -23,6 +23,7 @@ fn file(size: u64, slices: &[&str]) -> Upload {
         head_md5: Md5::of("head"),
         slice_size: 4 << 20,
         slices: slices.iter().map(Md5::of).collect(),
+        purpose: Purpose::Backup,
         media: Media::Photo,
         exif: None,
         ctime_secs: 1_596_009_229,

@@ -1,0 +1,482 @@
+//! Files that a person names: the pipeline without folders to watch.
+//!
+//! ```text
+//! look: named file, or walk of a named folder -> offer -> queue -> Uploader -> told
+//! ```
+//!
+//! Queue, keeper and uploads are the backup's, over a small store of its own ([`state`]) that lives until
+//! everything has arrived: a batch that was cut off goes on with the sessions and slices that the cloud
+//! confirmed. What it confirmed whole is believed only as long as the cloud lists it: the person may have
+//! deleted it meanwhile, and names it again.
+//!
+//! A person waits, so that nothing is put off for hours: a file is given up after [`TRIES`], the batch when
+//! the cloud cannot be reached for some ten minutes, or says what no waiting helps against.
+
+pub mod state;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::body::Throttle;
+use super::disk;
+use super::entry::Copy;
+use super::filter::Filter;
+use super::job::Job;
+use super::keeper::Keeper;
+use super::progress::{Meters, Progress};
+use super::queue::{Claim, Next, Offer, Outcome, Queue};
+use super::source::{Naming, Reader, Source};
+use super::survey::Survey;
+use super::upload::{Ended, Uploader};
+use super::verdict::Pause;
+use super::walk::{self, Walk};
+use crate::clock::Clock;
+use crate::cloud::{self, Drive, User};
+use crate::content::{FilePath, Fingerprint, FolderId};
+use crate::remote::names::escape;
+use crate::status::Stage;
+use crate::store;
+
+/// Tries of a file before it is given up; each call of a try is made some times over.
+pub const TRIES: u32 = 4;
+/// Before the next try of a file, doubled each time.
+const FILE_WAITS: Duration = Duration::from_secs(5);
+/// Versions of a file that may change while they are read or sent.
+const CHANGES: u32 = 3;
+/// When the cloud cannot be reached, or wants fewer calls: times in a row that are waited out.
+const TROUBLES: u32 = 12;
+/// Between two of these, doubled each time up to the second.
+const TROUBLE_WAITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+/// A longer wait than this nobody sits out.
+const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
+/// Files in a row, nothing arriving between, and it is the cloud that fails.
+const FAILURES: u32 = 5;
+/// Found files that wait to be offered.
+const WAITING: usize = 256;
+/// Files worked on beyond `upload.parallel`: while those are sent, this many are read.
+const AHEAD: usize = 1;
+
+/// What the uploads of a batch need besides the files.
+#[derive(Clone)]
+pub struct Setting {
+    /// The account's name.
+    pub account: String,
+    /// Its drive.
+    pub drive: Arc<dyn Drive>,
+    /// Who is logged in there.
+    pub user: User,
+    /// `upload.parallel`
+    pub parallel: usize,
+    /// `upload.rate`
+    pub rate: Option<u64>,
+    /// `agent.settle`: how long a file that changed is left alone.
+    pub settle: Duration,
+    /// For times to try again.
+    pub clock: Clock,
+}
+
+/// Something to send.
+#[derive(Clone, Debug)]
+pub struct Named {
+    /// The folder it is in, and what becomes of it.
+    pub source: Arc<Source>,
+    /// The file's path below that folder; empty: everything in the folder.
+    pub below: Box<[u8]>,
+}
+
+/// What became of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// It was sent, and the cloud confirmed it.
+    Done(Copy),
+    /// The cloud had it: nothing was sent.
+    Instant(Copy),
+    /// It cannot be sent, for a reason known before reading it.
+    Skipped(String),
+    /// It was given up.
+    Failed(String),
+    /// Nothing yet: it is tried again, and why if it is this file's own trouble.
+    Later(Option<String>),
+}
+
+/// Who is told how it goes.
+pub trait Watch {
+    /// A file is to be sent. `is_escaped`: the cloud does not take its name as it is.
+    fn expects(&self, local: &Path, size: u64, is_escaped: bool);
+    /// Work on it begins; how far it is shows in `progress`.
+    fn begins(&self, local: &Path, size: u64, progress: &Arc<Progress>);
+    /// What became of it. `remote` is what it is, or would have been, called in the cloud.
+    fn ended(&self, local: &Path, remote: &str, size: u64, end: &End);
+    /// Nothing is sent for a while, and why.
+    fn waits(&self, words: &str);
+}
+
+/// Why a batch ended before everything was tried.
+#[derive(Debug)]
+pub enum Stop {
+    /// The account, and why.
+    Account(Pause, String),
+    /// A call that nothing goes without.
+    Cloud(cloud::Error),
+    /// A mistake of our own.
+    Broken(String),
+    /// What is kept of it cannot be written: [`state::State::end`] says why.
+    State,
+}
+
+type Step<T = ()> = Result<T, Stop>;
+
+/// Sends everything that was named, and returns when each file arrived or was given up.
+///
+/// # Errors
+/// See [`Stop`]. What was under way is kept in `keeper`.
+pub async fn run(
+    setting: Setting,
+    keeper: &Arc<Keeper>,
+    named: Vec<Named>,
+    watch: &dyn Watch,
+) -> Result<(), Stop> {
+    let mut run = Run {
+        uploader: Arc::new(uploader(&setting, keeper)),
+        setting,
+        keeper: Arc::clone(keeper),
+        watch,
+        sources: BTreeMap::new(),
+        uploads: JoinSet::new(),
+        changed: BTreeMap::new(),
+        troubles: 0,
+        failures: 0,
+        rest: None,
+        is_anew: false,
+    };
+    let ended = run.work(named).await;
+    // What is in flight leaves what it has.
+    run.uploader.stop.cancel();
+    while let Some(ended) = run.uploads.join_next().await {
+        let _ = run.take(ended);
+    }
+    ended
+}
+
+/// Everything that an upload needs of its account.
+fn uploader(setting: &Setting, keeper: &Arc<Keeper>) -> Uploader {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Uploader {
+        drive: Arc::clone(&setting.drive),
+        user: setting.user.clone(),
+        keeper: Arc::clone(keeper),
+        parallel: setting.parallel,
+        slots: Arc::new(Semaphore::new(setting.parallel)),
+        slices: Arc::new(Semaphore::new(setting.parallel)),
+        looks: Semaphore::new(1),
+        hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
+        throttle: Throttle::new(setting.rate),
+        lookup: Arc::default(),
+        survey: Survey::of(&setting.account, &setting.user.id),
+        is_surveyed: Arc::default(),
+        meters: Arc::new(Meters::default()),
+        settle: setting.settle,
+        clock: setting.clock.clone(),
+        stop: CancellationToken::new(),
+    }
+}
+
+struct Run<'w> {
+    setting: Setting,
+    keeper: Arc<Keeper>,
+    uploader: Arc<Uploader>,
+    watch: &'w dyn Watch,
+    sources: BTreeMap<FolderId, Arc<Source>>,
+    uploads: JoinSet<(Ended, Arc<Progress>)>,
+    /// Files that changed under our hands, and how often.
+    changed: BTreeMap<FilePath, u32>,
+    /// Times in a row that the account had to wait.
+    troubles: u32,
+    /// Files in a row that were given up because the cloud fails.
+    failures: u32,
+    /// Nothing is begun before.
+    rest: Option<Instant>,
+    /// The membership is not what we thought: it is asked for before the next file.
+    is_anew: bool,
+}
+
+impl Run<'_> {
+    async fn work(&mut self, named: Vec<Named>) -> Step {
+        let reader = named.first().map_or(Reader::Runtime, |named| named.source.reader.clone());
+        let mut known = Vec::with_capacity(named.len());
+        for named in named {
+            known.push((self.folder(&named.source)?, named));
+        }
+        let (sender, mut seen) = mpsc::channel(WAITING);
+        let look = reader.spawn_blocking(move || {
+            let _ = known.iter().all(|(id, named)| look_at(*id, named, &sender));
+        });
+        let mut look = Some(look);
+        loop {
+            let wait = self.fill().await?;
+            if look.is_none() && self.uploads.is_empty() && wait.is_none() {
+                return Ok(());
+            }
+            tokio::select! {
+                biased;
+                () = self.keeper.broken().cancelled() => return Err(Stop::State),
+                Some(ended) = self.uploads.join_next() => self.take(ended)?,
+                found = seen.recv(), if look.is_some() => match found {
+                    Some(found) => self.offer(found).await?,
+                    None => ended_well(look.take()).await?,
+                },
+                () = sleep(wait.unwrap_or(LONGEST_LIMIT)) => {}
+            }
+        }
+    }
+
+    /// The queue's number of a source. What failed in an earlier run is tried again.
+    fn folder(&mut self, source: &Arc<Source>) -> Step<FolderId> {
+        let remote = match &source.naming {
+            Naming::At(path) => path.clone(),
+            naming => format!("{}/", naming.top()),
+        };
+        let id = self.with(|queue| queue.folder(&source.root, &remote))?;
+        if self.sources.insert(id, Arc::clone(source)).is_none() {
+            self.with(|queue| queue.retry(id, None))?;
+        }
+        Ok(id)
+    }
+
+    fn with<T>(&self, action: impl FnOnce(&mut Queue) -> store::Result<T>) -> Step<T> {
+        self.keeper.with(action).ok_or(Stop::State)
+    }
+
+    /// Takes a found file into the queue.
+    async fn offer(&mut self, seen: Seen) -> Step {
+        let Some(source) = self.sources.get(&seen.path.folder) else { return Ok(()) };
+        let (path, local) = (seen.path, seen.local);
+        let print = match seen.print {
+            Ok(print) => print,
+            Err(why) => {
+                let remote = source.naming.remote_path(&path.below, None);
+                self.watch.ended(&local, &remote, 0, &End::Failed(why));
+                return Ok(());
+            }
+        };
+        let is_own_name = matches!(source.naming, Naming::Below(_));
+        let is_escaped = is_own_name && escape(&path.below).as_bytes() != &*path.below;
+        self.watch.expects(&local, print.size, is_escaped);
+        if self.with(|queue| queue.offer(&path, print))? != Offer::AlreadyBackedUp {
+            return Ok(());
+        }
+        let copy = self.with(|queue| queue.get(&path))?.and_then(|entry| entry.copy);
+        if let Some(copy) = copy
+            && self.uploader.lookup.lists(&*self.setting.drive, &copy).await.unwrap_or(false)
+        {
+            self.watch.ended(&local, &copy.path.clone(), print.size, &End::Instant(copy));
+            return Ok(());
+        }
+        self.with(|queue| {
+            queue.forget(&path)?;
+            queue.offer(&path, print).map(drop)
+        })
+    }
+
+    /// Begins uploads while there is room. Returns how long there is nothing more to begin; `None`: nothing
+    /// waits.
+    async fn fill(&mut self) -> Step<Option<Duration>> {
+        if let Some(rest) = self.rest {
+            let left = rest.saturating_duration_since(Instant::now());
+            if !left.is_zero() {
+                return Ok(Some(left));
+            }
+            self.rest = None;
+        }
+        if std::mem::take(&mut self.is_anew) {
+            self.setting.user = self.setting.drive.user().await.map_err(Stop::Cloud)?;
+            self.uploader = Arc::new(uploader(&self.setting, &self.keeper));
+        }
+        // After trouble one goes first, to see whether it is over.
+        let room = if self.troubles > 0 { 1 } else { self.setting.parallel + AHEAD };
+        while self.uploads.len() < room {
+            let now_ms = self.setting.clock.now_ms();
+            let sources = &self.sources;
+            let next = self.with(|queue| queue.next_due(now_ms, |folder| sources.contains_key(&folder)))?;
+            match next {
+                Next::Claim(claim) => self.begin(*claim),
+                Next::Searching => return Ok(Some(Duration::ZERO)),
+                Next::At(at) => {
+                    let wait = u64::try_from(at.saturating_sub(now_ms)).unwrap_or(0);
+                    return Ok(Some(Duration::from_millis(wait)));
+                }
+                Next::Nothing => return Ok(None),
+            }
+        }
+        Ok(Some(LONGEST_LIMIT))
+    }
+
+    fn begin(&mut self, claim: Claim) {
+        let Some(source) = self.sources.get(&claim.job.path.folder).cloned() else { return };
+        let (uploader, progress) = (Arc::clone(&self.uploader), Arc::new(Progress::default()));
+        self.watch.begins(&claim.job.path.under(&source.root), claim.job.print.size, &progress);
+        // The queue's word for a copy is of an earlier run, and not what the cloud says now.
+        let claim = Claim { copy: None, ..claim };
+        self.uploads.spawn(async move {
+            let ended = uploader.upload(&source, claim, &progress, &uploader.stop).await;
+            (ended, progress)
+        });
+    }
+
+    /// What became of an upload goes into the queue, and is told.
+    fn take(&mut self, ended: Result<(Ended, Arc<Progress>), JoinError>) -> Step {
+        let (Ended { job, outcome, pause }, progress) =
+            ended.map_err(|panic| Stop::Broken(panic.to_string()))?;
+        let Some(source) = self.sources.get(&job.path.folder).cloned() else { return Ok(()) };
+        if progress.is_confirmed() || matches!(outcome, Outcome::Done(_)) {
+            (self.troubles, self.failures) = (0, 0);
+        }
+        let is_clouds = matches!(pause, Some((Pause::Failing, _)));
+        let (outcome, end) = self.decide(&job, outcome, progress.stage());
+        let (local, size) = (job.path.under(&source.root), job.print.size);
+        let remote = match &end {
+            End::Done(copy) | End::Instant(copy) => copy.path.clone(),
+            _ => source.naming.remote_path(&job.path.below, None),
+        };
+        self.with(|queue| queue.close(job, outcome))?;
+        self.watch.ended(&local, &remote, size, &end);
+        match pause {
+            Some((Pause::Failing, why)) if is_clouds && matches!(end, End::Failed(_)) => {
+                self.failures += 1;
+                if self.failures < FAILURES { Ok(()) } else { Err(Stop::Account(Pause::Failing, why)) }
+            }
+            Some((Pause::Failing, _)) | None => Ok(()),
+            Some((pause, why)) => self.pause(pause, why),
+        }
+    }
+
+    /// What an outcome means for a person who waits: for the queue, and to be told.
+    fn decide(&mut self, job: &Job, outcome: Outcome, stage: Stage) -> (Outcome, End) {
+        let give_up = |why: String| (Outcome::Park { why: why.clone() }, End::Failed(why));
+        match outcome {
+            // Nothing of it was sent: it never came so far.
+            Outcome::Done(copy) if stage == Stage::Hashing => (Outcome::Done(copy.clone()), End::Instant(copy)),
+            Outcome::Done(copy) => (Outcome::Done(copy.clone()), End::Done(copy)),
+            Outcome::Again { why, .. } if job.tries + 1 >= TRIES => give_up(why),
+            Outcome::Again { why, .. } => {
+                let wait = FILE_WAITS * (1 << job.tries);
+                let words = format!("{why}; again in {} s", wait.as_secs());
+                (Outcome::Again { due_ms: self.in_ms(wait), why }, End::Later(Some(words)))
+            }
+            Outcome::Park { why } => give_up(why),
+            Outcome::Skip(skip) => (Outcome::Skip(skip), End::Skipped(skip.words().to_owned())),
+            Outcome::Changed { print, .. } => {
+                let times = self.changed.entry(job.path.clone()).or_default();
+                *times += 1;
+                if *times >= CHANGES {
+                    return give_up("it changes all the time; send it when nobody writes to it".into());
+                }
+                let (settle, due_ms) = (self.setting.settle, self.in_ms(self.setting.settle));
+                let words = format!("it changed while it was read; again in {} s", settle.as_secs());
+                (Outcome::Changed { print, due_ms }, End::Later(Some(words)))
+            }
+            Outcome::Gone => (Outcome::Gone, End::Failed("it is not there any more".into())),
+            Outcome::Released => (Outcome::Released, End::Later(None)),
+        }
+    }
+
+    /// The account cannot go on just now: waits, or gives up.
+    fn pause(&mut self, pause: Pause, why: String) -> Step {
+        if self.rest.is_some() {
+            // Those that were in flight together failed together.
+            return Ok(());
+        }
+        self.troubles += 1;
+        let Some(wait) = waits(pause, self.troubles) else { return Err(Stop::Account(pause, why)) };
+        self.is_anew |= pause == Pause::Membership;
+        if !wait.is_zero() {
+            self.watch.waits(&format!("{why}; going on in {} s", wait.as_secs()));
+        }
+        self.rest = Some(Instant::now() + self.setting.clock.wait(wait));
+        Ok(())
+    }
+
+    fn in_ms(&self, wait: Duration) -> i64 {
+        let wait = self.setting.clock.wait(wait).as_millis();
+        self.setting.clock.now_ms().saturating_add(i64::try_from(wait).unwrap_or(i64::MAX))
+    }
+}
+
+/// How long a person's account waits for the `times`-th time in a row; `None`: there is no sense in it.
+fn waits(pause: Pause, times: u32) -> Option<Duration> {
+    let (first, longest) = TROUBLE_WAITS;
+    let wait = first.saturating_mul(1 << times.saturating_sub(1).min(8)).min(longest);
+    let may_wait = match pause {
+        Pause::Offline => times < TROUBLES,
+        Pause::Limit { after } => return (times < TROUBLES && after <= LONGEST_LIMIT).then_some(after.max(wait)),
+        Pause::Membership => return (times < 3).then_some(Duration::ZERO),
+        Pause::DayLimit | Pause::Full | Pause::Login | Pause::Blocked { .. } | Pause::Failing => false,
+    };
+    may_wait.then_some(wait)
+}
+
+/// A file that was found, or could not be looked at.
+struct Seen {
+    path: FilePath,
+    local: PathBuf,
+    print: Result<Fingerprint, String>,
+}
+
+/// Hands on everything that one name stands for; false when nobody wants it any more. Blocks on the disk.
+fn look_at(folder: FolderId, named: &Named, seen: &mpsc::Sender<Seen>) -> bool {
+    let root = &named.source.root;
+    let send = |below: &[u8], print: Result<Fingerprint, String>| {
+        let path = FilePath { folder, below: below.into() };
+        let print = print.and_then(|print| match disk::open_one(root, below) {
+            Ok(_) => Ok(print),
+            Err(error) => Err(format!("cannot read it: {error}")),
+        });
+        seen.blocking_send(Seen { local: path.under(root), path, print }).is_ok()
+    };
+    if !named.below.is_empty() {
+        return match disk::stat_one(root, &named.below) {
+            Ok(Some(print)) => send(&named.below, Ok(print)),
+            Ok(None) => send(&named.below, Err("there is no such file any more".into())),
+            Err(error) => send(&named.below, Err(format!("cannot look at it: {error}"))),
+        };
+    }
+    Walk::new(root, b"", Arc::new(Filter::everything())).all(|step| match step {
+        walk::Step::Dir { .. } => true,
+        walk::Step::Found(found) => send(&found.below, Ok(found.print)),
+        walk::Step::Trouble { below, error } => send(&below, Err(format!("cannot look into it: {error}"))),
+    })
+}
+
+/// The look is over; if it was not to its end, nobody knows what is missing.
+async fn ended_well(look: Option<JoinHandle<()>>) -> Step {
+    match look {
+        Some(look) => look.await.map_err(|panic| Stop::Broken(panic.to_string())),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_waits_for_minutes_and_not_for_what_does_not_pass() {
+        let offline: Vec<Duration> = (1..20).map_while(|times| waits(Pause::Offline, times)).collect();
+        assert!(offline.is_sorted() && offline.len() == 11);
+        assert!((500..660).contains(&offline.iter().map(Duration::as_secs).sum::<u64>()));
+        let minute = Pause::Limit { after: Duration::from_secs(60) };
+        assert_eq!(waits(minute, 1), Some(Duration::from_secs(60)));
+        assert_eq!(waits(Pause::Limit { after: Duration::from_secs(3601) }, 1), None);
+        assert_eq!(waits(Pause::Membership, 1), Some(Duration::ZERO));
+        for pause in [Pause::DayLimit, Pause::Full, Pause::Login, Pause::Blocked { after: Duration::ZERO }] {
+            assert_eq!(waits(pause, 1), None);
+        }
+    }
+}

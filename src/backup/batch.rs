@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Throttle;
 use super::disk;
-use super::entry::Copy;
+use super::entry::{Copy, Limits, Skip};
 use super::filter::Filter;
 use super::job::Job;
 use super::keeper::Keeper;
@@ -108,8 +108,8 @@ pub enum End {
 
 /// Who is told how it goes.
 pub trait Watch {
-    /// A file is to be sent. `is_escaped`: the cloud does not take its name as it is.
-    fn expects(&self, local: &Path, size: u64, is_escaped: bool);
+    /// A file is to be sent. `is_escaped`: the cloud does not take its name, or one above it, as it is.
+    fn expects(&self, local: &Path, remote: &str, size: u64, is_escaped: bool);
     /// Work on it begins; how far it is shows in `progress`.
     fn begins(&self, local: &Path, size: u64, progress: &Arc<Progress>);
     /// What became of it. `remote` is what it is, or would have been, called in the cloud.
@@ -165,6 +165,34 @@ pub async fn run(
     ended
 }
 
+/// Tells what [`run`] would send, and sends nothing.
+///
+/// # Errors
+/// [`Stop::Broken`]
+pub async fn rehearse(user: &User, named: Vec<Named>, watch: &dyn Watch) -> Result<(), Stop> {
+    let sources: Vec<Arc<Source>> = named.iter().map(|named| Arc::clone(&named.source)).collect();
+    let (mut seen, look) = look((0..).map(FolderId).zip(named).collect());
+    while let Some(seen) = seen.recv().await {
+        let Some(source) = sources.get(seen.path.folder.0 as usize) else { continue };
+        let Some(print) = seen.expect(source, watch) else { continue };
+        let limits = Limits { tier: Some(user.max_file_size), ..source.limits };
+        let end = match limits.skip(print.size) {
+            Some(skip) => end_of(skip),
+            None => End::Skipped("it would be sent".into()),
+        };
+        watch.ended(&seen.local, &source.naming.remote_path(&seen.path.below, None), print.size, &end);
+    }
+    ended_well(Some(look)).await
+}
+
+/// What it is for a person that a file cannot be sent.
+fn end_of(skip: Skip) -> End {
+    match skip {
+        Skip::OverTier => End::Failed(skip.words().to_owned()),
+        _ => End::Skipped(skip.words().to_owned()),
+    }
+}
+
 /// Everything that an upload needs of its account.
 fn uploader(setting: &Setting, keeper: &Arc<Keeper>) -> Uploader {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -209,15 +237,11 @@ struct Run<'w> {
 
 impl Run<'_> {
     async fn work(&mut self, named: Vec<Named>) -> Step {
-        let reader = named.first().map_or(Reader::Runtime, |named| named.source.reader.clone());
         let mut known = Vec::with_capacity(named.len());
         for named in named {
             known.push((self.folder(&named.source)?, named));
         }
-        let (sender, mut seen) = mpsc::channel(WAITING);
-        let look = reader.spawn_blocking(move || {
-            let _ = known.iter().all(|(id, named)| look_at(*id, named, &sender));
-        });
+        let (mut seen, look) = look(known);
         let mut look = Some(look);
         loop {
             let wait = self.fill().await?;
@@ -239,11 +263,7 @@ impl Run<'_> {
 
     /// The queue's number of a source. What failed in an earlier run is tried again.
     fn folder(&mut self, source: &Arc<Source>) -> Step<FolderId> {
-        let remote = match &source.naming {
-            Naming::At(path) => path.clone(),
-            naming => format!("{}/", naming.top()),
-        };
-        let id = self.with(|queue| queue.folder(&source.root, &remote))?;
+        let id = self.with(|queue| queue.folder(&source.root, &source.naming.key()))?;
         if self.sources.insert(id, Arc::clone(source)).is_none() {
             self.with(|queue| queue.retry(id, None))?;
         }
@@ -257,18 +277,8 @@ impl Run<'_> {
     /// Takes a found file into the queue.
     async fn offer(&mut self, seen: Seen) -> Step {
         let Some(source) = self.sources.get(&seen.path.folder) else { return Ok(()) };
-        let (path, local) = (seen.path, seen.local);
-        let print = match seen.print {
-            Ok(print) => print,
-            Err(why) => {
-                let remote = source.naming.remote_path(&path.below, None);
-                self.watch.ended(&local, &remote, 0, &End::Failed(why));
-                return Ok(());
-            }
-        };
-        let is_own_name = matches!(source.naming, Naming::Below(_));
-        let is_escaped = is_own_name && escape(&path.below).as_bytes() != &*path.below;
-        self.watch.expects(&local, print.size, is_escaped);
+        let Some(print) = seen.expect(source, self.watch) else { return Ok(()) };
+        let Seen { path, local, .. } = seen;
         if self.with(|queue| queue.offer(&path, print))? != Offer::AlreadyBackedUp {
             return Ok(());
         }
@@ -338,7 +348,6 @@ impl Run<'_> {
         if progress.is_confirmed() || matches!(outcome, Outcome::Done(_)) {
             (self.troubles, self.failures) = (0, 0);
         }
-        let is_clouds = matches!(pause, Some((Pause::Failing, _)));
         let (outcome, end) = self.decide(&job, outcome, progress.stage());
         let (local, size) = (job.path.under(&source.root), job.print.size);
         let remote = match &end {
@@ -348,7 +357,7 @@ impl Run<'_> {
         self.with(|queue| queue.close(job, outcome))?;
         self.watch.ended(&local, &remote, size, &end);
         match pause {
-            Some((Pause::Failing, why)) if is_clouds && matches!(end, End::Failed(_)) => {
+            Some((Pause::Failing, why)) if matches!(end, End::Failed(_)) => {
                 self.failures += 1;
                 if self.failures < FAILURES { Ok(()) } else { Err(Stop::Account(Pause::Failing, why)) }
             }
@@ -362,7 +371,9 @@ impl Run<'_> {
         let give_up = |why: String| (Outcome::Park { why: why.clone() }, End::Failed(why));
         match outcome {
             // Nothing of it was sent: it never came so far.
-            Outcome::Done(copy) if stage == Stage::Hashing => (Outcome::Done(copy.clone()), End::Instant(copy)),
+            Outcome::Done(copy) if stage == Stage::Hashing => {
+                (Outcome::Done(copy.clone()), End::Instant(copy))
+            }
             Outcome::Done(copy) => (Outcome::Done(copy.clone()), End::Done(copy)),
             Outcome::Again { why, .. } if job.tries + 1 >= TRIES => give_up(why),
             Outcome::Again { why, .. } => {
@@ -371,7 +382,7 @@ impl Run<'_> {
                 (Outcome::Again { due_ms: self.in_ms(wait), why }, End::Later(Some(words)))
             }
             Outcome::Park { why } => give_up(why),
-            Outcome::Skip(skip) => (Outcome::Skip(skip), End::Skipped(skip.words().to_owned())),
+            Outcome::Skip(skip) => (Outcome::Skip(skip), end_of(skip)),
             Outcome::Changed { print, .. } => {
                 let times = self.changed.entry(job.path.clone()).or_default();
                 *times += 1;
@@ -415,7 +426,9 @@ fn waits(pause: Pause, times: u32) -> Option<Duration> {
     let wait = first.saturating_mul(1 << times.saturating_sub(1).min(8)).min(longest);
     let may_wait = match pause {
         Pause::Offline => times < TROUBLES,
-        Pause::Limit { after } => return (times < TROUBLES && after <= LONGEST_LIMIT).then_some(after.max(wait)),
+        Pause::Limit { after } => {
+            return (times < TROUBLES && after <= LONGEST_LIMIT).then_some(after.max(wait));
+        }
         Pause::Membership => return (times < 3).then_some(Duration::ZERO),
         Pause::DayLimit | Pause::Full | Pause::Login | Pause::Blocked { .. } | Pause::Failing => false,
     };
@@ -427,6 +440,35 @@ struct Seen {
     path: FilePath,
     local: PathBuf,
     print: Result<Fingerprint, String>,
+}
+
+impl Seen {
+    /// Tells that it is to be sent, or why it cannot be.
+    fn expect(&self, source: &Source, watch: &dyn Watch) -> Option<Fingerprint> {
+        let remote = source.naming.remote_path(&self.path.below, None);
+        match &self.print {
+            Ok(print) => {
+                let is_own_name = matches!(source.naming, Naming::Below(_));
+                let is_escaped = is_own_name && escape(&self.path.below).as_bytes() != &*self.path.below;
+                watch.expects(&self.local, &remote, print.size, is_escaped);
+                Some(*print)
+            }
+            Err(why) => {
+                watch.ended(&self.local, &remote, 0, &End::Failed(why.clone()));
+                None
+            }
+        }
+    }
+}
+
+/// Looks for everything that was named, on the threads that read.
+fn look(known: Vec<(FolderId, Named)>) -> (mpsc::Receiver<Seen>, JoinHandle<()>) {
+    let reader = known.first().map_or(Reader::Runtime, |(_, named)| named.source.reader.clone());
+    let (sender, seen) = mpsc::channel(WAITING);
+    let look = reader.spawn_blocking(move || {
+        let _ = known.iter().all(|(id, named)| look_at(*id, named, &sender));
+    });
+    (seen, look)
 }
 
 /// Hands on everything that one name stands for; false when nobody wants it any more. Blocks on the disk.

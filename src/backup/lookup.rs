@@ -168,11 +168,7 @@ pub async fn look(drive: &dyn Drive, file: &Upload) -> Result<Option<Entry>> {
 impl Known {
     /// What is in `folder`, if it exists and is not too large to be kept. Whoever holds `self` lists for its
     /// neighbours too, who wait for it instead of asking.
-    async fn listing(
-        &mut self,
-        drive: &dyn Drive,
-        folder: &str,
-    ) -> Result<Option<&BTreeMap<String, Entry>>> {
+    async fn listing(&mut self, drive: &dyn Drive, folder: &str) -> Result<Option<&BTreeMap<String, Entry>>> {
         if self.since.is_none_or(|since| since.elapsed() > FRESH) {
             *self = Self { since: Some(Instant::now()), failures: self.failures, ..Self::default() };
         }

@@ -65,6 +65,15 @@ impl Naming {
         }
     }
 
+    /// Tells one naming from another: a path, with a `/` at its end unless it is the only file's.
+    #[must_use]
+    pub fn key(&self) -> String {
+        match self {
+            Self::At(path) => path.clone(),
+            Self::Template { .. } | Self::Below(_) => format!("{}/", self.top()),
+        }
+    }
+
     /// The remote folder that all of them go to, whatever they are called; without a `/` at its end.
     #[must_use]
     pub fn top(&self) -> String {

@@ -123,7 +123,8 @@ fn sweep(above: &Path, now_secs: i64) {
     let folders = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
     for folder in folders {
         // sled writes here with every commit.
-        let used = [folder.join("db/db"), folder.clone()].into_iter().find_map(|path| fs::metadata(path).ok());
+        let used =
+            [folder.join("db/db"), folder.clone()].into_iter().find_map(|path| fs::metadata(path).ok());
         let age = used.map_or(0, |used| now_secs.saturating_sub(used.mtime()));
         let is_old = u64::try_from(age).is_ok_and(|age| age > KEPT.as_secs());
         if is_old && let Ok(Some(_lock)) = Lock::try_take(&lock_of(&folder)) {

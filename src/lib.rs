@@ -10,6 +10,7 @@
 //! | [`cli`] | what can be typed, what is printed, exit codes; the only writer to the terminal |
 //! | [`agent`] | one task a concern, wired in one place; why an account pauses; `simulation` runs it all on a made-up box |
 //! | [`control`] | the socket: requests and answers ([`control`] itself), server, client |
+//! | [`fetch`] | files come home: one, or many; checked names, part files, checked content |
 //! | [`backup`] | the pipeline: folder, queue, upload; read its page for one photo's whole way |
 //! | [`device`] | the box as a device of the account: register, bind, checkbind, diff |
 //! | [`account`] | who we are in a cloud: login, tokens on disk, single-use refresh |
@@ -28,6 +29,7 @@
 //! ```text
 //! main -> cli -> agent -> { backup, device } -> account -> cloud -> content
 //!         cli -> backup     backup -> store -> durable
+//!         cli -> fetch -> cloud
 //! leaves, named by anybody: config, status, content, remote, durable, memory, clock, control's requests and answers
 //! ```
 //!

@@ -30,6 +30,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["content", "remote"]),
     ("control", &["status"]),
     ("device", &["account", "cloud", "config", "content", "durable"]),
+    ("fetch", &["clock", "cloud", "content"]),
     ("remote", &["content"]),
     ("store", &["durable"]),
 ];

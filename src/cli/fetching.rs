@@ -21,6 +21,9 @@ use crate::fetch::{Disk, End, Fetcher, Found, NoRoom, Stop, Target, Wanted, Watc
 /// Found files that wait to be looked at: one page of a listing is read while another is fetched.
 const WAITING: usize = 200;
 
+/// What is said when it has to stop.
+const AGAIN: &str = "the same command goes on where it was";
+
 /// How files are brought home.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub(super) struct How {
@@ -88,17 +91,19 @@ pub(super) async fn fetch(
     };
     let (looked, fetched) = tokio::join!(looking, fetcher.run(queue));
     let sums = teller.end();
-    context.say(&sums.text(how.dry_run));
+    let mut words = sums.text(how.dry_run);
     if let Err(stop) = fetched {
+        words += &format!("; {AGAIN}");
+        context.say(&words);
         return Err(stopped(session, &stop));
     }
+    context.say(&words);
     looked?;
     sums.broken?;
     if sums.failed > 0 { Err(Failed::told(ExitStatus::Failed)) } else { Ok(()) }
 }
 
 fn stopped(session: &Session<'_>, stop: &Stop) -> Failed {
-    let again = "the same command goes on where it was";
     match stop {
         Stop::Cloud(error) => session.failed(error),
         Stop::Disk { path, source } => {
@@ -110,12 +115,13 @@ fn stopped(session: &Session<'_>, stop: &Stop) -> Failed {
                     bytes(*wanted),
                     bytes(*free)
                 ))
-                .hint(format!("free some space; {again}")),
+                .hint("free some space"),
                 (None, std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded) => {
                     Failed::words(format!("the disk is full: {}: {source}", path.display()))
-                        .hint(format!("free some space; {again}"))
+                        .hint("free some space")
                 }
-                _ => Failed::words(format!("{}: {source}", path.display())).hint(again),
+                _ => Failed::words(format!("{}: {source}", path.display()))
+                    .hint("the disk takes no more; see dmesg"),
             }
         }
     }

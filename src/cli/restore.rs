@@ -85,7 +85,11 @@ async fn restore(session: &Session<'_>, disk: Disk, args: &RestoreArgs, source: 
     match source {
         Source::Remote(typed) => {
             let path = glob::find(session, std::slice::from_ref(typed), &[]).await?;
-            let Some(item) = path.items.first() else {
+            let [item] = path.items.as_slice() else {
+                if path.items.len() > 1 {
+                    let words = format!("{typed} is more than one; restore takes one path");
+                    return Err(Failed::words(words).status(ExitStatus::Usage));
+                }
                 return Err(Failed::words(format!(
                     "{typed} is in no configured folder, and there is no {} in the cloud",
                     session.path(typed)

@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn a_map_is_bounded_and_what_is_no_object_in_it_is_nothing() {
-        let read = |json| serde_json::from_str::<Answer>(json).unwrap().named;
+        let read = |json: &str| serde_json::from_str::<Answer>(json).unwrap().named;
         let named = read(r#"{"named":{"a":{"number":"7"},"b":[1],"c":{"number":8}}}"#);
         assert_eq!(named.len(), 2);
         assert_eq!(named["a"].0.as_ref().unwrap().number, Some(7));

@@ -133,7 +133,7 @@ impl<'a> Fetcher<'a> {
             Ok(_) if self.options.dry_run => End::Skipped("it would be fetched".to_owned()),
             Ok(looked) => {
                 let replace = looked == Looked::Replace;
-                return Ok(Some(Ready { wanted, dlink: String::new(), replace }));
+                return Ok(Some(Ready { wanted, dlink: String::new(), replace, doubted: false }));
             }
             Err(error) => self.disk_failed(&wanted, error)?,
         };

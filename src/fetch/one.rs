@@ -26,6 +26,8 @@ pub(super) struct Ready {
     pub(super) dlink: String,
     /// Something else is in its place and to be replaced.
     pub(super) replace: bool,
+    /// What came was wrong once: then the server's word for its MD5 may be wrong, too.
+    pub(super) doubted: bool,
 }
 
 /// How an attempt ended.
@@ -47,7 +49,8 @@ impl From<Over> for Result<Attempt, Stop> {
 impl Fetcher<'_> {
     /// Fetches a file, checks it, and puts it in its place.
     pub(super) async fn bring(&self, files: &dyn Files, mut ready: Ready) -> Result<End, Stop> {
-        for _ in 0..2 {
+        for is_again in [false, true] {
+            ready.doubted = is_again;
             match self.attempt(files, &mut ready).await? {
                 Attempt::End(end) => return Ok(end),
                 Attempt::Wrong => tracing::debug!(remote = ready.wanted.remote, "wrong content"),
@@ -131,7 +134,7 @@ impl Fetcher<'_> {
             part = self.disk.run(move || part.empty()).await?;
         }
         *told = download.content_md5;
-        if told.is_some() && part.length() == 0 {
+        if told.is_some() && !ready.doubted {
             part.forget_slices();
         }
         let (mut pieces, mut held, mut ended) = (Vec::new(), 0, Ok(()));

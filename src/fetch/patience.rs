@@ -68,7 +68,7 @@ impl Patience {
         }
         self.tries += 1;
         let is_last = self.tries >= TRIES;
-        let later = Duration::from_secs(1 << self.tries.min(5));
+        let later = Duration::from_secs(1 << (self.tries - 1).min(5));
         let wait = match error.kind {
             Kind::Offline | Kind::Broken | Kind::Busy { after: None } if !is_last => later,
             Kind::Busy { after: Some(after) } if !is_last => {

@@ -53,7 +53,7 @@ async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
     };
     fetch(session, disk, &to, args.how, async |sink| {
         for words in &found.missing {
-            let (path, why) = words.split_once(": ").unwrap_or((words, ""));
+            let (path, why) = words.rsplit_once(": ").unwrap_or((words, ""));
             sink.bad(path, 0, why).await;
         }
         for item in &found.items {

@@ -48,12 +48,20 @@ pub(in crate::cli) struct Lines<'c> {
     columns: Columns,
     /// A slash behind folders: for people, not for pipes.
     slashes: bool,
+    /// Addresses of small pictures under each: some lists have them always.
+    thumbs: bool,
     zone: TimeZone,
 }
 
 impl<'c> Lines<'c> {
     pub(in crate::cli) fn new(context: &'c Context, columns: Columns) -> Self {
-        Self { context, columns, slashes: std::io::stdout().is_terminal(), zone: TimeZone::system() }
+        let slashes = std::io::stdout().is_terminal();
+        Self { context, columns, slashes, thumbs: false, zone: TimeZone::system() }
+    }
+
+    /// With the addresses of small pictures, if they are wanted.
+    pub(in crate::cli) fn thumbs(self, wanted: bool) -> Self {
+        Self { thumbs: wanted, ..self }
     }
 
     /// Prints one page.
@@ -97,7 +105,7 @@ impl<'c> Lines<'c> {
             text.push('/');
         }
         text.push('\n');
-        for (name, address) in &item.thumbs {
+        for (name, address) in item.thumbs.iter().filter(|_| self.thumbs) {
             let _ = writeln!(text, "    {}  {}", plain(name), plain(address));
         }
     }
@@ -116,7 +124,7 @@ mod tests {
     fn line(long: bool, human: bool, item: &Item, shown: Shown) -> String {
         let context = Context::for_tests();
         let columns = Columns { long, human, help: None };
-        let lines = Lines { context: &context, columns, slashes: true, zone: TimeZone::UTC };
+        let lines = Lines { context: &context, columns, slashes: true, thumbs: false, zone: TimeZone::UTC };
         let mut text = String::new();
         lines.line(&mut text, item, shown);
         text

@@ -53,7 +53,7 @@ impl LsArgs {
 
 /// `xpand drive ls`.
 pub(super) async fn ls(session: &Session<'_>, args: &LsArgs) -> Outcome {
-    let lines = Lines::new(session.context, args.columns);
+    let lines = Lines::new(session.context, args.columns).thumbs(args.thumbs);
     let own = [String::new()];
     let typed = if args.paths.is_empty() { &own[..] } else { &args.paths };
     if let [only] = typed
@@ -66,9 +66,8 @@ pub(super) async fn ls(session: &Session<'_>, args: &LsArgs) -> Outcome {
     lines.print(&files, Shown::Path)?;
     for (at, item) in folders.iter().enumerate() {
         lines.headline(&item.path, at == 0 && files.is_empty())?;
-        folder(session, args, &lines, &item.path)
-            .await
-            .map_err(|error| session.failed_at(&item.path, error))??;
+        let told = folder(session, args, &lines, &item.path, &mut 0).await;
+        told.map_err(|error| session.failed_at(&item.path, error))??;
     }
     if found.missing.is_empty() {
         return Ok(());
@@ -81,10 +80,11 @@ pub(super) async fn ls(session: &Session<'_>, args: &LsArgs) -> Outcome {
 
 /// One path: most likely a folder, so that is asked for first.
 async fn one(session: &Session<'_>, args: &LsArgs, lines: &Lines<'_>, path: &str) -> Outcome {
-    match folder(session, args, lines, path).await {
-        Ok(Ok(0)) | Err(cloud::Error { kind: Kind::Missing, .. }) => {}
-        Ok(done) => return done.map(drop),
-        Err(error) => return Err(session.failed_at(path, error)),
+    let mut number = 0;
+    match folder(session, args, lines, path, &mut number).await {
+        Ok(told) if number > 0 || told.is_err() => return told,
+        Err(error) if number > 0 || error.kind != Kind::Missing => return Err(session.failed_at(path, error)),
+        _ => {}
     }
     // Nothing in it, or no such folder: it may be a file.
     match look_up(session, [&path.to_owned()]).await?.items.remove(path) {
@@ -94,30 +94,29 @@ async fn one(session: &Session<'_>, args: &LsArgs, lines: &Lines<'_>, path: &str
     }
 }
 
-/// Prints everything in a folder and returns how much that was.
+/// Prints everything in a folder and counts it.
 async fn folder(
     session: &Session<'_>,
     args: &LsArgs,
     lines: &Lines<'_>,
     path: &str,
-) -> cloud::Result<Outcome<u64>> {
+    number: &mut u64,
+) -> cloud::Result<Outcome> {
     let files = match session.files() {
         Ok(files) => files,
         Err(failed) => return Ok(Err(failed)),
     };
     let sort = args.sort();
-    let mut number = 0;
     let shown = if args.recursive { Shown::Path } else { Shown::Name };
     let take = |page: Vec<Item>| {
-        number += page.len() as u64;
+        *number += page.len() as u64;
         lines.print(&page, shown).map(ControlFlow::Continue)
     };
-    let done = if args.recursive {
+    if args.recursive {
         let ask = ListAll { sort, recursion: true, thumbs: args.thumbs, ..ListAll::default() };
-        follow(async |after| files.listall(path, &ask, after).await, take).await?
+        follow(async |after| files.listall(path, &ask, after).await, take).await
     } else {
         let want = Want { thumbs: args.thumbs, folders: args.folders, ..Want::default() };
-        follow(async |after| files.list(path, sort, want, after).await, take).await?
-    };
-    Ok(done.map(|()| number))
+        follow(async |after| files.list(path, sort, want, after).await, take).await
+    }
 }

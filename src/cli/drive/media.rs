@@ -93,7 +93,7 @@ async fn media(session: &Session<'_>, args: &MediaArgs, what: &What, path: Optio
     let order = if args.by_size { Order::Size } else { Order::Time };
     let sort = Sort { order, desc: true };
     let want = Want { thumbs: args.thumbs, ..Want::default() };
-    let lines = Lines::new(session.context, args.columns);
+    let lines = Lines::new(session.context, args.columns).thumbs(args.thumbs);
     let files = session.files()?;
     let ask = async |after| match what {
         What::Ready(kind) => files.list_kind(*kind, place, sort, want, after).await,

@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::StreamExt as _;
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -15,7 +16,7 @@ use serde::Serialize;
 
 use super::pages::follow;
 use super::{Session, folder_and_name, in_session};
-use crate::cli::terminal::{bytes, plain};
+use crate::cli::terminal::{bytes as in_words, plain};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::{Download, Item, ListKind, Place, Sort, Want};
 use crate::fetch::Disk;
@@ -26,6 +27,8 @@ const WITHOUT_PREVIEW: &[&str] = &[
     "jsp", "js", "json", "pl", "php", "py", "rb", "sass", "scss", "scala", "sql", "vb", "xml", "xhtml",
     "html", "htm", "md", "less", "lua", "go", "bat", "wml",
 ];
+/// How every PDF begins.
+const PDF: &[u8] = b"%PDF";
 /// A document of more parts is none.
 const MOST_PARTS: u32 = 10_000;
 
@@ -109,28 +112,10 @@ async fn write(
     paper: &Paper,
     disk: &Disk,
     file: File,
-    mut download: Download,
+    download: Download,
 ) -> Outcome<u64> {
     let file = Arc::new(file);
-    let mut size = 0;
-    let fetched = loop {
-        let bytes = match download.body.next().await {
-            None if download.total != 0 && download.total != size => {
-                break Err(Failed::words(format!(
-                    "{path}: the line broke after {size} bytes of {}",
-                    download.total
-                )));
-            }
-            None => break Ok(size),
-            Some(Err(error)) => break Err(session.failed_at(path, error)),
-            Some(Ok(bytes)) => bytes,
-        };
-        size += bytes.len() as u64;
-        let to = Arc::clone(&file);
-        if let Err(error) = disk.run(move || (&*to).write_all(&bytes)).await {
-            break Err(paper.failed(&error));
-        }
-    };
+    let fetched = fetch(session, path, paper, disk, &file, download).await;
     let end = paper.clone();
     match fetched {
         Ok(size) => match disk.run(move || end.finish(&file)).await {
@@ -142,6 +127,54 @@ async fn write(
             Err(failed)
         }
     }
+}
+
+async fn fetch(
+    session: &Session<'_>,
+    path: &str,
+    paper: &Paper,
+    disk: &Disk,
+    file: &Arc<File>,
+    mut download: Download,
+) -> Outcome<u64> {
+    // A refusal may come with HTTP 200, as JSON where the PDF was to be.
+    let mut head = Vec::new();
+    let mut size = 0;
+    loop {
+        let next = download.body.next().await;
+        let next = next.transpose().map_err(|error| session.failed_at(path, error))?;
+        let is_over = next.is_none();
+        let mut bytes = next.unwrap_or_default();
+        size += bytes.len() as u64;
+        if head.len() < PDF.len() {
+            head.extend_from_slice(&bytes);
+            if head.len() < PDF.len() && !is_over {
+                continue;
+            }
+            if !head.starts_with(PDF) {
+                let words = format!("{path}: what the cloud sent is no PDF{}", number(&head));
+                return Err(Failed::words(words));
+            }
+            bytes = Bytes::copy_from_slice(&head);
+        }
+        if is_over {
+            break;
+        }
+        let to = Arc::clone(file);
+        disk.run(move || (&*to).write_all(&bytes)).await.map_err(|error| paper.failed(&error))?;
+    }
+    if download.total != 0 && download.total != size {
+        let words = format!("{path}: only {size} bytes of {} came", download.total);
+        return Err(Failed::words(words));
+    }
+    Ok(size)
+}
+
+/// ` (errno 2)`, where a refusal says so.
+fn number(refusal: &[u8]) -> String {
+    let refusal: serde_json::Value = serde_json::from_slice(refusal).unwrap_or_default();
+    let said = ["errno", "error_code"].into_iter().find_map(|key| Some((key, refusal.get(key)?.as_i64()?)));
+    said.map_or_else(String::new, |(key, number)| format!(" ({key} {number})"))
 }
 
 /// A PDF on its way to the disk.
@@ -225,7 +258,7 @@ fn tell(session: &Session<'_>, paper: &Paper, path: &str, size: u64) -> Outcome 
     if session.context.json() {
         return session.context.print_json(&Written { path, file, size });
     }
-    session.context.say(&format!("{} ({})", plain(&file), bytes(size)));
+    session.context.say(&format!("{} ({})", plain(&file), in_words(size)));
     Ok(())
 }
 

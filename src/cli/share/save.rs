@@ -169,8 +169,6 @@ fn tell(
     saved: Vec<(String, String)>,
 ) -> Outcome<usize> {
     let saved: BTreeMap<String, String> = saved.into_iter().collect();
-    let known: BTreeMap<&str, &ItemResult> =
-        results.iter().map(|result| (result.path.as_str(), result)).collect();
     let failed = results.iter().filter(|result| result.errno != 0);
     for result in failed.clone() {
         let words = format!("{}: {} (errno {})", result.path, result.meaning, result.errno);
@@ -181,8 +179,9 @@ fn tell(
         let line =
             |path, errno, meaning| Line { path, errno, meaning, to: saved.get(path).map(String::as_str) };
         let told = results.iter().map(|result| line(&result.path, result.errno, &result.meaning));
-        let silent = batch.iter().map(|(_, path)| path.as_str()).filter(|path| !known.contains_key(path));
-        for line in told.chain(silent.map(|path| line(path, 0, ""))) {
+        // The cloud names them by their paths in the share, which its listing may not.
+        let silent = batch.iter().filter(|_| results.is_empty()).map(|(_, path)| line(path, 0, ""));
+        for line in told.chain(silent) {
             lines += &session.context.json_line(&line)?;
         }
         session.context.print_text(&lines)?;

@@ -73,7 +73,7 @@ const TABLE: &[Row] = &[
     // 2.1: pan.baidu.com
     row(-1, Refused, "the entitlement for this has expired, or the cloud does not say what is wrong"),
     row(-2, Refused, "the user is unknown or a parameter is wrong"),
-    row(-3, Missing, "the share has no such file").at(&["share transfer"]),
+    row(-3, Missing, "the share has no such file").at(&["share transfer", "share item"]),
     row(-3, Missing, "the file or the application's data is missing"),
     rows(-5, -4, Unauthorized, "not logged in"),
     row(-6, Unauthorized, "the login was not accepted"),
@@ -99,7 +99,7 @@ const TABLE: &[Row] = &[
     row(5, Refused, "folders and archives cannot be shared").at(&["share set", "share transfer"]),
     row(5, BLOCKED, "this network address is not on the application's list: the owner of the application adds it at pan.baidu.com/union"),
     row(6, blocked(10), "the application may not touch this user's data yet: wait ten minutes after granting it, or ask the vendor"),
-    row(10, Exists, "the file is there already").at(&["share transfer"]),
+    row(10, Exists, "the file is there already").at(&["share transfer", "share item"]),
     row(10, Expired, "the slices do not make up the file: it has to be sent again from the beginning"),
     row(11, Refused, "this is your own share"),
     row(12, Refused, "a part of the batch failed"),

@@ -1,6 +1,7 @@
 //! Who is logged in, how much space there is, what lies in a folder: uinfo, quota, list, listall (xpan-api,
 //! 获取用户信息, 获取网盘容量信息, 获取文件列表, 递归获取文件列表).
 
+use super::listing::further;
 use super::{Xpan, answer, wire};
 use crate::cloud::{Entry, Page, Quota, Result, User};
 
@@ -88,13 +89,7 @@ impl Xpan {
         let path = "/rest/2.0/xpan/multimedia";
         let answer: wire::Listing = self.get("listall", path, &query, super::LARGE).await?;
         let count = answer.list.len() as u64;
-        let next = match answer.has_more {
-            Some(1) => Some(answer.cursor.unwrap_or(start + count)),
-            _ => None,
-        };
-        if next.is_some_and(|next| next <= start || count == 0) {
-            return Err(answer::broken("listall", "it says there is more, and not where"));
-        }
+        let next = further("listall", start, count, answer.cursor, answer.has_more)?;
         let entries = answer.list.into_iter().filter_map(|file| entry("listall", file).ok()).collect();
         Ok(Page { entries, next })
     }

@@ -12,7 +12,7 @@
 //! | `listing.rs` | every list and search for a person; `manage.rs`: copy, move, rename, delete, new folders |
 //! | `download.rs`, `preview.rs` | content |
 //! | `share.rs` | share links |
-//! | `answer.rs`, `wire.rs`, `codes.rs` | what comes back |
+//! | `answer.rs`, `wire.rs`, `item.rs`, `codes.rs` | what comes back |
 //! | `limits.rs` | how often which call may be made |
 //!
 //! Nothing is stored here; a crash costs the calls in flight. What the cloud made of `create` is then
@@ -24,6 +24,7 @@ pub mod codes;
 mod device;
 mod download;
 mod files;
+mod item;
 mod limits;
 mod listing;
 mod manage;

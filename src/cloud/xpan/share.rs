@@ -4,7 +4,8 @@
 //! of a link comes percent-encoded (`randsk`) and is sent in a query that the samples write as it came, so
 //! that it is decoded here once and encoded like every other value.
 
-use super::listing::{items, numbers, refuse};
+use super::item::items;
+use super::listing::{numbers, refuse};
 use super::manage::{fared, task};
 use super::wire::shares::{Info, Listed, Made, Transferred, Verified};
 use super::{Call, LARGE, Xpan, answer, codes};
@@ -224,7 +225,8 @@ impl Xpan {
         let asked: Vec<&str> = ask.ids.iter().map(String::as_str).collect();
         Ok(Saved {
             taskid: task(answer.taskid.or(answer.task_id)),
-            info: fared(endpoint, answer.info, &asked),
+            // -9 of one file is not the password's.
+            info: fared("share item", answer.info, &asked),
             saved: ways.filter_map(|way| way.from.zip(way.to)).collect(),
         })
     }

@@ -2,6 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod download;
+mod listing;
+mod manage;
+mod share;
+
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;

@@ -8,7 +8,7 @@
 //!
 //! ```text
 //! server.rs    connections; stop and start on the same port
-//! gate.rs      one request: delay, fault, limit, answer, log       faults.rs limits.rs calls.rs throttle.rs
+//! gate.rs      one request: delay, fault, limit, answer, log       faults.rs spoil.rs limits.rs calls.rs throttle.rs
 //! route.rs     the table of calls                                  request.rs answer.rs
 //!   oauth.rs     device code, refresh                              users.rs  accounts, tokens, uinfo, quota
 //!   device.rs    register, bind, unbind, checkbind, diff, list
@@ -63,6 +63,7 @@ mod server;
 mod sessions;
 mod shares;
 mod slices;
+mod spoil;
 mod state;
 mod tasks;
 mod throttle;

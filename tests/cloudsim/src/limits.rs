@@ -73,6 +73,31 @@ mod tests {
     }
 
     #[test]
+    fn every_table_of_the_documents_is_known() {
+        for (path, method, a_minute) in [
+            ("/rest/2.0/xpan/nas", "uinfo", 20),
+            ("/api/quota", "", 20),
+            ("/rest/2.0/xpan/file", "doclist", 20),
+            ("/rest/2.0/xpan/file", "search", 20),
+            ("/rest/2.0/xpan/file", "filemanager", 20),
+            ("/rest/2.0/xpan/multimedia", "filemetas", 20),
+            ("/rest/2.0/xpan/multimedia", "listall", 5),
+            ("/rest/2.0/xpan/multimedia", "categorylist", 10),
+            ("/api/categoryinfo", "", 20),
+        ] {
+            let mut limits = Limits::default();
+            let admitted = (0..100).filter(|_| limits.admit("demo", path, method, 0, 1)).count();
+            assert_eq!(admitted, a_minute, "{path} {method}");
+        }
+        let mut limits = Limits::default();
+        let dlinks = (0..100).filter(|n| limits.admit("demo", &format!("/file/{n}"), "", 0, 1)).count();
+        assert_eq!(dlinks, 20, "all dlinks are one call");
+        for path in ["/rest/2.0/xpan/share", "/share/taskquery", "/cdn/file/1", "/doc/1"] {
+            assert!((0..2000).all(|_| limits.admit("demo", path, "list", 0, 1)), "{path}");
+        }
+    }
+
+    #[test]
     fn uploads_are_not_limited_and_users_do_not_share() {
         let mut limits = Limits::default();
         assert!((0..2000).all(|_| limits.admit("a", "/rest/2.0/pcs/superfile2", "upload", 0, 1)));

@@ -60,6 +60,9 @@ struct Serve {
     /// Answer `[]` instead of `[0]` to precreate of a one-slice file; some clients misread `[]`
     #[arg(long)]
     empty_block_list: bool,
+    /// Port for downloads, of the same address; 0 takes any free one
+    #[arg(long, default_value_t = 0)]
+    cdn_port: u16,
     /// Let locateupload name the address it was called at
     #[arg(long)]
     locate_own: bool,
@@ -109,6 +112,7 @@ async fn wait_for_signal() -> io::Result<()> {
 async fn run(serve: Serve) -> io::Result<()> {
     let options = Options {
         listen: serve.listen,
+        cdn_port: serve.cdn_port,
         data: Some(serve.data),
         app: serve.app,
         vip: serve.vip,

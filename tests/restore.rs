@@ -1,0 +1,237 @@
+//! `xpand restore`: what was backed up comes home byte for byte under its own names - from the agent's
+//! index, from the cloud's listing alone, and after any number of kills.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use cloudsim::{Fault, FaultKind};
+use common::media::{photo, set_mtime};
+use common::{PATIENCE, Rig, files_below};
+
+/// Every odd name that a backup of photos can have.
+fn odd_names() -> Vec<Vec<u8>> {
+    let long = format!("{}.jpg", "long-".repeat(49));
+    let wide = format!("{}.jpg", "\u{7167}".repeat(83));
+    let names: [&[u8]; 24] = [
+        b"a:b?.jpg",
+        b"a%3Ab%3F.jpg",
+        b"what*ever\"<>|.jpg",
+        "grin \u{1f600}.jpg".as_bytes(),
+        "\u{4e2d}\u{6587}.jpg".as_bytes(),
+        b"line\nbreak.jpg",
+        b"\xff\xfe.jpg",
+        b" blank .jpg",
+        b"dots..jpg",
+        b"back\\slash/back\\slash.jpg",
+        long.as_bytes(),
+        wide.as_bytes(),
+        b"100%.jpg",
+        b"%+.jpg",
+        b"esc\x1b[2J.jpg",
+        b"dir /x.jpg",
+        b" dir/x.jpg",
+        b"dots./x.jpg",
+        b".../x.jpg",
+        b"tab\tbell\x07.jpg",
+        "e\u{301}.jpg".as_bytes(),
+        "\u{e9}.jpg".as_bytes(),
+        b"2024/07/IMG 0001 (1).jpg",
+        b"2024/07/img 0001 (1).jpg",
+    ];
+    names.iter().map(|name| name.to_vec()).collect()
+}
+
+/// Names, contents and whole seconds of the times below a folder, sorted.
+fn tree(folder: &Path) -> Vec<(PathBuf, Vec<u8>, i64)> {
+    let files = files_below(folder).into_iter();
+    let mut files: Vec<_> = files
+        .map(|(path, below)| (below, fs::read(&path).unwrap(), fs::metadata(&path).unwrap().mtime()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn assert_same(one: &Path, other: &Path) {
+    let (one, other) = (tree(one), tree(other));
+    let names = |tree: &[(PathBuf, Vec<u8>, i64)]| -> Vec<_> {
+        tree.iter().map(|(name, bytes, mtime)| (name.clone(), bytes.len(), *mtime)).collect()
+    };
+    assert_eq!(names(&one), names(&other));
+    assert!(one == other, "the names are the same, the contents are not");
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A rig whose folder `photo` has all odd names, backed up by the agent, which runs.
+async fn backed_up() -> Rig {
+    let mut rig = Rig::ready(|_| ());
+    for (seed, name) in (0..).zip(odd_names()) {
+        let path = rig.root("photo").join(OsStr::from_bytes(&name));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, photo(seed, 900 + usize::try_from(seed).unwrap())).unwrap();
+        set_mtime(&path, 1_500_000_000 + seed);
+    }
+    rig.begin();
+    let status = rig.wait_arrived().await;
+    assert_eq!(status.totals.counts.failed, 0);
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_odd_name_comes_home_byte_for_byte_from_index_and_from_listing() {
+    let mut rig = backed_up().await;
+    let photos = rig.root("photo");
+    let indexed = rig.path("indexed");
+    let mark = rig.mark();
+    let said = rig.run(&["restore", text(&photos), "--to", text(&indexed)]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_same(&photos, &indexed);
+    assert!(rig.calls_after(mark, "method=list").is_empty(), "the index is asked, not the cloud");
+    assert!(!said.out.contains('\u{1b}') && !said.err.contains('\u{1b}'), "{said:?}");
+    // Again: all is there, and no call is made for it.
+    let mark = rig.mark();
+    let said = rig.run(&["restore", "photo", "--to", text(&indexed)]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(rig.calls_after(mark, "filemetas").is_empty() && rig.calls_after(mark, "/file/").is_empty());
+    // The folder is wiped, the agent does not run.
+    rig.stop().await;
+    let wiped = rig.path("wiped");
+    fs::rename(&photos, &wiped).unwrap();
+    let listed = rig.path("listed");
+    let said = rig.run(&["restore", text(&photos), "--to", text(&listed)]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.err.contains("the agent is not running"), "{said:?}");
+    assert_same(&wiped, &listed);
+    // A bare box: a login, and no such folder.
+    rig.setup.folders.clear();
+    rig.write_config();
+    let bare = rig.path("bare");
+    let said = rig.run(&["restore", "photo", "--to", text(&bare)]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_same(&wiped, &bare);
+    let one = rig.path("one");
+    let said = rig.run(&["restore", "/apps/xpand/photo/a%3Ab%3F.jpg", "--to", text(&one)]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(fs::read(one.join("a:b?.jpg")).unwrap(), photo(0, 900));
+    let said = rig.run(&["restore", "no-such", "--to", text(&one)]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("/apps/xpand/no-such"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_gone_comes_home_and_what_is_different_stays() {
+    let mut rig = Rig::ready(|_| ());
+    rig.put("2024/a.jpg", &photo(1, 1000));
+    rig.put("2024/b.jpg", &photo(2, 1001));
+    rig.put("2023/c.jpg", &photo(3, 1002));
+    rig.put("2023/d.jpg", &photo(4, 1003));
+    rig.begin();
+    rig.wait_arrived().await;
+    fs::remove_file(rig.root("photo").join("2024/a.jpg")).unwrap();
+    rig.client.scan(None).await.unwrap();
+    rig.until("the file is missed", |status| status.totals.counts.files == 3).await;
+    let (photos, to) = (rig.root("photo"), rig.path("to"));
+    fs::create_dir_all(to.join("2024")).unwrap();
+    fs::write(to.join("2024/b.jpg"), "mine").unwrap();
+    let said = rig.run(&["restore", text(&photos), "--to", text(&to), "--dry-run"]);
+    assert_eq!(said.code, Some(1), "b.jpg stays, which is said: {said:?}");
+    assert_eq!(files_below(&to).len(), 1);
+    let said = rig.run(&["--json", "restore", text(&photos), "--to", text(&to)]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(fs::read(to.join("2024/a.jpg")).unwrap(), photo(1, 1000), "gone from the disk");
+    assert_eq!(fs::read(to.join("2024/b.jpg")).unwrap(), b"mine");
+    assert_eq!(fs::read(to.join("2023/c.jpg")).unwrap(), photo(3, 1002));
+    assert_eq!(said.out.matches("\"done\"").count(), 3);
+    let said = rig.run(&["restore", text(&photos), "--to", text(&to), "--overwrite"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(fs::read(to.join("2024/b.jpg")).unwrap(), photo(2, 1001));
+    // A folder of it, a file of it, what is not backed up, and what is nowhere.
+    let part = rig.path("part");
+    for path in ["2023", "2024/a.jpg"] {
+        let said = rig.run(&["restore", text(&photos.join(path)), "--to", text(&part)]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+    }
+    let names: Vec<_> = tree(&part).into_iter().map(|(name, ..)| name).collect();
+    assert_eq!(names, ["a.jpg", "c.jpg", "d.jpg"].map(PathBuf::from));
+    let said = rig.run(&["restore", text(&photos.join("2022")), "--to", text(&part)]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("is backed up"), "{said:?}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_is_not_what_was_backed_up_is_told_and_not_restored() {
+    let mut rig = Rig::ready(|_| ());
+    rig.put("a.jpg", &photo(1, 1000));
+    rig.put("b.jpg", &photo(2, 1001));
+    rig.begin();
+    rig.wait_arrived().await;
+    let file = format!("GET /cdn/file/{}", rig.stored("photo/a.jpg").cloud_md5);
+    rig.sim.fault(Fault::always(&file, FaultKind::Flip(500))).unwrap();
+    let (photos, to) = (rig.root("photo"), rig.path("to"));
+    let said = rig.run(&["restore", text(&photos), "--to", text(&to)]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(files_below(&to).len(), 1);
+    rig.sim.clear_faults();
+    // Its user deleted one in the phone app.
+    rig.sim.remove("demo", "/apps/xpand/photo/b.jpg").unwrap();
+    fs::remove_file(to.join("b.jpg")).unwrap();
+    let said = rig.run(&["restore", text(&photos), "--to", text(&to)]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("it is not in the cloud any more"), "{said:?}");
+    assert_eq!(fs::read(to.join("a.jpg")).unwrap(), photo(1, 1000));
+    rig.stop().await;
+}
+
+/// With `XPAND_RESTORE_FILES=2000` the whole of the promise; in an ordinary run a small part of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restore_that_is_killed_again_and_again_comes_to_its_end() {
+    let count = std::env::var("XPAND_RESTORE_FILES").map_or(120, |count| count.parse().unwrap());
+    let mut rig = Rig::ready(|_| ());
+    let odd = odd_names();
+    for number in 0..count {
+        let name = &odd[number % odd.len()];
+        let mut below = format!("{}/{}", number % 17, number / odd.len()).into_bytes();
+        below.extend([b"-".as_slice(), name].concat());
+        // A name that would be too long on the disk with the number before it.
+        let below = if name.len() > 240 { [format!("{number}/").as_bytes(), name].concat() } else { below };
+        let path = rig.root("photo").join(OsStr::from_bytes(&below));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, photo(number as u64, 700 + number)).unwrap();
+        set_mtime(&path, 1_400_000_000 + number as u64);
+    }
+    rig.begin();
+    rig.wait_arrived().await;
+    let (photos, to) = (rig.root("photo"), rig.path("to"));
+    let args = ["restore", text(&photos), "--to", text(&to)];
+    let mark = rig.mark();
+    for kill in 1..=3 {
+        let mut child = rig.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        // A quarter of them more each time.
+        let enough = || to.exists() && files_below(&to).len() >= kill * count / 4;
+        while !enough() && child.try_wait().unwrap().is_none() {
+            assert!(begun.elapsed() < PATIENCE);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let said = rig.run(&args);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_same(&photos, &to);
+    // Whatever was killed was fetched again, and nothing else: three at a time.
+    let fetched = rig.calls_after(mark, "/cdn/file/").len();
+    assert!(fetched <= count + 3 * 3, "{fetched} downloads of {count} files");
+    rig.stop().await;
+}

@@ -6,7 +6,7 @@ mod local;
 mod teller;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{PathBuf, absolute};
 use std::sync::Arc;
 
 use super::ask::{How, confirm, items};
@@ -105,7 +105,7 @@ async fn put(session: &Session<'_>, disk: Disk, args: &PutArgs, locals: Vec<Loca
         let told = teller.while_redrawing(batch::rehearse(&user, named, &teller)).await;
         return teller.end(told.map_err(|stop| stopped(session, stop)));
     }
-    let key = key(session, &user, args, &named);
+    let key = key(session, &user, args, &remote)?;
     let (clock, config) = (session.context.clock(), &session.cloud.config);
     let opened = State::open(&config.agent.state_dir, &key, clock.now_secs());
     let Some(state) = opened.map_err(|error| of_state(&error))? else {
@@ -231,20 +231,19 @@ fn ask_before_replacing(good: &[Local], remote: &str, how: How) -> Outcome {
 }
 
 /// What this command is known by when it is typed again.
-fn key(session: &Session<'_>, user: &User, args: &PutArgs, named: &[Named]) -> Md5 {
-    let mut words: Vec<u8> = Vec::new();
-    let mut add = |word: &[u8]| {
-        words.extend_from_slice(word);
-        words.push(0);
-    };
+fn key(session: &Session<'_>, user: &User, args: &PutArgs, remote: &str) -> Outcome<Md5> {
     let kind = format!("{} {:?}", args.recursive, args.on_conflict);
-    [&session.account.name, &user.id, &kind].into_iter().for_each(|word| add(word.as_bytes()));
-    for Named { source, below } in named {
-        add(source.root.as_os_str().as_encoded_bytes());
-        add(below);
-        add(source.naming.remote_path(below, None).as_bytes());
+    let words = [session.account.name.as_str(), &user.id, &kind, remote];
+    let mut all: Vec<u8> = Vec::new();
+    for word in words {
+        all.extend_from_slice(word.as_bytes());
+        all.push(0);
     }
-    Md5::of(words)
+    for typed in &args.files {
+        all.extend_from_slice(absolute(typed)?.as_os_str().as_encoded_bytes());
+        all.push(0);
+    }
+    Ok(Md5::of(all))
 }
 
 fn stopped(session: &Session<'_>, stop: Stop) -> Failed {

@@ -94,13 +94,14 @@ fn a_file_goes_into_a_folder_under_its_own_name_or_gets_a_new_one() {
     assert_eq!(lines, [expected]);
     assert_eq!(rig.sim.read("/apps/xpand/holiday/a.jpg").unwrap(), bytes);
     // Now it is one without the slash; a new name makes the folders above it.
-    puts(&rig, &["a.jpg", "holiday"]);
-    puts(&rig, &["a.jpg", "/apps/xpand/new/deep/b c.jpg"]);
+    file(&rig, "b.jpg", &photo(2, 5000));
+    puts(&rig, &["b.jpg", "holiday"]);
+    puts(&rig, &["b.jpg", "/apps/xpand/new/deep/b c.jpg"]);
     file(&rig, "b.txt", b"words");
     symlink("b.txt", rig.path("mine/link.md")).unwrap();
     puts(&rig, &["link.md", ""]);
     let manual = |path: &str| (path.to_owned(), Some(1));
-    assert_eq!(stored(&rig), ["holiday/a.jpg", "link.md", "new/deep/b c.jpg"].map(manual));
+    assert_eq!(stored(&rig), ["holiday/a.jpg", "holiday/b.jpg", "link.md", "new/deep/b c.jpg"].map(manual));
 }
 
 #[test]
@@ -263,7 +264,8 @@ async fn the_agent_may_run_at_the_same_time() {
 
 #[test]
 fn other_content_of_the_same_name_is_kept_replaced_or_made_a_version() {
-    let rig = Rig::ready(|_| ());
+    // For the watchmen: both is asked for.
+    let rig = Rig::ready(|setup| setup.upload = "# overwrite, version".into());
     let of = |seed| photo(seed, 300_000);
     file(&rig, "a.jpg", &of(1));
     puts(&rig, &["a.jpg", "x/"]);
@@ -316,6 +318,8 @@ fn what_the_cloud_would_refuse_is_refused_before_it_is_asked() {
     let large = fs::File::create(rig.path("mine/large.mp4")).unwrap();
     large.set_len((4 << 30) + 1).unwrap();
     let (said, lines) = put(&rig, &["large.mp4", "x/"]);
+    // The watchmen would read it all.
+    fs::remove_file(rig.path("mine/large.mp4")).unwrap();
     assert_eq!((said.code, changing(&rig, 0)), (Some(1), 0), "{said:?}");
     assert!(lines[0]["state"] == "failed" && lines[0]["reason"].as_str().unwrap().contains("membership"));
 }

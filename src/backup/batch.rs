@@ -12,37 +12,37 @@
 //! A person waits, so that nothing is put off for hours: a file is given up after [`TRIES`], the batch when
 //! the cloud cannot be reached for some ten minutes, or says what no waiting helps against.
 
+mod look;
+mod patience;
 pub mod state;
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task::{JoinError, JoinHandle, JoinSet};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::body::Throttle;
-use super::disk;
 use super::entry::{Copy, Limits, Skip};
-use super::filter::Filter;
 use super::job::Job;
 use super::keeper::Keeper;
 use super::progress::{Meters, Progress};
 use super::queue::{Claim, Next, Offer, Outcome, Queue};
-use super::source::{Naming, Reader, Source};
+use super::source::Source;
 use super::survey::Survey;
 use super::upload::{Ended, Uploader};
 use super::verdict::Pause;
-use super::walk::{self, Walk};
 use crate::clock::Clock;
 use crate::cloud::{self, Drive, User};
-use crate::content::{FilePath, Fingerprint, FolderId};
-use crate::remote::names::escape;
+use crate::content::{FilePath, FolderId};
 use crate::status::Stage;
 use crate::store;
+use look::{Seen, ended_well, look};
+use patience::{LONGEST_LIMIT, waits};
 
 /// Tries of a file before it is given up; each call of a try is made some times over.
 pub const TRIES: u32 = 4;
@@ -50,16 +50,8 @@ pub const TRIES: u32 = 4;
 const FILE_WAITS: Duration = Duration::from_secs(5);
 /// Versions of a file that may change while they are read or sent.
 const CHANGES: u32 = 3;
-/// When the cloud cannot be reached, or wants fewer calls: times in a row that are waited out.
-const TROUBLES: u32 = 12;
-/// Between two of these, doubled each time up to the second.
-const TROUBLE_WAITS: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
-/// A longer wait than this nobody sits out.
-const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
 /// Files in a row, nothing arriving between, and it is the cloud that fails.
 const FAILURES: u32 = 5;
-/// Found files that wait to be offered.
-const WAITING: usize = 256;
 /// Files worked on beyond `upload.parallel`: while those are sent, this many are read.
 const AHEAD: usize = 1;
 
@@ -417,108 +409,5 @@ impl Run<'_> {
     fn in_ms(&self, wait: Duration) -> i64 {
         let wait = self.setting.clock.wait(wait).as_millis();
         self.setting.clock.now_ms().saturating_add(i64::try_from(wait).unwrap_or(i64::MAX))
-    }
-}
-
-/// How long a person's account waits for the `times`-th time in a row; `None`: there is no sense in it.
-fn waits(pause: Pause, times: u32) -> Option<Duration> {
-    let (first, longest) = TROUBLE_WAITS;
-    let wait = first.saturating_mul(1 << times.saturating_sub(1).min(8)).min(longest);
-    let may_wait = match pause {
-        Pause::Offline => times < TROUBLES,
-        Pause::Limit { after } => {
-            return (times < TROUBLES && after <= LONGEST_LIMIT).then_some(after.max(wait));
-        }
-        Pause::Membership => return (times < 3).then_some(Duration::ZERO),
-        Pause::DayLimit | Pause::Full | Pause::Login | Pause::Blocked { .. } | Pause::Failing => false,
-    };
-    may_wait.then_some(wait)
-}
-
-/// A file that was found, or could not be looked at.
-struct Seen {
-    path: FilePath,
-    local: PathBuf,
-    print: Result<Fingerprint, String>,
-}
-
-impl Seen {
-    /// Tells that it is to be sent, or why it cannot be.
-    fn expect(&self, source: &Source, watch: &dyn Watch) -> Option<Fingerprint> {
-        let remote = source.naming.remote_path(&self.path.below, None);
-        match &self.print {
-            Ok(print) => {
-                let is_own_name = matches!(source.naming, Naming::Below(_));
-                let is_escaped = is_own_name && escape(&self.path.below).as_bytes() != &*self.path.below;
-                watch.expects(&self.local, &remote, print.size, is_escaped);
-                Some(*print)
-            }
-            Err(why) => {
-                watch.ended(&self.local, &remote, 0, &End::Failed(why.clone()));
-                None
-            }
-        }
-    }
-}
-
-/// Looks for everything that was named, on the threads that read.
-fn look(known: Vec<(FolderId, Named)>) -> (mpsc::Receiver<Seen>, JoinHandle<()>) {
-    let reader = known.first().map_or(Reader::Runtime, |(_, named)| named.source.reader.clone());
-    let (sender, seen) = mpsc::channel(WAITING);
-    let look = reader.spawn_blocking(move || {
-        let _ = known.iter().all(|(id, named)| look_at(*id, named, &sender));
-    });
-    (seen, look)
-}
-
-/// Hands on everything that one name stands for; false when nobody wants it any more. Blocks on the disk.
-fn look_at(folder: FolderId, named: &Named, seen: &mpsc::Sender<Seen>) -> bool {
-    let root = &named.source.root;
-    let send = |below: &[u8], print: Result<Fingerprint, String>| {
-        let path = FilePath { folder, below: below.into() };
-        let print = print.and_then(|print| match disk::open_one(root, below) {
-            Ok(_) => Ok(print),
-            Err(error) => Err(format!("cannot read it: {error}")),
-        });
-        seen.blocking_send(Seen { local: path.under(root), path, print }).is_ok()
-    };
-    if !named.below.is_empty() {
-        return match disk::stat_one(root, &named.below) {
-            Ok(Some(print)) => send(&named.below, Ok(print)),
-            Ok(None) => send(&named.below, Err("there is no such file any more".into())),
-            Err(error) => send(&named.below, Err(format!("cannot look at it: {error}"))),
-        };
-    }
-    Walk::new(root, b"", Arc::new(Filter::everything())).all(|step| match step {
-        walk::Step::Dir { .. } => true,
-        walk::Step::Found(found) => send(&found.below, Ok(found.print)),
-        walk::Step::Trouble { below, error } => send(&below, Err(format!("cannot look into it: {error}"))),
-    })
-}
-
-/// The look is over; if it was not to its end, nobody knows what is missing.
-async fn ended_well(look: Option<JoinHandle<()>>) -> Step {
-    match look {
-        Some(look) => look.await.map_err(|panic| Stop::Broken(panic.to_string())),
-        None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_person_waits_for_minutes_and_not_for_what_does_not_pass() {
-        let offline: Vec<Duration> = (1..20).map_while(|times| waits(Pause::Offline, times)).collect();
-        assert!(offline.is_sorted() && offline.len() == 11);
-        assert!((500..660).contains(&offline.iter().map(Duration::as_secs).sum::<u64>()));
-        let minute = Pause::Limit { after: Duration::from_secs(60) };
-        assert_eq!(waits(minute, 1), Some(Duration::from_secs(60)));
-        assert_eq!(waits(Pause::Limit { after: Duration::from_secs(3601) }, 1), None);
-        assert_eq!(waits(Pause::Membership, 1), Some(Duration::ZERO));
-        for pause in [Pause::DayLimit, Pause::Full, Pause::Login, Pause::Blocked { after: Duration::ZERO }] {
-            assert_eq!(waits(pause, 1), None);
-        }
     }
 }

@@ -206,6 +206,11 @@ async fn create_repeats_precreate_and_adds_mode_and_exif() {
     xpan.finish(&photo, "U").await.unwrap();
     let seen = server.last();
     assert_eq!(seen.form("mode").unwrap(), "5");
+    for (purpose, mode) in [(Purpose::Manual, "1"), (Purpose::Batch, "2")] {
+        photo.purpose = purpose;
+        xpan.finish(&photo, "U").await.unwrap();
+        assert_eq!(server.last().form("mode").as_deref(), Some(mode));
+    }
     assert_eq!(seen.form("is_revision").unwrap(), "1");
     assert_eq!(seen.form("exif_info"), None, "only photos");
 }

@@ -33,7 +33,7 @@ mod tests {
     fn a_person_waits_for_minutes_and_not_for_what_does_not_pass() {
         let offline: Vec<Duration> = (1..20).map_while(|times| waits(Pause::Offline, times)).collect();
         assert!(offline.is_sorted() && offline.len() == 11);
-        assert!((500..660).contains(&offline.iter().map(Duration::as_secs).sum::<u64>()));
+        assert!((450..660).contains(&offline.iter().map(Duration::as_secs).sum::<u64>()));
         let minute = Pause::Limit { after: Duration::from_secs(60) };
         assert_eq!(waits(minute, 1), Some(Duration::from_secs(60)));
         assert_eq!(waits(Pause::Limit { after: Duration::from_secs(3601) }, 1), None);

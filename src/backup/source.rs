@@ -60,6 +60,7 @@ impl Naming {
             Self::Template { template, app, device, label } => {
                 template.remote_path(app, device, label, below, date)
             }
+            Self::Below(folder) if below.is_empty() => folder.clone(),
             Self::Below(folder) => format!("{folder}/{}", escape(below)),
             Self::At(path) => path.clone(),
         }

@@ -61,7 +61,8 @@ fn look_at(folder: FolderId, named: &Named, seen: &mpsc::Sender<Seen>) -> bool {
             Ok(_) => Ok(print),
             Err(error) => Err(format!("cannot read it: {error}")),
         });
-        seen.blocking_send(Seen { local: path.under(root), path, print }).is_ok()
+        let local = if below.is_empty() { root.clone() } else { path.under(root) };
+        seen.blocking_send(Seen { local, path, print }).is_ok()
     };
     if !named.below.is_empty() {
         return match disk::stat_one(root, &named.below) {

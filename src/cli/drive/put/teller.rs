@@ -197,13 +197,15 @@ impl Watch for Teller<'_> {
 
 impl Sums {
     fn text(&self) -> String {
-        let mut text = format!("{} sent ({})", files(self.done), bytes(self.bytes));
+        let mut text = match self.is_dry {
+            true => "nothing was sent, this was a dry run".to_owned(),
+            false => format!("{} sent ({})", files(self.done), bytes(self.bytes)),
+        };
         if self.instant > 0 {
             text += &format!(", {} there already", count(self.instant));
         }
-        if self.skipped > 0 {
-            let words = if self.is_dry { "would be sent, or left out" } else { "left out" };
-            text += &format!(", {} {words}", count(self.skipped));
+        if self.skipped > 0 && !self.is_dry {
+            text += &format!(", {} left out", count(self.skipped));
         }
         if self.failed > 0 {
             text += &format!(", {} failed", count(self.failed));
@@ -263,8 +265,9 @@ impl Bars {
             }
             // What the cloud had before needs not to be sent: speed and time left are of the rest.
             let (from, before) = *file.known.get_or_insert_with(|| {
-                self.shorten(done);
-                (done, 0)
+                let from = file.progress.sent_before();
+                self.shorten(from);
+                (from, 0)
             });
             let sent = done.saturating_sub(from);
             self.total.set_position((self.total.position() + sent).saturating_sub(before));

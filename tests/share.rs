@@ -195,6 +195,7 @@ fn files_of_a_link_are_saved() {
     assert!(lines.iter().all(|line| line["errno"] == 0 && line["path"].is_string()), "{said:?}");
     assert_eq!(stored(&rig).len(), 5);
     assert!(stored(&rig).contains(&"own/dir/c.jpg".to_owned()));
+    assert!(said.err.is_empty(), "with --json nothing else is said: {said:?}");
 }
 
 #[test]
@@ -212,4 +213,19 @@ fn a_large_share_is_saved_in_the_batches_of_the_membership_and_tasks_are_followe
     assert_eq!(rig.sim.count("method=transfer"), 2);
     assert!(rig.sim.count("taskquery") >= 1);
     assert_eq!(stored(&rig).len(), 511);
+}
+
+#[test]
+fn at_a_terminal_the_password_is_asked_for_and_not_shown() {
+    let rig = rig();
+    let link = friends_link(&rig);
+    let ask = |password: &str| rig.answered(&["share", "verify", &link.link], "Password", password);
+    let said = ask(&format!("{}\n", link.pwd));
+    assert!(said.code == Some(0) && said.out == "the password is right\n", "{said:?}");
+    assert!(!said.err.contains(&link.pwd), "{said:?}");
+    let said = ask("wrong\n");
+    assert!(
+        said.code == Some(1) && said.err.contains("(errno -9)") && !said.err.contains("wrong\r"),
+        "{said:?}"
+    );
 }

@@ -9,6 +9,7 @@ pub mod cloud;
 pub mod hurried;
 pub mod media;
 pub mod process;
+pub mod terminal;
 pub mod watchmen;
 
 use std::collections::BTreeMap;

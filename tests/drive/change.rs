@@ -204,3 +204,23 @@ fn a_task_of_the_cloud_is_followed_to_its_end() {
     assert_eq!(documents(&out)[0]["errno"], 0, "{out}");
     assert_eq!(stored(&rig), ["to/a.jpg", "to/b.jpg"]);
 }
+
+#[test]
+fn at_a_terminal_the_question_is_asked_and_the_answer_decides() {
+    let rig = rig_with(&["a.jpg", "b.jpg", "photo/c.jpg"]);
+    let mark = rig.mark();
+    let many = ["drive", "rm", "*.jpg"];
+    for answer in ["n\n", "\n", "yessir\n", "\u{4}"] {
+        let said = rig.answered(&many, "[y/N]", answer);
+        let asked = said.err.contains("Delete 2 files from the cloud? [y/N]");
+        assert!(said.code == Some(1) && asked && said.err.contains("nothing was done"), "{said:?}");
+    }
+    let backup = ["drive", "rm", "-r", "photo"];
+    let said = rig.answered(&backup, "[yes/N]", "y\n");
+    assert!(said.code == Some(1) && said.err.contains("holds the backup of this box"), "{said:?}");
+    assert!(changing(&rig, mark).is_empty());
+    assert_eq!(rig.answered(&many, "[y/N]", "y\n").code, Some(0));
+    assert_eq!(stored(&rig), ["photo/c.jpg"]);
+    assert_eq!(rig.answered(&backup, "[yes/N]", "yes\n").code, Some(0));
+    assert!(rig.sim.files().is_empty());
+}

@@ -8,8 +8,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
-use globset::{GlobBuilder, GlobMatcher};
-
 use super::pages::{follow, name};
 use super::{Session, folder_and_name};
 use crate::cli::{Failed, Outcome};
@@ -206,25 +204,108 @@ fn too_many(path: &str) -> Failed {
         .hint("name their folder, or fewer at once")
 }
 
-/// `*`, `?` and `[...]` in a name, as a shell has them. What is no pattern matches only itself.
+/// `*`, `?` and `[...]` in a name, as a shell has them: `?` is one character, whatever its language. What is
+/// no pattern matches only itself.
 #[derive(Debug)]
 pub(in crate::cli) struct Pattern {
     text: String,
-    glob: Option<GlobMatcher>,
+    tokens: Vec<Token>,
+}
+
+#[derive(Debug)]
+enum Token {
+    /// `*`
+    Many,
+    /// `?`
+    One,
+    Char(char),
+    /// `[a-z]`, `[!a-z]`
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
 }
 
 impl Pattern {
     pub(in crate::cli) fn new(text: &str) -> Self {
-        // Braces are ordinary characters, in the cloud and here.
-        let braces = text.replace('{', "[{]").replace('}', "[}]");
-        let bare = if text.contains('[') { text.to_owned() } else { braces };
-        let glob = GlobBuilder::new(&bare).literal_separator(true).backslash_escape(false).build();
-        Self { text: text.to_owned(), glob: glob.ok().map(|glob| glob.compile_matcher()) }
+        let chars: Vec<char> = text.chars().collect();
+        let (mut tokens, mut at) = (Vec::new(), 0);
+        while let Some(&char) = chars.get(at) {
+            at += 1;
+            tokens.push(match char {
+                '*' => Token::Many,
+                '?' => Token::One,
+                '[' => match class(&chars[at..]) {
+                    Some((class, length)) => {
+                        at += length;
+                        class
+                    }
+                    None => Token::Char('['),
+                },
+                char => Token::Char(char),
+            });
+        }
+        Self { text: text.to_owned(), tokens }
     }
 
     pub(in crate::cli) fn matches(&self, name: &str) -> bool {
-        name == self.text || self.glob.as_ref().is_some_and(|glob| glob.is_match(name))
+        name == self.text || self.fits(&name.chars().collect::<Vec<_>>())
     }
+
+    /// The last `*` takes one character more whenever what follows it does not fit.
+    fn fits(&self, name: &[char]) -> bool {
+        let (mut token, mut at, mut many) = (0, 0, None);
+        while let Some(&char) = name.get(at) {
+            match (self.tokens.get(token), many) {
+                (Some(Token::Many), _) => {
+                    token += 1;
+                    many = Some((token, at));
+                }
+                (Some(one), _) if one.takes(char) => {
+                    token += 1;
+                    at += 1;
+                }
+                (_, Some((after, from))) => {
+                    token = after;
+                    at = from + 1;
+                    many = Some((after, at));
+                }
+                (_, None) => return false,
+            }
+        }
+        self.tokens[token..].iter().all(|rest| matches!(rest, Token::Many))
+    }
+}
+
+impl Token {
+    fn takes(&self, char: char) -> bool {
+        match self {
+            Self::Many => false,
+            Self::One => true,
+            Self::Char(own) => *own == char,
+            Self::Class { negated, ranges } => {
+                ranges.iter().any(|(from, to)| (*from..=*to).contains(&char)) != *negated
+            }
+        }
+    }
+}
+
+/// What stands behind a `[`, and how many characters of the pattern it is; `None` where no `]` follows.
+fn class(chars: &[char]) -> Option<(Token, usize)> {
+    let negated = matches!(chars.first(), Some('!' | '^'));
+    let begin = usize::from(negated);
+    // A `]` that comes first is one of the characters.
+    let end = begin + 1 + chars.get(begin + 1..)?.iter().position(|&char| char == ']')?;
+    let (mut ranges, mut inside) = (Vec::new(), &chars[begin..end]);
+    while let Some((&from, rest)) = inside.split_first() {
+        let (to, rest) = match rest {
+            ['-', to, rest @ ..] => (*to, rest),
+            rest => (from, rest),
+        };
+        ranges.push((from, to));
+        inside = rest;
+    }
+    Some((Token::Class { negated, ranges }, end + 1))
 }
 
 #[cfg(test)]
@@ -242,6 +323,16 @@ mod tests {
             ("?", "照", true),
             ("[ab]*", "bee", true),
             ("[!ab]*", "bee", false),
+            ("[照片]*", "片子", true),
+            ("[a-c]x", "bx", true),
+            ("[a-c]x", "dx", false),
+            ("[]x]", "]", true),
+            ("[^a]", "b", true),
+            ("[]", "[]", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-b-b-cd", false),
+            ("**", "", true),
+            ("*?", "", false),
             ("[a", "[a", true),
             ("[a", "a", false),
             ("{a,b}*", "{a,b}c", true),

@@ -109,7 +109,7 @@ fn text(item: &Item, zone: &TimeZone) -> String {
     ] {
         row(name, time(zone, seconds));
     }
-    if let (Some(width), Some(height)) = (item.width, item.height) {
+    if let (Some(width @ 1..), Some(height @ 1..)) = (item.width, item.height) {
         row("picture", format!("{width} x {height}"));
     }
     row("dlink", item.dlink.as_deref().map(plain).unwrap_or_default());

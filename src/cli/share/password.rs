@@ -56,11 +56,12 @@ fn ask() -> Outcome<Option<String>> {
     let shown = tcgetattr(&stdin).map_err(io::Error::from)?;
     let mut hidden = shown.clone();
     hidden.local_modes.remove(LocalModes::ECHO);
-    write!(err, "Password of the share (empty if it has none): ")?;
+    // Before the question: nobody types quicker than that.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden).map_err(io::Error::from)?;
     let mut line = String::new();
-    let read = stdin.lock().read_line(&mut line);
-    let back = tcsetattr(&stdin, OptionalActions::Flush, &shown);
+    let asked = write!(err, "Password of the share (empty if it has none): ");
+    let read = asked.and_then(|()| stdin.lock().read_line(&mut line));
+    let back = tcsetattr(&stdin, OptionalActions::Now, &shown);
     writeln!(err)?;
     back.map_err(io::Error::from)?;
     read?;

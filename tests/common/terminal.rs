@@ -1,0 +1,42 @@
+//! A person at a terminal: a pseudo-terminal that shows what a command asks, and types the answer.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::Stdio;
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::Rig;
+use super::process::Said;
+
+impl Rig {
+    /// Runs a command at a terminal, types `answer` once it shows `question`, and returns what came to stdout
+    /// (a pipe), and as `err` everything that the terminal has shown.
+    pub fn answered(&self, args: &[&str], question: &str, answer: &str) -> Said {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave = open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let mut command = self.command(args);
+        command.stdin(slave.try_clone().unwrap()).stderr(Stdio::from(slave)).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // Ours of the terminal's other end is closed, so that its end is seen.
+        drop(command);
+        let mut master = File::from(master);
+        let (mut shown, mut typed, mut piece) = (Vec::new(), false, [0; 1024]);
+        // The end of a terminal is an error (EIO).
+        while let Ok(count @ 1..) = master.read(&mut piece) {
+            shown.extend_from_slice(&piece[..count]);
+            if !typed && String::from_utf8_lossy(&shown).contains(question) {
+                typed = true;
+                master.write_all(answer.as_bytes()).unwrap();
+            }
+        }
+        let mut out = String::new();
+        child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+        let code = child.wait().unwrap().code();
+        Said { code, out, err: String::from_utf8_lossy(&shown).into_owned() }
+    }
+}

@@ -16,10 +16,11 @@
 //!     <name>.json                  0600, replaced as a whole and durably
 //!     <name>.lock                  empty; held by who writes <name>.json, in whatever process
 //!     <name>.calls                 when which call was made (cloud/calls.rs)
+//!     <name>.pause                 why nothing is sent, and until when (agent/breaker.rs)
 //! ```
 //!
 //! ```json
-//! { "version": 1, "access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z",
+//! { "version": 1, "login": 7, "access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z",
 //!   "obtained_at": "2026-11-21T18:00:00Z",
 //!   "attempt": {"at": "…", "tries": 1}, "refused": {"at": "…", "words": "…"} }
 //! ```
@@ -245,6 +246,13 @@ impl Accounts {
     #[must_use]
     pub fn stamp(&self, name: &str) -> Stamp {
         self.path(name).map(|path| Stamp::of(&path)).unwrap_or_default()
+    }
+
+    /// Which login the account's tokens come from: the same number until somebody logs in anew. `None` of one
+    /// that is not logged in, or was by an earlier version. Reads the file.
+    #[must_use]
+    pub fn login_id(&self, name: &str) -> Option<u64> {
+        Stored::load(&self.path(name).ok()?).ok()??.login
     }
 
     fn now(&self) -> Timestamp {

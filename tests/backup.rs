@@ -286,17 +286,10 @@ async fn two_accounts_with_equal_files_at_equal_places_both_get_them() {
         setup.folders.push(Folder { label: "office", account: "work", more: more() });
     });
     rig.put_photos(6);
-    rig.begin();
-    rig.wait_arrived().await;
-    rig.stop().await;
+    rig.back_up_and_stop().await;
     // The agent forgets everything, and the first drive has what the second is to get.
-    std::fs::remove_dir_all(rig.state_dir()).unwrap();
-    rig.log_in("home");
-    rig.log_in("work");
-    for number in 0..6 {
-        let name = format!("2024/{:02}/IMG_{number:04}.jpg", number % 3);
-        rig.put_in("office", &name, &photo(1000 + number as u64, 3000 + 37 * number));
-    }
+    rig.lose_state();
+    rig.put_photos_in("office", 6);
     rig.begin();
     rig.wait_arrived().await;
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cloudsim::{Fault, FaultKind};
-use common::Rig;
 use common::media::{photo, video};
+use common::{Rig, is_quiet};
 use xpand::backup::entry::Copy;
 use xpand::backup::entry::Limits;
 use xpand::backup::filter::Filter;
@@ -50,13 +50,8 @@ async fn a_cloud_that_refuses_the_slices_it_allows_is_not_hammered() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_folder_that_lost_most_of_its_files_goes_on_sending_new_ones() {
-    let mut rig = Rig::start(|_| ());
-    rig.put_photos(12);
-    rig.wait_arrived().await;
-    rig.stop().await;
-    for n in 0..9 {
-        fs::remove_file(rig.root("photo").join(format!("2024/{:02}/IMG_{n:04}.jpg", n % 3))).unwrap();
-    }
+    let mut rig = Rig::backed_up(|rig| rig.put_photos(12)).await;
+    rig.remove_photos(9);
     rig.begin();
     rig.put("new.jpg", &photo(77, 900));
     rig.until("the new one is there, and a word about the others", |s| {
@@ -67,15 +62,13 @@ async fn a_folder_that_lost_most_of_its_files_goes_on_sending_new_ones() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_clean_restart_in_the_middle_of_a_rebuild_sends_nothing_again() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(30);
-    rig.put("film.mp4", &video(1, 9 * MIB));
-    rig.begin();
-    rig.wait_arrived().await;
-    rig.stop().await;
+    let mut rig = Rig::backed_up(|rig| {
+        rig.put_photos(30);
+        rig.put("film.mp4", &video(1, 9 * MIB));
+    })
+    .await;
     let mark = rig.mark();
-    fs::remove_dir_all(rig.state_dir()).unwrap();
-    rig.log_in("home");
+    rig.lose_state();
     fs::write(rig.state_dir().join("paused"), "until resumed\n").unwrap();
     rig.begin();
     rig.until("all found", |s| s.totals.counts.waiting == 31).await;
@@ -88,14 +81,9 @@ async fn a_clean_restart_in_the_middle_of_a_rebuild_sends_nothing_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn lost_listings_make_it_look_again_and_not_send_again() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(30);
-    rig.begin();
-    rig.wait_arrived().await;
-    rig.stop().await;
+    let mut rig = Rig::backed_up(|rig| rig.put_photos(30)).await;
     let mark = rig.mark();
-    fs::remove_dir_all(rig.state_dir()).unwrap();
-    rig.log_in("home");
+    rig.lose_state();
     rig.sim.fault(Fault::times("method=list", FaultKind::DropBefore, 5)).unwrap();
     rig.begin();
     rig.until("done", |s| s.totals.counts.backed_up == 30).await;
@@ -118,6 +106,9 @@ fn print(n: i64) -> Fingerprint {
 fn copy() -> Copy {
     Copy { size: 5, md5: Md5::of("x"), id: "1".into(), path: "/apps/x/a".into() }
 }
+fn file(folder: FolderId, below: &str) -> FilePath {
+    FilePath { folder, below: below.as_bytes().into() }
+}
 fn claim(q: &mut Queue) -> Option<xpand::backup::job::Job> {
     loop {
         match q.next_due(1_000_000, |_| true).unwrap() {
@@ -128,13 +119,34 @@ fn claim(q: &mut Queue) -> Option<xpand::backup::job::Job> {
     }
 }
 
+/// A database, and one folder in the queue that it keeps.
+struct Kept {
+    store: Arc<Store>,
+    dir: tempfile::TempDir,
+}
+
+impl Kept {
+    fn new() -> (Self, Queue, FolderId) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path()).unwrap().0);
+        let mut queue = Queue::open(Arc::clone(&store)).unwrap();
+        let folder = queue.folder(dir.path(), "home").unwrap();
+        (Self { store, dir }, queue, folder)
+    }
+
+    /// Writes the queue down, and opens it again when one of its records is damaged.
+    fn damage(&self, mut queue: Queue, key: &[u8], junk: &[u8]) -> Queue {
+        queue.apply().unwrap();
+        drop(queue);
+        self.store.apply(&vec![(key.to_vec(), Some(junk.to_vec()))]).unwrap();
+        Queue::open(Arc::clone(&self.store)).unwrap()
+    }
+}
+
 #[test]
 fn a_failed_file_that_went_and_came_back_is_tried_again() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let mut q = Queue::open(Arc::new(store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
+    let (_kept, mut q, folder) = Kept::new();
+    let path = file(folder, "a.jpg");
     q.offer(&path, print(1)).unwrap();
     let job = claim(&mut q).unwrap();
     q.close(job, Outcome::Done(copy())).unwrap();
@@ -146,69 +158,70 @@ fn a_failed_file_that_went_and_came_back_is_tried_again() {
     assert!(claim(&mut q).is_some());
 }
 
+/// A person names a file, a folder within the configured one, or something that is not there.
+#[test]
+fn failed_files_are_tried_again_by_their_own_name_and_by_their_folders() {
+    let (_kept, mut q, folder) = Kept::new();
+    let names = ["trip/a.jpg", "trip/day 1/b.jpg", "trip2/c.jpg", "trip.jpg"];
+    for name in names {
+        q.offer(&file(folder, name), print(1)).unwrap();
+    }
+    while let Some(job) = claim(&mut q) {
+        q.close(job, Outcome::Park { why: "no".into() }).unwrap();
+    }
+    assert_eq!(q.counts(folder).failed, 4);
+    for (below, count) in [("trip", 2), ("trip/day 1", 1), ("trip2/c.jpg", 1), ("tri", 0), ("nothing", 0)] {
+        assert_eq!(q.retry(folder, Some(below.as_bytes())).unwrap(), count, "{below}");
+    }
+    assert_eq!(q.counts(folder).failed, 1, "only trip.jpg");
+    assert_eq!(q.retry(folder, None).unwrap(), 4, "those that wait are tried at once too");
+}
+
 #[test]
 fn what_is_done_is_still_to_be_committed_after_somebody_has_read_the_queue() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let mut q = Queue::open(Arc::new(store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    q.offer(&FilePath { folder: id, below: b"a.jpg"[..].into() }, print(1)).unwrap();
+    let (_kept, mut q, folder) = Kept::new();
+    q.offer(&file(folder, "a.jpg"), print(1)).unwrap();
     let job = claim(&mut q).unwrap();
     q.close(job, Outcome::Done(copy())).unwrap();
     // `xpand retry`, and the list of failed files.
-    q.retry(id, None).unwrap();
-    q.jobs(id, None).unwrap();
+    q.retry(folder, None).unwrap();
+    q.jobs(folder, None).unwrap();
     assert!(q.has_changes(), "nobody would flush it");
     // A flush that was under way then is not its flush.
     q.flushed();
-    assert_eq!(q.counts(id).backed_up, 0);
+    assert_eq!(q.counts(folder).backed_up, 0);
     q.apply().unwrap();
     q.flushed();
-    assert_eq!(q.counts(id).backed_up, 1);
+    assert_eq!(q.counts(folder).backed_up, 1);
 }
 
 #[test]
 fn files_of_a_folder_whose_own_record_is_lost_are_found_and_counted() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let store = Arc::new(store);
-    let mut q = Queue::open(Arc::clone(&store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
-    q.offer(&path, print(1)).unwrap();
-    q.apply().unwrap();
-    drop(q);
-    store.apply(&vec![(b"f\0\0\0\x01".to_vec(), Some(b"junk".to_vec()))]).unwrap();
-    let mut q = Queue::open(Arc::clone(&store)).unwrap();
-    assert_eq!(q.folder(dir.path(), "home").unwrap(), id);
+    let (kept, mut q, folder) = Kept::new();
+    q.offer(&file(folder, "a.jpg"), print(1)).unwrap();
+    let mut q = kept.damage(q, b"f\0\0\0\x01", b"junk");
+    assert_eq!(q.folder(kept.dir.path(), "home").unwrap(), folder);
     assert!(claim(&mut q).is_some());
 }
 
 #[test]
 fn counts_are_put_right_after_a_damaged_record() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let store = Arc::new(store);
-    let mut q = Queue::open(Arc::clone(&store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    let path = |n: i32| FilePath { folder: id, below: format!("{n:02}.jpg").into_bytes().into() };
-    for n in 0..10 {
-        q.offer(&path(n), print(1)).unwrap();
-    }
-    q.apply().unwrap();
-    drop(q);
-    store.apply(&vec![(b"c\0\0\0\x01".to_vec(), Some(b"\xff\xff".to_vec()))]).unwrap();
-    let mut q = Queue::open(Arc::clone(&store)).unwrap();
-    for n in 0..10 {
-        q.offer(&path(n), print(1)).unwrap();
-    }
+    let (kept, mut q, folder) = Kept::new();
+    let offer_ten = |q: &mut Queue| {
+        for n in 0..10 {
+            q.offer(&file(folder, &format!("{n:02}.jpg")), print(1)).unwrap();
+        }
+    };
+    offer_ten(&mut q);
+    let mut q = kept.damage(q, b"c\0\0\0\x01", b"\xff\xff");
+    offer_ten(&mut q);
     while let Some(job) = claim(&mut q) {
         q.close(job, Outcome::Done(copy())).unwrap();
     }
     q.mend().unwrap();
     q.apply().unwrap();
     q.flushed();
-    assert_eq!(q.counts(id).waiting, 0);
+    assert_eq!(q.counts(folder).waiting, 0);
 }
 
 struct Blind;
@@ -226,8 +239,7 @@ async fn a_disk_mounted_below_the_folder_and_unplugged_is_not_believed_gone() {
     fs::create_dir(root.path().join("disk1")).unwrap();
     let id: FolderId = keeper.with(|q| Ok(q.folder(root.path(), "home").unwrap())).unwrap();
     for n in 0..1000 {
-        let path = FilePath { folder: id, below: format!("disk1/{n}.jpg").into_bytes().into() };
-        keeper.with(|q| q.offer(&path, print(1))).unwrap();
+        keeper.with(|q| q.offer(&file(id, &format!("disk1/{n}.jpg")), print(1))).unwrap();
     }
     let mut f: xpand::config::Folder = xpand_folder(root.path());
     f.min_size = 1;
@@ -264,12 +276,8 @@ fn xpand_folder(path: &std::path::Path) -> xpand::config::Folder {
 
 #[test]
 fn a_clock_that_was_ahead_once_keeps_no_file_waiting_for_years() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = Store::open(dir.path()).unwrap();
-    let mut q = Queue::open(Arc::new(store)).unwrap();
-    let id = q.folder(dir.path(), "home").unwrap();
-    let path = FilePath { folder: id, below: b"a.jpg"[..].into() };
-    q.offer(&path, print(1)).unwrap();
+    let (_kept, mut q, folder) = Kept::new();
+    q.offer(&file(folder, "a.jpg"), print(1)).unwrap();
     let job = claim(&mut q).unwrap();
     // 30 s back-off, on a box whose clock said 2040.
     q.close(job, Outcome::Again { due_ms: 2_208_988_830_000, why: "HTTP 500".into() }).unwrap();
@@ -289,4 +297,30 @@ async fn another_users_login_sends_everything_to_that_users_drive_too() {
         .unwrap();
     let of_aunt = || rig.sim.files().iter().filter(|file| file.account == "aunt").count();
     rig.until("all of it is hers too", |s| of_aunt() == 6 && s.totals.counts.backed_up == 6).await;
+}
+
+/// The agent notices a login within two seconds; what it sends until then goes to the drive of whoever is logged
+/// in by now, and must not count as being in the drive of the one before.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_while_another_user_logs_in_is_not_done_for_the_user_before() {
+    let rig = Rig::start(|_| ());
+    rig.until("his name", |s| s.accounts.iter().any(|account| account.user.as_deref() == Some("demo"))).await;
+    rig.wait_quiet().await;
+    let accounts = xpand::account::Accounts::new(&rig.state_dir(), xpand::clock::Clock::system());
+    let log_in = |user: &str, number: u8| {
+        let (access, refresh) = (format!("access-{number}-of-{user}"), format!("refresh-{number}-of-{user}"));
+        rig.sim.add_token(user, &access, Some(&refresh), None).unwrap();
+        let json = format!(r#"{{"access_token":"{access}","refresh_token":"{refresh}"}}"#);
+        accounts.import("home", &json).unwrap();
+    };
+    let has = |user: &str| rig.sim.files().iter().any(|file| file.account == user);
+    // Who it is now the cloud says late.
+    rig.sim.fault(Fault::once("uinfo", FaultKind::Delay(Duration::from_secs(3)))).unwrap();
+    log_in("aunt", 1);
+    rig.put("a.jpg", &photo(1, 900));
+    rig.until("it is hers", |s| has("aunt") && is_quiet(s) && s.totals.counts.backed_up == 1).await;
+    assert!(!has("demo"));
+    rig.until("her name", |s| s.accounts[0].user.as_deref() == Some("aunt")).await;
+    log_in("demo", 2);
+    rig.until("it is his too", |s| has("demo") && s.totals.counts.backed_up == 1).await;
 }

@@ -5,41 +5,18 @@
 mod common;
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use common::disks::{Mounted, is_done};
 use common::media::photo;
 use common::process::Program;
 use common::{Folder, Rig, is_quiet};
 use rustix::process::Signal;
 use xpand::control::Standing;
 use xpand::status::{FolderState, State};
-
-/// Unmounted when dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    /// `None`, and a word about it, where this user may not mount.
-    fn new(place: &Path, options: &[&str]) -> Option<Self> {
-        fs::create_dir_all(place).unwrap();
-        if run(Command::new("mount").args(options).arg(place)) {
-            return Some(Self(place.to_owned()));
-        }
-        println!("SKIPPED: mounting needs root: mount {options:?}");
-        None
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(&self.0));
-    }
-}
-
-fn run(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-}
 
 /// The real program by way of another one that `exec`s it.
 fn spawn_within(rig: &Rig, words: &[&str]) -> Program {
@@ -122,8 +99,15 @@ async fn a_full_disk_under_the_state_is_said_and_loses_nothing() {
     assert!(log.contains("No space left on device") && log.contains("free some space"), "{log}");
     assert!(log.contains(state.path().to_str().unwrap()), "{log}");
     // As systemd does: it is started again, and says the same.
+    // Not even its lock has room, then.
+    fs::remove_file(rig.state_dir().join("agent.lock")).unwrap();
+    let _ = fs::File::options().append(true).open(&hog).unwrap().write_all(&[0; 1 << 20]);
+    let before = rig.log().len();
     let mut again = rig.spawn();
     assert_eq!(again.wait().await.code(), Some(1), "{}", rig.log());
+    let said = rig.log().split_off(before);
+    assert!(said.contains("cannot use the state folder") && said.contains("free some space"), "{said}");
+    assert!(!said.contains("set agent.state_dir"), "{said}");
     fs::remove_file(hog).unwrap();
     let _program = rig.spawn();
     rig.wait_all_there().await;
@@ -141,7 +125,7 @@ async fn a_disk_that_takes_no_more_writes_under_the_state_is_said_and_loses_noth
     let dir = tempfile::Builder::new().prefix("xp-ro-").tempdir().unwrap();
     let (image, place) = (dir.path().join("image"), dir.path().join("disk"));
     fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
-    if !run(Command::new("mkfs.ext4").arg("-q").arg(&image)) {
+    if !is_done(Command::new("mkfs.ext4").arg("-q").arg(&image)) {
         return println!("SKIPPED: there is no mkfs.ext4");
     }
     let options = ["-o", "loop", image.to_str().unwrap()];
@@ -151,7 +135,7 @@ async fn a_disk_that_takes_no_more_writes_under_the_state_is_said_and_loses_noth
     let mut program = rig.spawn();
     rig.wait_arrived().await;
     let mark = rig.mark();
-    assert!(run(Command::new("mount").args(["-o", "remount,abort"]).arg(&place)));
+    assert!(is_done(Command::new("mount").args(["-o", "remount,abort"]).arg(&place)));
     rig.put("new.jpg", &photo(1, 900));
     assert_eq!(program.wait().await.code(), Some(1), "{}", rig.log());
     assert!(rig.log().contains("Read-only file system"), "{}", rig.log());
@@ -192,7 +176,7 @@ fn broken_disk(dir: &Path) -> Option<PathBuf> {
     fs::File::create(&image).unwrap().set_len(8 << 20).unwrap();
     let mut mkfs = Command::new("mkfs.ext4");
     let plain = "^metadata_csum,^has_journal,^extents,^64bit";
-    if !run(mkfs.args(["-q", "-b", "1024", "-O", plain]).arg(&image)) {
+    if !is_done(mkfs.args(["-q", "-b", "1024", "-O", plain]).arg(&image)) {
         println!("SKIPPED: there is no mkfs.ext4");
         return None;
     }
@@ -202,7 +186,7 @@ fn broken_disk(dir: &Path) -> Option<PathBuf> {
         for (name, seed) in [("a.jpg", 1), ("nowhere.jpg", 2), ("torn.jpg", 3), ("z.jpg", 4)] {
             fs::write(place.join(name), photo(seed, 300_000)).unwrap();
         }
-        run(Command::new("umount").arg(&place));
+        is_done(Command::new("umount").arg(&place));
     }
     let debugfs = |command: &str| {
         let output = Command::new("debugfs").args(["-w", "-R", command]).arg(&image).output().ok()?;
@@ -262,7 +246,7 @@ async fn a_file_that_the_disk_cannot_read_says_why_and_stops_no_other() {
 /// The real program as root without the right to read everything, so that the files' own rights count.
 fn without_override(rig: &Rig) -> Option<Program> {
     let caps = ["--bounding-set=-dac_override,-dac_read_search", "--"];
-    let may = run(Command::new("setpriv").args(caps).arg("true")) && rustix::process::geteuid().is_root();
+    let may = is_done(Command::new("setpriv").args(caps).arg("true")) && rustix::process::geteuid().is_root();
     if !may {
         println!("SKIPPED: there is no setpriv, or we are not root");
         return None;
@@ -309,7 +293,7 @@ async fn what_may_not_be_read_waits_until_it_may() {
 async fn at_the_watch_limit_the_rest_is_polled_and_the_sysctl_is_named() {
     let lower = "echo 3 > /proc/sys/user/max_inotify_watches && exec \"$0\" \"$@\"";
     let within = ["unshare", "-Ur", "sh", "-c", lower];
-    if !run(Command::new(within[0]).args(&within[1..]).arg("true")) {
+    if !is_done(Command::new(within[0]).args(&within[1..]).arg("true")) {
         return println!("SKIPPED: there are no user namespaces here");
     }
     let rig = Rig::ready(|setup| setup.agent = "rescan = \"1s\"".into());

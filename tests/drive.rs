@@ -18,7 +18,7 @@ use serde_json::Value;
 
 /// A cloud with these files below `/apps/xpand`; each has its own path as content.
 fn rig_with(files: &[&str]) -> Rig {
-    let rig = Rig::ready(|_| {});
+    let rig = Rig::ready(|setup| setup.tidies = true);
     for path in files {
         put(&rig, path);
     }

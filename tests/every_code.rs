@@ -31,21 +31,12 @@ const NUMBERS: &[i64] = &[
 const FEW: usize = 3;
 
 /// Field notes 1.2 and 1.3.
+#[rustfmt::skip]
 const WORDS: &[&str] = &[
-    "authorization_pending",
-    "slow_down",
-    "authorization_declined",
-    "access_denied",
-    "expired_token",
-    "invalid_grant",
-    "invalid_client",
-    "unauthorized_client",
-    "invalid_scope",
-    "unsupported_grant_type",
-    "unsupported_response_type",
-    "redirect_uri_mismatch",
-    "invalid_request",
-    "Trigger security policy",
+    "authorization_pending", "slow_down", "authorization_declined", "access_denied", "expired_token", "invalid_grant",
+    "invalid_client", "unauthorized_client", "invalid_scope", "unsupported_grant_type", "unsupported_response_type",
+    "redirect_uri_mismatch", "invalid_request", "Trigger security policy",
+    // In no document.
     "new_word",
 ];
 
@@ -223,8 +214,15 @@ async fn every_word_at_token() {
         let asked = rig.sim.count("oauth/2.0/token");
         assert!(asked <= 2, "{asked} calls of token after {kind}");
         rig.sim.clear_faults();
-        rig.log_in("home");
-        let _ = rig.client.retry(None).await;
+        // After what is no clear word of the cloud it asks once more, by itself.
+        let passes = match &kind {
+            FaultKind::OAuth(word) => matches!(word.as_str(), "authorization_pending" | "slow_down"),
+            kind => matches!(kind, FaultKind::Html(_) | FaultKind::Empty500 | FaultKind::JsonAsHtml),
+        };
+        if !passes {
+            rig.log_in("home");
+            let _ = rig.client.retry(None).await;
+        }
         rig.wait_arrived().await;
     }
 }

@@ -6,8 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
-#[path = "common/dice.rs"]
-mod dice;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
@@ -17,9 +15,9 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloudsim::{Fault, FaultKind, md5_hex};
+use common::dice::{Dice, seeds};
 use common::media::{noise, photo, video};
 use common::{PATIENCE, Rig};
-use dice::Dice;
 
 const MIB: usize = 1 << 20;
 /// How long the writers write in all, without the time they wait for the agent.
@@ -155,9 +153,7 @@ impl Writer {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_copy_of_a_file_that_changes_is_a_state_it_once_had() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("XPAND_GROWING_SEED").unwrap_or(1);
-    for seed in first..first + number("XPAND_GROWING_SEEDS").unwrap_or(1) {
+    for seed in seeds("GROWING") {
         println!("seed {seed}: {}", write_and_look(seed).await);
     }
 }

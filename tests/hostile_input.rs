@@ -8,29 +8,15 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+#[path = "common/dice.rs"]
+mod dice;
 #[path = "../fuzz/src/lib.rs"]
 mod entries;
 
+use dice::{Dice, number};
+
 /// Panics of any thread: a server's are otherwise lost with its task.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
-
-/// A dice that falls the same way every time (SplitMix64).
-struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `end`, which is not 0.
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end as u64) as usize
-    }
-}
 
 /// Bytes that parsers stumble over.
 const ODD: [&[u8]; 20] = [
@@ -101,15 +87,14 @@ fn no_bytes_that_others_made_end_in_a_panic() {
         before(info);
     }));
     // A longer look: XPAND_FUZZ_SECS=120 and another XPAND_FUZZ_SEED; XPAND_FUZZ_ONLY names one entry.
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
-    let time = Duration::from_secs(number("XPAND_FUZZ_SECS").unwrap_or(1));
+    let time = Duration::from_secs(number("XPAND_FUZZ_SECS", 1));
     let only = std::env::var("XPAND_FUZZ_ONLY").ok();
     for (name, entry) in entries::ALL {
         if only.as_ref().is_some_and(|only| only != name) {
             continue;
         }
         let seeds = seeds(name);
-        let mut dice = Dice(number("XPAND_FUZZ_SEED").unwrap_or(20_261_122));
+        let mut dice = Dice::new(number("XPAND_FUZZ_SEED", 20_261_122));
         let mut runs = 0_u64;
         let mut feed = |data: &[u8]| {
             let fed = panic::catch_unwind(|| entry(data));

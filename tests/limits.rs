@@ -102,6 +102,25 @@ async fn a_pause_survives_a_restart_without_a_call_and_a_person_ends_it_at_once(
     }
 }
 
+/// The account that was barred is not the one that is logged in now: nobody waits six hours to find out.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_login_ends_the_pause_that_the_one_before_was_given() {
+    // So that no pause ends by itself.
+    let rig = Rig::start(|setup| setup.hurry = 4);
+    rig.wait_quiet().await;
+    rig.sim.fault(Fault::once("precreate", FaultKind::Errno(9100))).unwrap();
+    rig.put("a.jpg", &photo(1, 900));
+    rig.until("blocked", |status| account(status).0 == AccountState::Blocked).await;
+    rig.sim.add_token("aunt", "access-of-aunt", Some("refresh-of-aunt"), None).unwrap();
+    let accounts = xpand::account::Accounts::new(&rig.state_dir(), xpand::clock::Clock::system());
+    accounts
+        .import("home", r#"{"access_token":"access-of-aunt","refresh_token":"refresh-of-aunt"}"#)
+        .unwrap();
+    let of_aunt = || rig.sim.files().iter().filter(|file| file.account == "aunt").count();
+    rig.until("it is hers", |status| of_aunt() == 1 && status.totals.counts.backed_up == 1).await;
+    rig.until("ready", |status| account(status) == (AccountState::Ready, "")).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_whose_first_questions_are_refused_says_so_and_is_not_called_offline() {
     for (call, errno, words) in [

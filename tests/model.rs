@@ -6,8 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
-#[path = "common/dice.rs"]
-mod dice;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -16,9 +14,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind, md5_hex};
+use common::dice::{Dice, seeds};
 use common::media::{noise, photo, set_mtime};
 use common::{PATIENCE, Rig, files_below, is_quiet};
-use dice::Dice;
 use xpand::remote::names::escape;
 use xpand::status::State;
 
@@ -29,9 +27,7 @@ const STEADY: usize = 24;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn at_every_time_of_quiet_the_cloud_holds_each_content_that_held_still() {
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let first = number("XPAND_MODEL_SEED").unwrap_or(1);
-    for seed in first..first + number("XPAND_MODEL_SEEDS").unwrap_or(1) {
+    for seed in seeds("MODEL") {
         let begun = Instant::now();
         let mut world = World::new(seed);
         for round in 0..ROUNDS {

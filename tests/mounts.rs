@@ -8,12 +8,13 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use cloudsim::{Fault, FaultKind};
-use common::Rig;
+use common::disks::{is_done, unmount};
 use common::media::{photo, video};
+use common::{Rig, Setup};
 use xpand::status::{FolderState, Stage, State, Status};
 
 /// A disk with photos that can be plugged in at a place.
@@ -40,29 +41,46 @@ impl Disk {
     }
 
     fn plug_in(&self) -> bool {
-        run(Command::new("mount").arg("--bind").arg(&self.content).arg(&self.place))
+        is_done(Command::new("mount").arg("--bind").arg(&self.content).arg(&self.place))
     }
 
     /// However busy it is.
     fn unplug(&self) {
-        assert!(run(Command::new("umount").arg("-l").arg(&self.place)));
+        assert!(unmount(&self.place));
     }
 }
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(&self.place));
+        unmount(&self.place);
     }
 }
 
-fn run(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+/// Photos in the folder and on a disk below it, all of them in the cloud; the agent runs. `None` where this user
+/// may not mount.
+async fn with_disk(
+    change: impl FnOnce(&mut Setup),
+    photos: usize,
+    below: &str,
+    on_disk: u64,
+) -> Option<(Rig, Disk)> {
+    let mut rig = Rig::ready(change);
+    rig.put_photos(photos);
+    let disk = Disk::new(&rig, below, on_disk)?;
+    rig.begin();
+    rig.wait_arrived().await;
+    Some((rig, disk))
 }
 
 fn says(status: &Status, state: FolderState, words: &str) -> bool {
     status.folders.first().is_some_and(|folder| {
         folder.state == state && folder.reason.as_deref().is_some_and(|reason| reason.contains(words))
     })
+}
+
+/// Waits until the folder is suspicious, and tells it in these words.
+async fn until_missed(rig: &Rig, words: &str) -> Status {
+    rig.until("a word about the disk", |status| says(status, FolderState::Suspicious, words)).await
 }
 
 /// Waits until all of the folder has been looked at once more.
@@ -75,11 +93,7 @@ async fn look_again(rig: &Rig) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_below_the_folder_is_missed_and_not_believed_deleted() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(12);
-    let Some(disk) = Disk::new(&rig, "disk one", 4) else { return };
-    rig.begin();
-    rig.wait_arrived().await;
+    let Some((mut rig, disk)) = with_disk(|_| (), 12, "disk one", 4).await else { return };
     let mark = rig.mark();
     for restart in [false, true] {
         disk.unplug();
@@ -126,8 +140,7 @@ async fn files_that_wait_on_a_disk_that_is_unplugged_go_when_it_is_back() {
     // The queue knows them once they have settled.
     look_again(&rig).await;
     disk.unplug();
-    let is_missed = |status: &Status| says(status, FolderState::Suspicious, "no disk is mounted at");
-    rig.until("a word about the disk", is_missed).await;
+    until_missed(&rig, "no disk is mounted at").await;
     let mark = rig.mark();
     rig.client.resume().await.unwrap();
     rig.put("here.jpg", &photo(77, 900));
@@ -143,10 +156,7 @@ async fn files_that_wait_on_a_disk_that_is_unplugged_go_when_it_is_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_sent_from_the_bare_mount_point_of_a_folder() {
-    let mut rig = Rig::ready(|_| ());
-    let Some(disk) = Disk::new(&rig, "", 4) else { return };
-    rig.begin();
-    rig.wait_arrived().await;
+    let Some((mut rig, disk)) = with_disk(|_| (), 0, "", 4).await else { return };
     let mark = rig.mark();
     disk.unplug();
     let is_missed = |status: &Status| says(status, FolderState::Missing, "is not mounted");
@@ -168,11 +178,7 @@ async fn nothing_is_sent_from_the_bare_mount_point_of_a_folder() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_pulled_out_in_the_middle_of_an_upload_costs_a_wait() {
     for call in ["precreate", "superfile2.*partseq=1", "method=create"] {
-        let mut rig = Rig::ready(|setup| setup.parallel = 1);
-        rig.put_photos(2);
-        let Some(disk) = Disk::new(&rig, "disk1", 3) else { return };
-        rig.begin();
-        rig.wait_arrived().await;
+        let Some((rig, disk)) = with_disk(|setup| setup.parallel = 1, 2, "disk1", 3).await else { return };
         let slow = FaultKind::Delay(Duration::from_millis(700));
         rig.sim.fault(Fault::once(call, slow)).unwrap();
         let mark = rig.mark();
@@ -180,8 +186,7 @@ async fn a_disk_pulled_out_in_the_middle_of_an_upload_costs_a_wait() {
         fs::write(disk.place.join("film.mp4"), video(1, 9 << 20)).unwrap();
         rig.until_true("the call", || !rig.calls_after(mark, begun).is_empty()).await;
         disk.unplug();
-        let is_missed = |status: &Status| says(status, FolderState::Suspicious, "no disk is mounted at");
-        let status = rig.until("a word about the disk", is_missed).await;
+        let status = until_missed(&rig, "no disk is mounted at").await;
         assert_eq!(status.totals.counts.files, 6, "{call}: {status:#?}");
         assert!(disk.plug_in());
         rig.wait_arrived().await;
@@ -190,19 +195,14 @@ async fn a_disk_pulled_out_in_the_middle_of_an_upload_costs_a_wait() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_pulled_out_while_a_file_is_read_forgets_nothing() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(2);
-    let Some(disk) = Disk::new(&rig, "disk1", 3) else { return };
-    rig.begin();
-    rig.wait_arrived().await;
+    let Some((rig, disk)) = with_disk(|_| (), 2, "disk1", 3).await else { return };
     // Large, and not a byte of it on any disk: it takes a while to read.
     let film = fs::File::create(disk.place.join("film.mp4")).unwrap();
     film.set_len(600 << 20).unwrap();
     rig.until("the reading", |s| s.active.iter().any(|file| file.stage == Stage::Hashing && file.done > 0))
         .await;
     disk.unplug();
-    let is_missed = |status: &Status| says(status, FolderState::Suspicious, "its 4 files are not forgotten");
-    rig.until("a word about the disk", is_missed).await;
+    until_missed(&rig, "its 4 files are not forgotten").await;
     rig.until("its end", |status| status.active.is_empty() && status.totals.counts.files == 6).await;
     // It was not meant to be sent: this is about the others.
     fs::remove_file(disk.content.join("film.mp4")).unwrap();
@@ -216,16 +216,11 @@ async fn a_disk_pulled_out_while_a_file_is_read_forgets_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_not_to_come_back_is_given_up_by_a_word() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(12);
-    let Some(disk) = Disk::new(&rig, "disk1", 4) else { return };
-    rig.begin();
-    rig.wait_arrived().await;
+    let Some((mut rig, disk)) = with_disk(|_| (), 12, "disk1", 4).await else { return };
     let mark = rig.mark();
     disk.unplug();
     let place = disk.place.to_str().unwrap().to_owned();
-    let next = format!("xpand accept {place}");
-    rig.until("what to do", |status| says(status, FolderState::Suspicious, &next)).await;
+    until_missed(&rig, &format!("xpand accept {place}")).await;
     rig.client.accept(Path::new(&place)).await.unwrap();
     let is_given_up = |s: &Status| s.state == State::Idle && s.totals.counts.files == 12;
     rig.until("twelve files", is_given_up).await;
@@ -241,17 +236,11 @@ async fn a_disk_that_is_not_to_come_back_is_given_up_by_a_word() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_family_that_really_deleted_most_of_its_files_says_so_once() {
-    let mut rig = Rig::start(|_| ());
-    rig.put_photos(12);
-    rig.wait_arrived().await;
+    let mut rig = Rig::backed_up(|rig| rig.put_photos(12)).await;
     // What is deleted before its eyes, one by one, is believed; not so what is missing at a look.
-    rig.stop().await;
-    for n in 0..9 {
-        fs::remove_file(rig.root("photo").join(format!("2024/{:02}/IMG_{n:04}.jpg", n % 3))).unwrap();
-    }
+    rig.remove_photos(9);
     rig.begin();
-    let next = format!("xpand accept {}", rig.root("photo").display());
-    rig.until("what to do", |status| says(status, FolderState::Suspicious, &next)).await;
+    until_missed(&rig, &format!("xpand accept {}", rig.root("photo").display())).await;
     rig.client.accept(&rig.root("photo")).await.unwrap();
     let status = rig.until("three files", |s| s.state == State::Idle && s.totals.counts.files == 3).await;
     assert_eq!(status.folders[0].state, FolderState::Watching);

@@ -100,6 +100,8 @@ async fn every_command_keeps_every_secret_even_when_told_to_tell_everything() {
         }
     }
     assert!(agent.terminate().await.0.success());
+    // While there are tokens on the disk: at the end there are none.
+    rig.assert_no_secret();
     assert_eq!(loudly(&rig, &["account", "logout", "home"]).code, Some(0));
 }
 
@@ -113,7 +115,16 @@ async fn a_cloud_that_repeats_our_secrets_does_not_make_us_say_them() {
     // A call's answer can repeat what came with the call: the access token, or what a renewal sends.
     let of = |start: &str| rig.secrets().into_iter().find(|secret| secret.starts_with(start)).unwrap();
     let words = format!("refused: {}", of("121."));
-    for kind in [FaultKind::Errno(5555), FaultKind::ErrorCode(31_299), FaultKind::OAuth("odd".into())] {
+    for kind in [
+        FaultKind::Errno(5555),
+        FaultKind::ErrorCode(31_299),
+        FaultKind::OAuth("odd".into()),
+        // Here it is our own side that knows what was asked for: addresses have tokens in them.
+        FaultKind::DropBefore,
+        FaultKind::CutAnswer,
+        FaultKind::Headers(10_000),
+        FaultKind::Redirect("http://127.0.0.1:1/".into()),
+    ] {
         rig.sim.fault(Fault::always("", kind).saying(&words)).unwrap();
         for command in [["device", "check"], ["device", "list"], ["device", "bind"]] {
             let said = loudly(&rig, &command);
@@ -121,17 +132,21 @@ async fn a_cloud_that_repeats_our_secrets_does_not_make_us_say_them() {
         }
         rig.sim.clear_faults();
     }
-    // The file's own reason, in the queue and in the log.
-    rig.sim.fault(Fault::once("precreate", FaultKind::Errno(5555)).saying(&words)).unwrap();
-    rig.put("b.jpg", &photo(2, 900));
-    rig.until("one failed", |status| status.totals.counts.failed == 1).await;
+    // The files' own reasons, in the queue and in the log.
+    for (number, call) in ["precreate", "superfile2"].into_iter().enumerate() {
+        rig.sim.fault(Fault::once(call, FaultKind::Errno(5555)).saying(&words)).unwrap();
+        rig.put(&format!("{call}.jpg"), &photo(2 + number as u64, 900));
+        let failed = number as u64 + 1;
+        rig.until("one more failed", |status| status.totals.counts.failed == failed).await;
+    }
     let said = loudly(&rig, &["queue", "--state", "failed"]);
-    assert!(said.out.contains("refused"), "{said:?}");
-    // And the login's.
+    assert_eq!(said.out.matches("refused").count(), 2, "{said:?}");
+    // And the login's, whose address has everything in it.
+    rig.sim.fault(Fault::once("oauth", FaultKind::DropBefore)).unwrap();
     let words = format!("refused: {} {}", of("122."), rig.setup.sim.client_secret);
     rig.sim.fault(Fault::always("oauth", FaultKind::OAuth("odd".into())).saying(&words)).unwrap();
     rig.sim.expire().unwrap();
-    rig.put("c.jpg", &photo(3, 900));
+    rig.put("c.jpg", &photo(4, 900));
     rig.until("a word about it", |status| status.state == State::NeedsLogin).await;
     assert!(agent.terminate().await.0.success());
 }

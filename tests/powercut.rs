@@ -10,13 +10,15 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use common::Rig;
 use common::cloud::partseq;
+use common::dice::number;
+use common::disks::{is_done, unmount};
 use common::media::{noise, photo, video};
 use xpand::backup::queue::Queue;
 use xpand::durable;
@@ -41,7 +43,7 @@ impl Disk {
         image.set_len(256 << 20).unwrap();
         let made = is_root
             && Path::new("/dev/loop-control").exists()
-            && run(Command::new("mkfs.ext4").arg("-q").arg(disk.image()))
+            && is_done(Command::new("mkfs.ext4").arg("-q").arg(disk.image()))
             && disk.mount();
         made.then_some(disk)
     }
@@ -55,11 +57,11 @@ impl Disk {
     }
 
     fn mount(&self) -> bool {
-        run(Command::new("mount").args(["-o", "loop"]).arg(self.image()).arg(self.root()))
+        is_done(Command::new("mount").args(["-o", "loop"]).arg(self.image()).arg(self.root()))
     }
 
     fn unmount(&self) -> bool {
-        run(Command::new("umount").arg(self.root()))
+        is_done(Command::new("umount").arg(self.root()))
     }
 
     /// From now on nothing reaches the disk, and the journal is not flushed.
@@ -87,12 +89,8 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.root()).stderr(Stdio::null()).status();
+        unmount(&self.root());
     }
-}
-
-fn run(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }
 
 /// Writes and fsyncs numbered lines until the disk is gone. What it promised must be there afterwards.
@@ -135,7 +133,7 @@ async fn what_was_called_backed_up_is_that_after_a_power_cut_and_nothing_known_g
     let Some(disk) = Disk::new() else {
         return println!("skipped: a power cut needs root, loop devices and mkfs.ext4");
     };
-    let cuts: u64 = std::env::var("XPAND_POWER_CUTS").ok().and_then(|n| n.parse().ok()).unwrap_or(5);
+    let cuts = number("XPAND_POWER_CUTS", 5);
     let rig = Rig::ready(|setup| {
         setup.state = Some(disk.root().join("state"));
         setup.parallel = PARALLEL;

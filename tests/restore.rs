@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 use cloudsim::{Fault, FaultKind};
 use common::media::{photo, set_mtime};
 use common::{PATIENCE, Rig, files_below};
+use xpand::control::CopiesQuery;
+use xpand::remote::names::unescape;
 
 /// Every odd name that a backup of photos can have.
 fn odd_names() -> Vec<Vec<u8>> {
@@ -98,6 +100,19 @@ async fn every_odd_name_comes_home_byte_for_byte_from_index_and_from_listing() {
     assert_same(&photos, &indexed);
     assert!(rig.calls_after(mark, "method=list").is_empty(), "the index is asked, not the cloud");
     assert!(!said.out.contains('\u{1b}') && !said.err.contains('\u{1b}'), "{said:?}");
+    // Any program can read the index in pages, names that are no text included.
+    let (mut query, mut known) = (CopiesQuery { path: photos.clone(), after: None, limit: 7 }, Vec::new());
+    loop {
+        let page = rig.client.copies(&query).await.unwrap();
+        assert!(page.copies.len() <= 7);
+        known.extend(page.copies.iter().map(|copy| unescape(&copy.below).unwrap()));
+        let Some(next) = page.next else { break };
+        query.after = Some(next);
+    }
+    let mut names = odd_names();
+    known.sort();
+    names.sort();
+    assert_eq!(known, names);
     // Again: all is there, and no call is made for it.
     let mark = rig.mark();
     let said = rig.run(&["restore", "photo", "--to", text(&indexed)]);
@@ -191,6 +206,26 @@ async fn a_copy_that_is_not_what_was_backed_up_is_told_and_not_restored() {
     assert!(said.out.contains("it is not in the cloud any more"), "{said:?}");
     assert_eq!(fs::read(to.join("a.jpg")).unwrap(), photo(1, 1000));
     rig.stop().await;
+}
+
+/// The years of a template are left out, so that two remote files can have one place.
+#[test]
+fn two_copies_of_one_place_never_replace_each_other() {
+    let rig = Rig::ready(|setup| setup.folders[0].more = "remote = \"{label}/{year}/{path}\"".into());
+    let copies = [photo(1, 1000), photo(2, 1000)];
+    for (year, copy) in [2018, 2019].iter().zip(&copies) {
+        rig.sim.put_file("demo", &format!("/apps/xpand/photo/{year}/d/a.jpg"), copy).unwrap();
+    }
+    rig.sim.put_file("demo", "/apps/xpand/photo/2018/b.jpg", &copies[0]).unwrap();
+    rig.sim.put_file("demo", "/apps/xpand/photo/else/c.jpg", &copies[1]).unwrap();
+    let to = rig.path("to");
+    let said = rig.run(&["restore", "photo", "--to", text(&to), "--overwrite", "--parallel", "1"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(said.out.lines().filter(|line| line.starts_with("failed")).count(), 1, "{said:?}");
+    let names: Vec<_> = files_below(&to).into_iter().map(|(_, below)| below).collect();
+    assert!(names.contains(&"b.jpg".into()) && names.contains(&"else/c.jpg".into()), "{names:?}");
+    assert!(copies.contains(&fs::read(to.join("d/a.jpg")).unwrap()));
+    assert_eq!(names.len(), 3, "{names:?}");
 }
 
 /// With `XPAND_RESTORE_FILES=2000` the whole of the promise; in an ordinary run a small part of it.

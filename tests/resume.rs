@@ -33,23 +33,29 @@ fn confirmed(rig: &Rig, mark: u64) -> Vec<u32> {
     slices
 }
 
+/// The line is fast again, and so is the agent that is started now: the video arrives, and of the slices that
+/// the cloud had confirmed none goes again but those that were in flight. Returns where the log of calls was.
+async fn go_on(rig: &Rig) -> u64 {
+    let (mark, sent) = (rig.mark(), confirmed(rig, 0));
+    rig.sim.set_bandwidth(None);
+    let agent = rig.spawn();
+    rig.wait_arrived().await;
+    let again = confirmed(rig, mark);
+    let twice = again.iter().filter(|slice| sent.contains(slice)).count();
+    assert!(twice <= PARALLEL, "sent {sent:?}, again {again:?}");
+    agent.terminate().await;
+    mark
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_in_the_middle_of_a_video_costs_the_slices_in_flight() {
     let rig = slow_rig();
     let agent = rig.spawn();
     rig.until_true("four slices", || confirmed(&rig, 0).len() >= 4).await;
     agent.kill();
-    let mark = rig.mark();
-    let sent = confirmed(&rig, 0);
-    rig.sim.set_bandwidth(None);
-    let agent = rig.spawn();
-    rig.wait_arrived().await;
-    let again: Vec<u32> = confirmed(&rig, mark);
-    let twice = again.iter().filter(|slice| sent.contains(slice)).count();
-    assert!(twice <= PARALLEL, "sent {sent:?}, after the kill {again:?}");
+    let mark = go_on(&rig).await;
     assert_eq!(rig.calls_after(mark, "precreate").len(), 1);
     assert_eq!(rig.sim.open_uploads(), 0, "the same session was taken up again");
-    agent.terminate().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,14 +95,7 @@ async fn sigterm_in_the_middle_of_a_video_ends_within_five_seconds_and_keeps_wha
     assert!(status.success(), "{status}: {}", rig.log());
     assert!(took < FIVE_SECONDS, "{took:?}");
     assert!(!rig.state_dir().join("running").exists(), "the end was a clean one");
-    let (mark, sent) = (rig.mark(), confirmed(&rig, 0));
-    rig.sim.set_bandwidth(None);
-    let agent = rig.spawn();
-    rig.wait_arrived().await;
-    let again = confirmed(&rig, mark);
-    let twice = again.iter().filter(|slice| sent.contains(slice)).count();
-    assert!(twice <= PARALLEL, "sent {sent:?}, again {again:?}");
-    agent.terminate().await;
+    go_on(&rig).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -114,15 +113,13 @@ async fn sigterm_ends_within_five_seconds_even_when_the_cloud_says_nothing_any_m
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_state_folder_costs_a_look_and_no_slice() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(60);
-    rig.put("film.mp4", &video(1, 9 * MIB));
-    rig.begin();
-    rig.wait_arrived().await;
-    rig.stop().await;
+    let mut rig = Rig::backed_up(|rig| {
+        rig.put_photos(60);
+        rig.put("film.mp4", &video(1, 9 * MIB));
+    })
+    .await;
     let mark = rig.mark();
-    fs::remove_dir_all(rig.state_dir()).unwrap();
-    rig.log_in("home");
+    rig.lose_state();
     rig.begin();
     let status = rig.wait_arrived().await;
     assert_eq!(status.totals.counts.backed_up, 61);
@@ -134,11 +131,7 @@ async fn a_lost_state_folder_costs_a_look_and_no_slice() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_database_is_set_aside_and_costs_a_look() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(40);
-    rig.begin();
-    rig.wait_arrived().await;
-    rig.stop().await;
+    let mut rig = Rig::backed_up(|rig| rig.put_photos(40)).await;
     let mark = rig.mark();
     let db = rig.state_dir().join("db");
     for (path, _) in common::files_below(&db) {
@@ -186,8 +179,7 @@ async fn a_lost_state_finds_the_copy_that_had_to_be_renamed() {
     assert_eq!(rig.sim.files().len(), 3);
     rig.stop().await;
     let mark = rig.mark();
-    fs::remove_dir_all(rig.state_dir()).unwrap();
-    rig.log_in("home");
+    rig.lose_state();
     rig.begin();
     let status = rig.until("two backed up", |status| status.totals.counts.backed_up == 2).await;
     assert_eq!(status.totals.instant, 2);
@@ -197,11 +189,7 @@ async fn a_lost_state_finds_the_copy_that_had_to_be_renamed() {
 /// A power cut can leave sled a database that opens well and is empty: the epoch beside it knows better.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_lost_its_content_costs_a_look() {
-    let mut rig = Rig::ready(|_| ());
-    rig.put_photos(20);
-    rig.begin();
-    rig.wait_arrived().await;
-    rig.stop().await;
+    let mut rig = Rig::backed_up(|rig| rig.put_photos(20)).await;
     let mark = rig.mark();
     assert!(rig.state_dir().join("epoch").exists());
     fs::remove_dir_all(rig.state_dir().join("db")).unwrap();

@@ -207,13 +207,6 @@ async fn requests_that_are_too_large_or_half_or_several_at_once_are_answered_one
     rig.status().await;
 }
 
-/// What another program has in memory now, KiB.
-fn memory(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_bad_clients_cost_little_memory_and_keep_nobody_out() {
     let rig = Rig::ready(|_| ());
@@ -222,7 +215,7 @@ async fn a_hundred_bad_clients_cost_little_memory_and_keep_nobody_out() {
     let program = rig.spawn();
     rig.wait_arrived().await;
     let socket = rig.path("sock");
-    let before = memory(program.pid());
+    let before = program.memory("VmRSS");
     let page = "GET /v1/queue?state=done&limit=1000 HTTP/1.1\r\nHost: x\r\n\r\n";
     let connect = || {
         let stream = UnixStream::connect(&socket).unwrap();
@@ -250,7 +243,7 @@ async fn a_hundred_bad_clients_cost_little_memory_and_keep_nobody_out() {
         rig.client.pause(None).await.unwrap();
         rig.client.resume().await.unwrap();
     }
-    let grown = memory(program.pid()).saturating_sub(before);
+    let grown = program.memory("VmRSS").saturating_sub(before);
     println!("{} clients: {before} KiB, and then {grown} KiB more", clients.len());
     assert!(grown < 30 << 10, "{before} KiB, and then {grown} KiB more");
     drop(clients);

@@ -12,9 +12,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
+use common::disks::Mounted;
 use common::media::{photo, video};
 use common::{Rig, files_below, is_quiet};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -113,35 +113,12 @@ async fn a_whole_life_of_the_agent_leaves_nothing_in_a_source_folder_that_could_
     backed_up(&rig, 14).await;
     // A new login and a lost state: everything is read once more.
     assert!(agent.terminate().await.0.success());
-    fs::remove_dir_all(rig.state_dir()).unwrap();
-    rig.log_in("home");
+    rig.lose_state();
     let agent = rig.spawn();
     backed_up(&rig, 14).await;
     assert!(agent.terminate().await.0.success());
     before.assert_same(&rig.sources());
     assert_eq!(ears.heard(), [""; 0], "the agent did more than read");
-}
-
-/// A folder shown read-only at another place.
-struct ReadOnly(PathBuf);
-
-impl ReadOnly {
-    fn mount(from: &Path, at: &Path) -> Option<Self> {
-        let run = |command: &mut Command| {
-            command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
-        };
-        if !run(Command::new("mount").arg("--bind").arg(from).arg(at)) {
-            return None;
-        }
-        let mounted = Self(at.to_owned());
-        run(Command::new("mount").args(["-o", "remount,bind,ro"]).arg(at)).then_some(mounted)
-    }
-}
-
-impl Drop for ReadOnly {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).stderr(Stdio::null()).status();
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -150,9 +127,8 @@ async fn a_source_folder_that_cannot_be_written_is_backed_up_like_any_other() {
     let rig = Rig::ready(|_| ());
     let real = rig.path("real");
     fill(&real);
-    let Some(_mounted) = ReadOnly::mount(&real, &rig.root("photo")) else {
-        return println!("SKIPPED: a read-only bind mount needs root");
-    };
+    let read_only = ["-o", "bind,ro", real.to_str().unwrap()];
+    let Some(_mounted) = Mounted::new(&rig.root("photo"), &read_only) else { return };
     assert!(fs::write(rig.root("photo").join("x"), "x").is_err(), "the mount is read-only");
     let agent = rig.spawn();
     rig.wait_arrived().await;

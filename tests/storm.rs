@@ -8,8 +8,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
-#[path = "common/dice.rs"]
-mod dice;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -20,10 +18,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use cloudsim::{Call, Fault, FaultKind, md5_hex};
+use common::dice::{Dice, number, seeds};
+use common::faults::passing;
 use common::media::{noise, photo};
 use common::process::Program;
 use common::{PATIENCE, Rig, is_quiet};
-use dice::Dice;
 use xpand::remote::names::escape;
 use xpand::status::{AccountState, Status};
 
@@ -41,15 +40,11 @@ fn the_agent_as_a_process() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_arrives_exactly_once_through_faults_and_kills() {
-    let number = |name: &str, usual: usize| {
-        std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name}: {text}")))
-    };
     let files = number("XPAND_STORM_FILES", 120);
     let kills = number("XPAND_STORM_KILLS", if files >= 1000 { 20 } else { 6 });
-    let first = number("XPAND_STORM_SEED", 1);
-    for seed in first..first + number("XPAND_STORM_SEEDS", 1) {
+    for seed in seeds("STORM") {
         let begun = Instant::now();
-        let told = Storm::new(seed as u64, files).rage(kills).await;
+        let told = Storm::new(seed, files as usize).rage(kills as usize).await;
         println!("seed {seed}: {told}, {:.1} s", begun.elapsed().as_secs_f64());
     }
 }
@@ -184,34 +179,9 @@ impl Storm {
     /// Every kind of failure that leaves a way to succeed, at every call, so that together a fifth fails.
     fn arm(&self) {
         use FaultKind::*;
-        // Left out: `answer` and `edit`, which are lies of their own (tests/lying_cloud.rs), and the numbers
-        // after which a person has to act.
         let passing = || {
-            let delay = Delay(Duration::from_millis(40));
-            let kinds = vec![
-                DropBefore,
-                DropAfter,
-                Status(500),
-                Status(503),
-                Status(408),
-                Status(429),
-                Html(502),
-                Html(200),
-                Empty500,
-                CutAnswer,
-                JsonAsHtml,
-                Huge(9 << 20),
-                Errno(1),
-                Errno(4),
-                Errno(-31),
-                Errno(42_000),
-                Errno(31_034),
-                ErrorCode(31_021),
-                ErrorCode(31_034),
-                ErrorCode(31_200),
-                delay,
-            ];
-            kinds
+            let more = [Status(500), Errno(31_034), Delay(Duration::from_millis(40))];
+            passing().into_iter().chain(more).collect::<Vec<_>>()
         };
         let at = |endpoint: &str, kinds: Vec<FaultKind>| {
             // One after the other is asked whether it hits: together that makes a fifth.
@@ -317,7 +287,7 @@ impl Storm {
                 return status.clone();
             }
             let words = || self.rig.story(status.as_ref());
-            assert!(agent.is_running(), "the agent ended: {}", self.rig.log());
+            assert!(agent.is_alive(), "the agent ended: {}", self.rig.log());
             assert!(begun.elapsed() < patience, "not quiet after {patience:?}: {}", words());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

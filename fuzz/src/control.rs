@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use xpand::control::{
-    Backend, BoxFuture, Explain, QueuePage, QueueQuery, Rebuild, Result, Standing, server, socket,
+    Backend, BoxFuture, CopiesPage, CopiesQuery, Explain, QueuePage, QueueQuery, Rebuild, Result, Standing,
+    server, socket,
 };
 use xpand::status::Status;
 
@@ -32,6 +33,11 @@ impl Backend for Agent {
     fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>> {
         assert!((1..=QueueQuery::LIMIT_MAX).contains(&query.limit));
         Box::pin(async { Ok(QueuePage { files: Vec::new(), next: query.after }) })
+    }
+
+    fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {
+        assert!(query.path.is_absolute() && (1..=QueueQuery::LIMIT_MAX).contains(&query.limit));
+        Box::pin(async { Ok(CopiesPage { copies: Vec::new(), next: query.after }) })
     }
 
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {

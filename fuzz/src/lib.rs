@@ -8,6 +8,7 @@ mod cloud;
 mod control;
 mod local;
 mod names;
+mod shell;
 
 pub use cloud::answers;
 pub use control::control;

@@ -19,6 +19,9 @@ const MAX_BYTES: u64 = 64 << 10;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Stored {
     version: u32,
+    /// Which login these tokens come from: another number for each, the same after a renewal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<u64>,
     access_token: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refresh_token: Option<String>,
@@ -51,6 +54,7 @@ impl Stored {
     pub(super) fn new(grant: &Grant, now: Timestamp) -> Self {
         Self {
             version: VERSION,
+            login: Some(new_login()),
             access_token: grant.access.secret().to_owned(),
             refresh_token: grant.refresh.as_ref().map(|token| token.secret().to_owned()),
             expires_at: grant.expires_in.and_then(|life| now.checked_add(life).ok()),
@@ -97,6 +101,12 @@ impl Stored {
     }
 }
 
+/// A number that no login before had.
+fn new_login() -> u64 {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    RandomState::new().build_hasher().finish()
+}
+
 /// The folder of the token files, which nobody else may look into.
 pub(super) fn make_folder_of(path: &Path) -> io::Result<()> {
     let Some(folder) = path.parent() else {
@@ -140,6 +150,7 @@ pub(super) fn parse_import(json: &str, now: Timestamp) -> Result<Stored, String>
     };
     Ok(Stored {
         version: VERSION,
+        login: Some(new_login()),
         access_token: token(import.access_token, "access_token")?,
         refresh_token: import.refresh_token.map(|text| token(text, "refresh_token")).transpose()?,
         expires_at,

@@ -250,7 +250,9 @@ impl Inner {
             )),
             Ok(grant) => {
                 self.memory().renewals.push(Instant::now());
-                self.keep(Stored::new(&grant, file::timestamp(&self.clock)))
+                let mut new = Stored::new(&grant, file::timestamp(&self.clock));
+                new.login = stored.login;
+                self.keep(new)
             }
             Err(error) if !error.sent => {
                 self.memory().unsent = Some(token);

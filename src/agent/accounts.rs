@@ -13,6 +13,7 @@ use super::view::{self, time};
 use crate::account::{Accounts, State, Tokens};
 use crate::backup::survey::Survey;
 use crate::backup::upload::Uploader;
+use crate::backup::upload::copying::Copier;
 use crate::backup::verdict::{Pause, spread};
 use crate::clock::Clock;
 use crate::cloud::{self, Drive, Kind, User};
@@ -123,6 +124,8 @@ async fn round(
             Err(words) => return Found::Failed(words),
         },
     };
+    // Before the question: whoever logs in from here on makes the answer worthless.
+    let login_id = shared.accounts.login_id(name);
     let user = match open.user().await {
         Ok(user) => user,
         Err(error) => return refused(&error, &login()),
@@ -183,7 +186,7 @@ async fn round(
         }
         Err(error) => tracing::debug!(ACCOUNT = %name, "quota: {error}"),
     }
-    put_uploader(hub, shared, at, open, user);
+    put_uploader(hub, shared, at, open, (user, login_id));
     Found::Ready
 }
 
@@ -216,16 +219,26 @@ fn is_kept_waiting(account: &AccountCell, clock: &Clock) -> bool {
     })
 }
 
-fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, user: User) {
+fn put_uploader(
+    hub: &Hub,
+    shared: &Shared,
+    at: usize,
+    drive: Arc<dyn Drive>,
+    (user, login): (User, Option<u64>),
+) {
     let account = &hub.accounts[at];
     let mut cell = lock(&account.uploader);
-    if cell.as_ref().is_some_and(|uploader| uploader.user == user && Arc::ptr_eq(&uploader.drive, &drive)) {
+    let is_the_same = |uploader: &Arc<Uploader>| {
+        uploader.user == user && uploader.login == login && Arc::ptr_eq(&uploader.drive, &drive)
+    };
+    if cell.as_ref().is_some_and(is_the_same) {
         return;
     }
     let survey = Survey::of(&account.config.name, &user.id);
     let uploader = Uploader {
         drive,
         user,
+        login,
         keeper: Arc::clone(&hub.core.keeper),
         parallel: hub.config.upload.parallel,
         slots: Arc::clone(&shared.slots),
@@ -234,6 +247,7 @@ fn put_uploader(hub: &Hub, shared: &Shared, at: usize, drive: Arc<dyn Drive>, us
         hashers: Arc::clone(&shared.hashers),
         throttle: Arc::clone(&hub.core.throttle),
         lookup: Arc::default(),
+        copier: Copier::default(),
         survey,
         is_surveyed: Arc::clone(&account.asking.is_done),
         meters: Arc::clone(&hub.core.meters),
@@ -377,7 +391,14 @@ pub(super) async fn notice(hub: Arc<Hub>, shared: Arc<Shared>) {
         let has_jumped = jumps.look(&hub);
         hub.core.keeper.check_place();
         for (at, account) in hub.accounts.iter().enumerate() {
-            if has_jumped || now.0[at] != before.0[at] || now.1 != before.1 {
+            let is_another_login = now.0[at] != before.0[at];
+            if is_another_login && is_kept_waiting(account, &hub.core.clock) {
+                // What the cloud said was about the login before this one, and nobody is asked while it counts.
+                // Nothing goes before it is known who this one is.
+                account.stop_sending();
+                account.breaker.lift();
+            }
+            if has_jumped || is_another_login || now.1 != before.1 {
                 account.wake.notify_one();
             }
         }

@@ -382,6 +382,20 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_is_set_while_it_runs_neither_shortens_nor_prolongs_a_pause() {
+        for jump in [-365 * 24 * HOUR, 365 * 24 * HOUR] {
+            let bench = Bench::new();
+            let breaker = bench.open();
+            breaker.pause(BLOCKED, "x".into(), &bench.clock);
+            let until = breaker.paused(NOW).unwrap().until_ms + jump;
+            breaker.shift(jump);
+            assert_eq!(breaker.admits(NOW + jump + HOUR), Admits::None, "{jump}");
+            assert_eq!(breaker.admits(until - 1), Admits::None, "{jump}");
+            assert_eq!(breaker.admits(until), Admits::One, "{jump}");
+        }
+    }
+
+    #[test]
     fn a_short_pause_does_not_take_the_place_of_a_long_one() {
         let bench = Bench::new();
         let breaker = bench.open();

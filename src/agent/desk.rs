@@ -13,7 +13,7 @@ use crate::control::{
     Backend, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, QueuePage, QueueQuery, Rebuild, Result,
 };
 use crate::status::Status;
-use crate::store::ASIDE;
+use crate::store::{ASIDE, ask_rebuild};
 
 /// What the socket's server asks. It outlives a reload; the hub behind it changes.
 pub(super) struct Desk {
@@ -78,6 +78,14 @@ fn blocking<T: Send + 'static>(
         let done = tokio::task::spawn_blocking(action).await;
         done.unwrap_or_else(|error| Err(Failure::internal(error.to_string())))
     })
+}
+
+/// An error and its causes in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {}", chain(cause)),
+        None => error.to_string(),
+    }
 }
 
 impl Backend for Desk {
@@ -179,6 +187,7 @@ impl Backend for Desk {
             Err(failure) => return Box::pin(async { Err(failure) }),
         };
         blocking(move || {
+            let mut count = 0;
             let one = place.map(|(_, look)| look);
             let folders = match &one {
                 Some(look) => vec![look.folder],
@@ -187,17 +196,22 @@ impl Backend for Desk {
             for at in folders {
                 let id = hub.folders[at].id;
                 let below = one.as_ref().map(|look| look.start.as_ref()).filter(|below| !below.is_empty());
-                hub.core
-                    .keeper
-                    .with(|queue| queue.retry(id, below))
-                    .ok_or_else(|| Failure::internal("the state cannot be written"))?;
+                let retried = hub.core.keeper.with(|queue| queue.retry(id, below));
+                count += retried.ok_or_else(|| Failure::internal("the state cannot be written"))?;
                 // Whatever the account waited for: a person says now.
                 let account = &hub.accounts[hub.folders[at].account];
                 account.breaker.lift();
                 account.wake.notify_one();
             }
             hub.work.notify_one();
-            Ok(())
+            match path {
+                Some(path) if count == 0 => {
+                    let path = path.display();
+                    let words = format!("nothing at {path} has failed or waits");
+                    Err(Failure::not_found(words).hint(format!("xpand explain {path} says where it stands")))
+                }
+                _ => Ok(()),
+            }
         })
     }
 
@@ -207,7 +221,11 @@ impl Backend for Desk {
 
     fn rebuild(&self) -> BoxFuture<'_, Result<Rebuild>> {
         Box::pin(async move {
-            let folder = self.hub()?.config.agent.state_dir.join(ASIDE);
+            let state_dir = self.hub()?.config.agent.state_dir.clone();
+            let folder = state_dir.join(ASIDE);
+            // Asked for on the disk first: one that takes nothing must not cost the agent that runs.
+            blocking(move || ask_rebuild(&state_dir).map_err(|error| Failure::internal(chain(&error))))
+                .await?;
             self.begin_again(true).await?.map_err(Failure::internal)?;
             Ok(Rebuild { set_aside: folder.to_string_lossy().into_owned() })
         })

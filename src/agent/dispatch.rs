@@ -1,14 +1,18 @@
 //! The dispatcher: gives files to uploads while there is room, and takes what became of them.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::task::JoinSet;
 
 use super::breaker::Admits;
 use super::gate::Open;
 use super::hub::{Hub, Look, Work, lock};
+use crate::account::Accounts;
+use crate::backup::job::Job;
 use crate::backup::progress::Progress;
 use crate::backup::queue::{Claim, Next, Outcome};
 use crate::backup::seam::spawn_blocking;
@@ -26,6 +30,8 @@ const AWAY_MS: i64 = 3_600_000;
 const PUT_BACK: usize = 256;
 /// The longest sleep; a clock that was set back must not make us sleep for years.
 const LONGEST: Duration = Duration::from_secs(3600);
+/// After work on a file that ended by a mistake of our own, milliseconds.
+const AFTER_PANIC_MS: i64 = 3_600_000;
 /// How often is looked whether the first file after a pause gets on.
 const PROBE: Duration = Duration::from_secs(1);
 
@@ -130,9 +136,9 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
     let path = claim.job.path.clone();
     let uploader = hub.folder(path.folder).and_then(|(_, folder)| {
         let uploader = lock(&hub.accounts[folder.account].uploader).clone()?;
-        Some((uploader, Arc::clone(&folder.source)))
+        Some((folder.account, uploader, Arc::clone(&folder.source)))
     });
-    let Some((uploader, source)) = uploader else {
+    let Some((at, uploader, source)) = uploader else {
         // The account went offline this moment.
         hub.core.keeper.with(|queue| queue.close(claim.job, Outcome::Released));
         return;
@@ -142,7 +148,39 @@ fn start(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, claim: Claim) {
     lock(&hub.active).insert(path, work);
     hub.changed();
     let stop = lock(&hub.uploads).clone();
-    uploads.spawn(async move { uploader.upload(&source, claim, &progress, &stop).await });
+    let hub = Arc::clone(hub);
+    uploads.spawn(async move {
+        let job = claim.job.clone();
+        let due_ms = uploader.clock.now_ms().saturating_add(AFTER_PANIC_MS);
+        let ended = outliving(job, due_ms, uploader.upload(&source, claim, &progress, &stop)).await;
+        let is_done = matches!(ended.outcome, Outcome::Done(_));
+        if is_done && has_another_login(&hub, at, uploader.login) {
+            return Ended { outcome: Outcome::Released, ..ended };
+        }
+        ended
+    });
+}
+
+/// Somebody has logged in since the uploader's user was asked for: what it sent may be in another user's drive,
+/// and it sends nothing more. The account's task asks anew who it is.
+fn has_another_login(hub: &Hub, at: usize, login: Option<u64>) -> bool {
+    let account = &hub.accounts[at];
+    let accounts = Accounts::new(&hub.config.agent.state_dir, hub.core.clock.clone());
+    let is_another = accounts.login_id(&account.config.name) != login;
+    if is_another {
+        account.stop_sending();
+        account.wake.notify_one();
+    }
+    is_another
+}
+
+/// The work on a file, which comes to an end also when it ends by a mistake of ours: a file that is never given
+/// back would not be tried again, and an account that waits for its outcome would send nothing more.
+async fn outliving(job: Job, due_ms: i64, work: impl Future<Output = Ended>) -> Ended {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        let why = "xpand made a mistake with this file; please report what its log says".to_owned();
+        Ended { job, outcome: Outcome::Again { due_ms, why }, pause: None }
+    })
 }
 
 /// Every folder was looked at, and nothing of it waits: what the cloud has is known.
@@ -160,7 +198,7 @@ fn has_caught_up(hub: &Hub) -> bool {
 fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let Ended { job, mut outcome, pause } = match ended {
         Ok(ended) => ended,
-        // A bug, not a bad file: the claim is given back at the next start.
+        // Nothing but an end by force: the claim is given back when the next life begins.
         Err(error) => return tracing::error!("an upload ended badly: {error}"),
     };
     let Some((at, folder)) = hub.folder(job.path.folder) else { return };
@@ -211,4 +249,19 @@ fn report(account: &str, path: &std::path::Path, outcome: &Outcome) {
 fn until_then(at_ms: Option<i64>, now_ms: i64) -> Duration {
     let Some(at_ms) = at_ms else { return LONGEST };
     Duration::from_millis(u64::try_from(at_ms - now_ms).unwrap_or(0)).min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::content::{FilePath, Fingerprint};
+
+    #[tokio::test]
+    async fn a_mistake_of_ours_with_one_file_gives_it_back_for_later() {
+        let print = Fingerprint { size: 1, mtime_ns: 1, ctime_ns: 1 };
+        let job = Job::new(1, FilePath::new(FolderId(1), "a.jpg"), print);
+        let ended = outliving(job.clone(), 77, async { panic!("as on purpose") }).await;
+        assert!(ended.job == job && ended.pause.is_none());
+        assert!(matches!(ended.outcome, Outcome::Again { due_ms: 77, .. }), "{:?}", ended.outcome);
+    }
 }

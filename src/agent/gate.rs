@@ -10,11 +10,14 @@ use crate::clock::Now;
 use crate::config::Hours;
 use crate::durable;
 
-/// The user's pause, kept in `<state_dir>/paused` so that it survives a restart.
+/// The user's pause, kept in `<state_dir>/paused` so that it survives a restart: when it ends and how long it
+/// was to last, both in milliseconds.
 #[derive(Debug)]
 pub struct Gate {
     file: PathBuf,
     paused: Option<Until>,
+    /// How long a pause that was begun in an earlier run was to last, milliseconds.
+    length_ms: Option<i64>,
     /// When a pause that was begun in this run ends, on the steady clock: whoever sets the other one meanwhile
     /// neither shortens nor prolongs it.
     ends_ms: Option<i64>,
@@ -44,11 +47,12 @@ impl Gate {
     #[must_use]
     pub fn open(state_dir: &Path) -> Self {
         let file = state_dir.join("paused");
-        let paused = std::fs::read_to_string(&file).ok().map(|text| match text.trim().parse() {
-            Ok(time) => Until::Time(time),
-            Err(_) => Until::Resumed,
-        });
-        Self { file, paused, ends_ms: None }
+        let text = std::fs::read_to_string(&file).ok();
+        let mut words = text.as_deref().map(str::split_whitespace);
+        let mut number = || words.as_mut()?.next()?.parse::<i64>().ok();
+        let (until, length_ms) = (number(), number());
+        let paused = text.as_ref().map(|_| until.map_or(Until::Resumed, Until::Time));
+        Self { file, paused, length_ms, ends_ms: None }
     }
 
     /// Pauses.
@@ -56,14 +60,14 @@ impl Gate {
     /// # Errors
     /// The pause could not be stored; it holds until the agent ends.
     pub fn pause(&mut self, until: Until, now: Now) -> io::Result<()> {
-        self.paused = Some(until);
+        (self.paused, self.length_ms) = (Some(until), None);
         self.ends_ms = match until {
             Until::Resumed => None,
             Until::Time(time) => Some(now.steady_ms.saturating_add(time.saturating_sub(now.wall_ms))),
         };
         let text = match until {
             Until::Resumed => "until resumed\n".to_owned(),
-            Until::Time(time) => format!("{time}\n"),
+            Until::Time(time) => format!("{time} {}\n", time.saturating_sub(now.wall_ms)),
         };
         durable::replace(&self.file, text.as_bytes(), 0o600)
     }
@@ -79,6 +83,12 @@ impl Gate {
 
     /// Whether uploads may run now.
     pub fn is_open(&mut self, hours: &[Hours], now: Now) -> Open {
+        if let (Some(Until::Time(time)), Some(length_ms)) = (self.paused, self.length_ms.take())
+            && time.saturating_sub(now.wall_ms) > length_ms
+        {
+            // Begun by a clock that was ahead: it must not last until the years are over that it was wrong by.
+            self.ends_ms = Some(now.steady_ms.saturating_add(length_ms));
+        }
         let by_now = |ends_ms: i64| now.wall_ms.saturating_add(ends_ms.saturating_sub(now.steady_ms));
         let paused = match (self.paused, self.ends_ms) {
             (Some(Until::Time(_)), Some(ends_ms)) => Some(Until::Time(by_now(ends_ms))),
@@ -180,6 +190,22 @@ mod tests {
         assert!(matches!(gate.is_open(&[], now(i64::MAX)), Open::No(_, None)));
         gate.resume().unwrap();
         assert_eq!(Gate::open(folder.path()).is_open(&[], now(0)), Open::Yes(None));
+    }
+
+    #[test]
+    fn a_pause_begun_by_a_clock_that_was_ahead_is_no_longer_after_a_restart_than_it_was_meant_to_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let wrong = 10 * 365 * 24 * HOUR;
+        Gate::open(folder.path()).pause(Until::Time(wrong + 2 * HOUR), now(wrong)).unwrap();
+        let mut gate = Gate::open(folder.path());
+        let at = |ms| Now { wall_ms: HOUR + ms, steady_ms: ms };
+        assert!(matches!(gate.is_open(&[], at(0)), Open::No(_, Some(until)) if until == 3 * HOUR));
+        assert!(matches!(gate.is_open(&[], at(2 * HOUR - 1)), Open::No(..)));
+        assert_eq!(gate.is_open(&[], at(2 * HOUR)), Open::Yes(None));
+        assert!(!folder.path().join("paused").exists());
+        // One of an earlier version says no more than its end.
+        std::fs::write(folder.path().join("paused"), "1000\n").unwrap();
+        assert!(matches!(Gate::open(folder.path()).is_open(&[], now(999)), Open::No(_, Some(1000))));
     }
 
     #[test]

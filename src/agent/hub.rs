@@ -272,9 +272,15 @@ impl Hub {
         let active = lock(&self.active);
         let is_its =
             |path: &FilePath| self.folder(path.folder).is_some_and(|(_, folder)| folder.account == at);
-        let mut probes = active.iter().filter(|(path, _)| is_its(path)).peekable();
-        probes.peek().is_some() && probes.all(|(_, work)| !work.progress.is_confirmed())
+        is_unanswered(active.iter().filter(|(path, _)| is_its(path)).map(|(_, work)| &*work.progress))
     }
+}
+
+/// Of some files that are being worked on: none of them has been confirmed yet. One whose disk hangs does not
+/// count: it says nothing of the cloud, and may go on like that for days.
+fn is_unanswered<'a>(files: impl Iterator<Item = &'a Progress>) -> bool {
+    let mut files = files.filter(|progress| !progress.hangs.load(Ordering::Relaxed)).peekable();
+    files.peek().is_some() && files.all(|progress| !progress.is_confirmed())
 }
 
 impl AccountCell {
@@ -343,5 +349,22 @@ impl FolderCell {
             account,
             view: Mutex::default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_file_after_a_pause_keeps_others_waiting_until_something_is_confirmed_or_its_disk_hangs() {
+        let (first, second) = (Progress::default(), Progress::default());
+        assert!(!is_unanswered([].into_iter()));
+        assert!(is_unanswered([&first].into_iter()));
+        first.hangs.store(true, Ordering::Relaxed);
+        assert!(!is_unanswered([&first].into_iter()), "another one may go");
+        assert!(is_unanswered([&first, &second].into_iter()), "and then that is the first");
+        second.confirm();
+        assert!(!is_unanswered([&first, &second].into_iter()));
     }
 }

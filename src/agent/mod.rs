@@ -204,6 +204,10 @@ async fn begin_anew(keeper: &Arc<Keeper>, state_dir: &Path) -> Result<(), Error>
 /// Says how the database was found.
 fn tell(opened: &Opened) {
     match opened {
+        Opened::SetAside { folder, why } if !folder.exists() => tracing::warn!(
+            "beginning with an empty database because {why}; nothing is lost: the folders are looked at, and \
+             what the cloud has is not sent again"
+        ),
         Opened::SetAside { folder, why } => tracing::warn!(
             "the database was set aside in {} because {why}; nothing is lost: the folders are looked at \
              again, and what the cloud has is not sent again",
@@ -250,6 +254,11 @@ impl Life {
             hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
         });
         let mut tasks = JoinSet::new();
+        // Of a life that did not end in time some may be left.
+        core.keeper.with(|queue| {
+            queue.release_claims();
+            Ok(())
+        })?;
         survey::prepare(&hub);
         for at in 0..hub.accounts.len() {
             tasks.spawn(survey::run(Arc::clone(&hub), at));

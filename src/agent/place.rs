@@ -30,8 +30,8 @@ pub enum PlaceError {
         /// Which.
         kind: &'static str,
     },
-    /// The file system refuses.
-    #[error("cannot use the state folder {}; set agent.state_dir to a folder that xpand may write", path.display())]
+    /// The file system refuses. What to do about it depends on why: see `cli/failed.rs`.
+    #[error("cannot use the state folder {}", path.display())]
     Io {
         /// The folder.
         path: PathBuf,

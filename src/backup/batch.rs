@@ -34,6 +34,7 @@ use super::progress::{Meters, Progress};
 use super::queue::{Claim, Next, Offer, Outcome, Queue};
 use super::source::Source;
 use super::survey::Survey;
+use super::upload::copying::Copier;
 use super::upload::{Ended, Uploader};
 use super::verdict::Pause;
 use crate::clock::Clock;
@@ -191,6 +192,8 @@ fn uploader(setting: &Setting, keeper: &Arc<Keeper>) -> Uploader {
     Uploader {
         drive: Arc::clone(&setting.drive),
         user: setting.user.clone(),
+        // Only the agent compares: it outlives logins.
+        login: None,
         keeper: Arc::clone(keeper),
         parallel: setting.parallel,
         slots: Arc::new(Semaphore::new(setting.parallel)),
@@ -199,6 +202,7 @@ fn uploader(setting: &Setting, keeper: &Arc<Keeper>) -> Uploader {
         hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
         throttle: Throttle::new(setting.rate),
         lookup: Arc::default(),
+        copier: Copier::default(),
         survey: Survey::of(&setting.account, &setting.user.id),
         is_surveyed: Arc::default(),
         meters: Arc::new(Meters::default()),

@@ -45,10 +45,14 @@ impl Keeper {
     /// # Errors
     /// The store fails.
     pub fn open(store: Arc<Store>, longest: Duration) -> Result<Arc<Self>> {
+        let (queue, changed) = (Queue::open(store)?, Notify::new());
+        if queue.has_changes() {
+            changed.notify_one();
+        }
         Ok(Arc::new(Self {
-            queue: Mutex::new(Some(Queue::open(store)?)),
+            queue: Mutex::new(Some(queue)),
             longest,
-            changed: Notify::new(),
+            changed,
             wanted: AtomicU64::new(0),
             committed: watch::Sender::new(0),
             failed: Mutex::new(None),
@@ -223,7 +227,7 @@ impl Keeper {
                 store.flush().map_err(|error| keeper.fail(error)).ok()?;
                 keeper.with(|queue| {
                     queue.flushed();
-                    Ok(())
+                    queue.make_hints()
                 })?;
             }
             Some(changed)
@@ -285,5 +289,27 @@ mod tests {
         assert_eq!(counts(&keeper).backed_up, 0, "not on the disk yet");
         keeper.commit_once().await;
         assert_eq!((counts(&keeper).backed_up, counts(&keeper).waiting), (1, 0));
+    }
+
+    /// sled may panic at any read; whoever goes on with such a database would meet it again and again.
+    #[test]
+    fn a_database_that_was_found_damaged_is_set_aside_once_and_the_cloud_is_asked_for_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Store::open(folder.path()).unwrap();
+        let (store, _) = open();
+        store.looked().unwrap();
+        let keeper = Keeper::open(Arc::new(store), LONGEST).unwrap();
+        let damage = || Error::Damaged { path: folder.path().into(), why: "a page is torn".into() };
+        assert_eq!(keeper.with_store(|_| Err::<(), _>(damage())), None);
+        assert!(keeper.broken().is_cancelled());
+        assert_eq!(keeper.with(|_| Ok(())), None, "nobody works with it any more");
+        drop(keeper);
+        let (store, opened) = open();
+        let Opened::SetAside { folder: aside, why } = opened else { panic!("{opened:?}") };
+        assert!(aside.exists() && why.contains("a page is torn"), "{why}");
+        assert!(store.gaps().everything);
+        store.close().unwrap();
+        let (store, opened) = open();
+        assert_eq!((opened, store.gaps().everything), (Opened::Clean, true), "asked until it is through");
     }
 }

@@ -147,19 +147,32 @@ impl Found {
 /// # Errors
 /// The listing fails; a missing folder is no failure.
 pub async fn look(drive: &dyn Drive, file: &Upload) -> Result<Option<Entry>> {
-    let (mut after, mut found, mut first) = (None, Found::default(), None);
+    let found = look_at(drive, parent(&file.path), &[file]).await?;
+    Ok(found.first().and_then(|found| found.same(file)))
+}
+
+/// What there is of each of these files of one remote folder, as the cloud lists it this moment.
+///
+/// # Errors
+/// The listing fails; a missing folder is no failure.
+pub async fn look_at(drive: &dyn Drive, folder: &str, files: &[&Upload]) -> Result<Vec<Found>> {
+    let mut found: Vec<Found> = files.iter().map(|_| Found::default()).collect();
+    let (mut after, mut first) = (None, None);
     for _ in 0..PAGES {
-        let page = match drive.list(parent(&file.path), after).await {
-            Err(error) if error.kind == Kind::Missing => return Ok(None),
+        let page = match drive.list(folder, after).await {
+            Err(error) if error.kind == Kind::Missing => return Ok(found),
             page => page?,
         };
-        page.entries.iter().for_each(|entry| found.see(entry, drive, file));
+        for (file, found) in files.iter().zip(&mut found) {
+            page.entries.iter().for_each(|entry| found.see(entry, drive, file));
+        }
         // A cloud that does not know `start` gives the same page again.
         let is_another = first != page.entries.first().map(|entry| entry.path.clone());
         first = page.entries.into_iter().next().map(|entry| entry.path);
+        let is_open = found.iter().any(|found| found.own.is_none());
         match page.next {
-            Some(next) if found.own.is_none() && is_another => after = Some(next),
-            _ => return Ok(found.same(file)),
+            Some(next) if is_open && is_another => after = Some(next),
+            _ => return Ok(found),
         }
     }
     Err(Error::new(Kind::Broken, "list", "the list of the remote folder does not end"))
@@ -272,7 +285,7 @@ fn is_renamed(path: &str, wanted: &str) -> bool {
 }
 
 /// The remote folder something lies in.
-fn parent(path: &str) -> &str {
+pub(super) fn parent(path: &str) -> &str {
     match path.rsplit_once('/') {
         None | Some(("", _)) => "/",
         Some((folder, _)) => folder,

@@ -3,6 +3,7 @@
 //! ```text
 //! walk, watch -> sighting -> settle: it holds still -> queue.offer -> Job{Found}
 //!   -> queue.next_due -> Claim -> upload: hash -> begin -> slices -> finish -> Outcome
+//!                                                     \ known under another name: copied there
 //!   -> queue.close, one batch -> commit -> backed up
 //! ```
 //!
@@ -13,7 +14,7 @@
 //! | `disk` `walk` `scan` | looking at a folder, and what is new or gone since the last look |
 //! | `mounts` | which disks are mounted in a folder, and which of them are away |
 //! | `settle` | which files have gone quiet |
-//! | `entry` `index` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
+//! | `entry` `index` `traces` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
 //! | `survey` `lookup` | what the cloud has, when our own memory has gaps |
 //! | `upload` `verdict` `progress` | one file against the cloud |
@@ -27,7 +28,7 @@
 //! | before the offer | nothing: the next look finds the file |
 //! | after hashing | one read of the file |
 //! | while slices are sent | the slices in flight |
-//! | after `create`, before the commit | one look-up: the cloud is asked before anything is sent |
+//! | after `create` or a copy inside the cloud, before the commit | one look-up: the cloud is asked before anything is sent |
 
 pub mod batch;
 pub mod body;
@@ -54,6 +55,7 @@ pub mod shelf;
 pub mod source;
 pub mod survey;
 mod tiff;
+pub mod traces;
 pub mod upload;
 pub mod verdict;
 pub mod walk;

@@ -12,6 +12,8 @@
 //! f  folder              path, account and counts of a folder
 //! g  folder              path and account once more: written seldom, so that one damaged record of the two
 //!                        costs a count and not the folder
+//! h  time, length        which files left this trace                         (traces.rs)
+//! i                      how far those are made                              (traces.rs)
 //! n                      the next job id
 //! u  account             the user of the cloud it is
 //! ```
@@ -24,6 +26,7 @@
 
 mod closing;
 mod folders;
+mod known;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -32,6 +35,7 @@ use super::entry::{Copy, Entry, Skip, Standing};
 use super::index::Index;
 use super::job::{Job, job_key, job_prefix};
 use super::shelf::{Shelf, Unconfirmed};
+use super::traces::Traces;
 use crate::content::{FilePath, Fingerprint, FolderId};
 use crate::status::Counts;
 use crate::store::{Batch, Reader, Result, Store, Writer};
@@ -112,6 +116,7 @@ pub enum Outcome {
 pub struct Queue {
     store: Arc<Store>,
     index: Index,
+    traces: Traces,
     shelves: BTreeMap<FolderId, Shelf>,
     folders: BTreeMap<FolderId, Name>,
     /// Folders whose name is not yet in a batch.
@@ -143,6 +148,7 @@ impl Queue {
         let mut queue = Self {
             store,
             index: Index::default(),
+            traces: Traces::default(),
             shelves: BTreeMap::new(),
             folders: BTreeMap::new(),
             unnamed: BTreeSet::new(),
@@ -154,6 +160,7 @@ impl Queue {
             turn: 0,
         };
         queue.read_folders()?;
+        queue.read_traces()?;
         Ok(queue)
     }
 
@@ -405,6 +412,7 @@ impl Queue {
     fn write_out(&mut self) -> Result<()> {
         let mut batch: Batch = std::mem::take(&mut self.pending).into_iter().collect();
         self.index.take_changes(&mut batch);
+        self.traces.take_changes(&mut batch);
         for (id, shelf) in &mut self.shelves {
             if std::mem::take(&mut shelf.counts_changed)
                 && let Some(name) = self.folders.get(id)
@@ -431,14 +439,6 @@ impl Queue {
         for shelf in self.shelves.values_mut() {
             shelf.flushing = Unconfirmed::default();
         }
-    }
-
-    fn set(&mut self, path: &FilePath, entry: Option<Entry>) -> Result<()> {
-        let after = entry.clone();
-        let before = self.index.set(&self.store, path, entry)?;
-        self.shelf(path.folder).recount(before.as_ref(), after.as_ref());
-        self.changes.1 += 1;
-        Ok(())
     }
 
     fn shelf(&mut self, folder: FolderId) -> &mut Shelf {

@@ -365,3 +365,15 @@ fn of_many_files_that_wait_for_their_time_none_comes_late() {
     }
     assert_eq!(both.claims.len(), 6);
 }
+
+/// Of an end that took too long, as on a disk that hardly moves.
+#[test]
+fn what_a_life_left_claimed_can_be_claimed_in_the_next() {
+    let mut both = Both::new();
+    both.take(Step::Offer(1, 0, 1));
+    both.take(Step::Claim(None));
+    assert!(both.claim(None).is_none());
+    both.queue.release_claims();
+    both.claims.clear();
+    assert!(both.claim(None).is_some());
+}

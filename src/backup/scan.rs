@@ -470,3 +470,7 @@ impl<'a> Known<'a> {
         self.page.pop_front();
     }
 }
+
+#[cfg(test)]
+#[path = "scan_tests.rs"]
+mod tests;

@@ -3,6 +3,7 @@
 //! ```text
 //! Found -> hash -> Hashed -> begin -> Sending -> slices … -> finish -> Done
 //!            \ changed, gone      \ present: Done              \ answer lost: look
+//!                                 \ copied from another name: Done
 //! ```
 //!
 //! `Done` is said only when every slice's answer was our own MD5, the file on disk is still the one we
@@ -13,6 +14,7 @@
 
 mod asking;
 mod calls;
+pub mod copying;
 pub(crate) mod hanging;
 mod slices;
 
@@ -42,6 +44,7 @@ use crate::content::{Fingerprint, Media};
 use crate::remote::template::Date;
 use crate::status;
 use calls::{Failure, pause};
+use copying::Copier;
 use hanging::outlasting;
 use slices::{Sent, plan};
 
@@ -58,6 +61,8 @@ pub struct Uploader {
     pub drive: Arc<dyn Drive>,
     /// Who is logged in: decides slices and the largest file.
     pub user: User,
+    /// The login that `user` was asked with: what is sent with another one's tokens is in another's drive.
+    pub login: Option<u64>,
     /// The queue.
     pub keeper: Arc<Keeper>,
     /// `upload.parallel`
@@ -74,6 +79,8 @@ pub struct Uploader {
     pub throttle: Arc<Throttle>,
     /// Folder by folder what the cloud has.
     pub lookup: Arc<Lookup>,
+    /// Files that the drive has under another name.
+    pub copier: Copier,
     /// What it had in all when our memory was lost.
     pub survey: Survey,
     /// The survey has come to its end.
@@ -163,13 +170,13 @@ impl Uploader {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
             return Ok(copy);
         }
-        let file = self.describe(source, job, &digests).await?;
+        let file = self.describe(source, job, &digests, progress).await?;
         if let Some(copy) = self.find(source, job, &file, progress, cancelled).await? {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
             return Ok(copy);
         }
         for start in 0..STARTS {
-            if let Some(stored) = self.send_once(source, job, &file, progress).await? {
+            if let Some(stored) = self.send_once(source, job, &file, progress, cancelled).await? {
                 self.lookup.forget(&stored.path).await;
                 return Ok(copy_of(&file, stored));
             }
@@ -235,13 +242,20 @@ impl Uploader {
     }
 
     /// What the calls need to know of the file.
-    async fn describe(&self, source: &Source, job: &Job, digests: &Digests) -> Step<Upload> {
+    async fn describe(
+        &self,
+        source: &Source,
+        job: &Job,
+        digests: &Digests,
+        progress: &Progress,
+    ) -> Step<Upload> {
         let (root, below, media) = (source.root.clone(), job.path.below.clone(), digests.media);
         let picture = source.reader.spawn_blocking(move || match media {
             Media::Photo => disk::open_one(&root, &below).map(|file| exif::exif_info(&file)),
             Media::Video | Media::Other => Ok(None),
         });
-        let picture = match picture.await.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
+        let picture = outlasting(picture, (), progress).await;
+        let picture = match picture.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(picture) => picture,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Stop::Outcome(Outcome::Gone));
@@ -273,6 +287,7 @@ impl Uploader {
         job: &mut Job,
         file: &Upload,
         progress: &Progress,
+        cancelled: &Arc<AtomicBool>,
     ) -> Step<Option<Stored>> {
         let resumed = match &job.stage {
             Stage::Sending { upload, .. } if upload.remote == file.path => Some(upload.clone()),
@@ -305,6 +320,12 @@ impl Uploader {
             }
             Begin::Send { session, missing } => (session, missing),
         };
+        // Of one that was begun earlier there was no other copy then, and slices of it are there already.
+        if resumed.is_none()
+            && let Some(stored) = self.copied(source, job, file, progress, cancelled).await?
+        {
+            return Ok(Some(stored));
+        }
         let upload = plan(resumed, session, &missing, file);
         let session = upload.id.clone();
         let Some(digests) = job.digests().cloned() else { return Ok(None) };
@@ -322,7 +343,7 @@ impl Uploader {
             Sent::All => {}
             Sent::Afresh => return Ok(None),
         }
-        self.check_file(source, job).await?;
+        self.check_file(source, job, progress).await?;
         progress.enter(status::Stage::Finishing, file.size);
         self.finish(job, file, &session).await
     }
@@ -382,10 +403,10 @@ impl Uploader {
     }
 
     /// Our own file is still the version this job is about.
-    async fn check_file(&self, source: &Source, job: &Job) -> Step<()> {
+    async fn check_file(&self, source: &Source, job: &Job, progress: &Progress) -> Step<()> {
         let (root, below) = (source.root.clone(), job.path.below.clone());
-        let print = source.reader.spawn_blocking(move || disk::stat_one(&root, &below)).await;
-        match print {
+        let print = source.reader.spawn_blocking(move || disk::stat_one(&root, &below));
+        match outlasting(print, (), progress).await {
             Ok(Ok(Some(print))) if print == job.print => Ok(()),
             Ok(Ok(Some(print))) => Err(self.changed(print)),
             Ok(Ok(None)) => Err(Stop::Outcome(Outcome::Gone)),

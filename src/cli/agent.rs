@@ -234,7 +234,7 @@ async fn rebuild(context: &Context) -> Outcome {
         Ok(begun) => context.print(&Rebuilding { when: "now", set_aside: begun.set_aside }),
         Err(ClientError::NotRunning(_)) => {
             let state_dir = context.config()?.agent.state_dir;
-            store::ask_rebuild(&state_dir).map_err(|error| Failed::new(&error))?;
+            store::ask_rebuild(&state_dir).map_err(agent::Error::from)?;
             let set_aside = state_dir.join(store::ASIDE).to_string_lossy().into_owned();
             context.print(&Rebuilding { when: "next_start", set_aside })
         }

@@ -157,6 +157,13 @@ fn disk_hint(error: &agent::Error) -> Option<&'static str> {
             "the disk that agent.state_dir is on takes no writes, as after an error of its own (see dmesg): \
              check and remount it; xpand then goes on where it was"
         }
+        io::ErrorKind::PermissionDenied => {
+            "agent.state_dir and all that lies in it must belong to the user that xpand runs as (ls -la, chown -R); \
+             where it is missing, that user must be allowed to make it"
+        }
+        _ if matches!(error, agent::Error::Place(_)) => {
+            "set agent.state_dir to a folder on a disk of this box that xpand may write"
+        }
         _ => return None,
     })
 }
@@ -195,6 +202,50 @@ impl From<ClientError> for Failed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::agent::place::PlaceError;
+    use crate::store;
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_state_folder_that_cannot_be_used_comes_with_advice_that_fits_the_cause() {
+        let all = [
+            (Errno::NOSPC, "free some space on the disk"),
+            (Errno::DQUOT, "free some space on the disk"),
+            (Errno::ROFS, "check and remount it"),
+            (Errno::ACCESS, "must belong to the user that xpand runs as"),
+            (Errno::PERM, "must belong to the user that xpand runs as"),
+            (Errno::NOTDIR, "set agent.state_dir to a folder"),
+            (Errno::IO, "set agent.state_dir to a folder"),
+        ];
+        for (errno, advice) in all {
+            let at_start = PlaceError::Io { path: "/state".into(), source: errno.into() };
+            let failed = Failed::from(agent::Error::from(at_start));
+            // The sentence says what is wrong, the hint what to do; neither guesses at another cause.
+            assert_eq!(
+                failed.lines,
+                [format!("xpand: cannot use the state folder /state: {}", io::Error::from(errno))]
+            );
+            let hint = failed.hint.unwrap_or_default();
+            let others = all.iter().filter(|(_, other)| *other != advice && hint.contains(other));
+            assert!(hint.contains(advice) && others.count() == 0, "{errno}: {hint}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_written_any_more_comes_with_the_same_advice() {
+        for (errno, advice) in [
+            (Errno::NOSPC, Some("free some space on the disk")),
+            (Errno::ROFS, Some("check and remount it")),
+            (Errno::ACCESS, Some("must belong to the user that xpand runs as")),
+            (Errno::IO, None),
+        ] {
+            let (what, path) = ("cannot write", "/state/running".into());
+            let while_running = store::Error::Io { what, path, source: errno.into() };
+            let hint = Failed::from(agent::Error::from(while_running)).hint;
+            assert_eq!(hint.is_some(), advice.is_some(), "{errno}");
+            assert!(hint.unwrap_or_default().contains(advice.unwrap_or_default()), "{errno}");
+        }
+    }
 
     #[test]
     fn a_cause_is_said_once() {

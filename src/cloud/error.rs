@@ -57,7 +57,7 @@ impl Kind {
             Self::Expired => "it begins again from the start".into(),
             Self::Full => "the account pauses until there is space".into(),
             Self::Exists => "the file there is compared with ours".into(),
-            Self::Missing => "not tried again as it is".into(),
+            Self::Missing => "what needs it is tried again later".into(),
             Self::Refused => "this file is left out until `xpand retry`".into(),
             Self::Blocked { after } => {
                 format!("the account pauses, and looks again after {} or at `xpand retry`", span(after))

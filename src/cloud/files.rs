@@ -39,7 +39,8 @@ pub trait Files: Send + Sync {
         ask: &'a ListAll,
         after: Option<u64>,
     ) -> BoxFuture<'a, Result<Page<Item>>>;
-    /// One page of the documents, pictures, films or torrents of a folder.
+    /// One page of the documents, pictures, films or torrents of a folder. The documents say of pages that
+    /// they are newest first; an order is asked for, and need not be had.
     fn list_kind<'a>(
         &'a self,
         kind: ListKind,
@@ -332,7 +333,7 @@ pub enum TaskStatus {
 pub struct Download {
     /// Where the body begins: what was asked for, or 0 where ranges are not served.
     pub from: u64,
-    /// Bytes of the whole file.
+    /// Bytes of the whole file; 0 also for a preview whose server does not say.
     pub total: u64,
     /// MD5 of the whole content, where the server tells it (field notes 3.7).
     pub content_md5: Option<Md5>,

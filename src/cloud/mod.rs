@@ -61,7 +61,7 @@ pub fn authority(account: &config::Account) -> Arc<dyn Authority> {
     }
 }
 
-/// What a server's number, or its OAuth word, means in any cloud, one line a meaning:
+/// What a server's number, its OAuth word or a bare HTTP status means in any cloud, one line a meaning:
 /// `xpand explain --code N`.
 #[must_use]
 pub fn explain(code: &str) -> Vec<String> {
@@ -70,13 +70,16 @@ pub fn explain(code: &str) -> Vec<String> {
         Ok(number) => {
             let baidu = xpan::codes::explain(number);
             let of_123pan = pan123::codes::explain(number).map(|line| format!("{number} at 123pan: {line}"));
-            baidu.into_iter().chain(of_123pan).collect()
+            let bare = u16::try_from(number).ok().filter(|status| (300..=599).contains(status));
+            let bare = bare.map(xpan::codes::explain_status);
+            baidu.into_iter().chain(of_123pan).chain(bare).collect()
         }
         Err(_) => xpan::codes::explain_word(code),
     };
     if lines.is_empty() {
         lines.push(format!(
-            "{code}: not in the documents; the cloud's own words are shown, and it is not tried again"
+            "{code}: not in the documents; the cloud's own words are shown, and it is tried again only when they \
+             came with an HTTP status of 500 or more"
         ));
     }
     lines
@@ -107,6 +110,13 @@ pub trait Drive: Send + Sync + 'static {
     fn list_all<'a>(&'a self, _folder: &'a str, _after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
         let words = "this cloud does not list folders within folders";
         Box::pin(async move { Err(Error::new(Kind::Refused, "listall", words).unsent()) })
+    }
+    /// Copies files inside the cloud: from and to, absolute remote paths; the folders they go to are made.
+    /// What has the name already stays as it is. `false` of a file says that it was certainly not copied;
+    /// of the others [`Drive::list`] tells. At most [`files::MOST_MANAGED`]. Not every cloud can.
+    fn copy<'a>(&'a self, _files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        let words = "this cloud does not copy files by itself";
+        Box::pin(async move { Err(Error::new(Kind::Refused, "copy", words).unsent()) })
     }
     /// Whether a listed file certainly has the content of `file`.
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool;
@@ -396,4 +406,24 @@ pub trait TokenSource: Send + Sync + 'static {
     fn token(&self) -> BoxFuture<'_, Result<Token>>;
     /// Another token, after the cloud refused `stale`. Refreshes at most once for many callers.
     fn renew<'a>(&'a self, stale: &'a Token) -> BoxFuture<'a, Result<Token>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explain;
+
+    #[test]
+    fn a_status_is_explained_beside_the_numbers_and_what_nobody_knows_says_when_it_is_tried_again() {
+        let tired =
+            "HTTP 502 without a number of the cloud's own: the cloud failed; tried again, later and later";
+        assert_eq!(explain("502"), [tired]);
+        let lines = explain("404");
+        assert!(
+            lines.len() == 2 && lines[0].starts_with("404: ") && lines[1].starts_with("HTTP 404 "),
+            "{lines:?}"
+        );
+        let unknown = "77777: not in the documents; the cloud's own words are shown, and it is tried again only when \
+                       they came with an HTTP status of 500 or more";
+        assert_eq!(explain("77777"), [unknown]);
+    }
 }

@@ -97,6 +97,12 @@ impl<'t> Reader<'t> {
         Some(Section::new(header, key, value.span(), table, self.mistakes))
     }
 
+    /// A value of the wrong kind: what is needed instead of it, and how that is written.
+    fn note_kind(&self, value: &Spanned<DeValue<'_>>, needed: &str, header: &str) {
+        let found = describe(value.get_ref());
+        self.mistakes.note(value.span().start, format!("{needed} is needed, not {found}; write {header}"));
+    }
+
     fn device(&self, section: &Section<'t>) -> Option<Device> {
         let kind = section.text("type", "\"2020073115900228875\"", |text| Ok(text.to_owned()));
         if !section.has("type") {
@@ -116,11 +122,7 @@ impl<'t> Reader<'t> {
             return Vec::new();
         };
         let Some(table) = value.get_ref().as_table() else {
-            let found = describe(value.get_ref());
-            self.mistakes.note(
-                value.span().start,
-                format!("account: a table is needed, not {found}; write [account.home]"),
-            );
+            self.note_kind(value, "account: a table", "[account.home]");
             return Vec::new();
         };
         let mut all: Vec<_> = table.iter().collect();
@@ -226,21 +228,13 @@ impl<'t> Reader<'t> {
             return Vec::new();
         };
         let Some(items) = value.get_ref().as_array() else {
-            let found = describe(value.get_ref());
-            self.mistakes.note(
-                value.span().start,
-                format!("folder: a list of tables is needed, not {found}; write [[folder]]"),
-            );
+            self.note_kind(value, "folder: a list of tables", "[[folder]]");
             return Vec::new();
         };
         let mut all = Vec::new();
         for item in items.iter() {
             let Some(table) = item.get_ref().as_table() else {
-                let found = describe(item.get_ref());
-                self.mistakes.note(
-                    item.span().start,
-                    format!("folder: a table is needed, not {found}; write [[folder]]"),
-                );
+                self.note_kind(item, "folder: a table", "[[folder]]");
                 continue;
             };
             let section = Section::new("[[folder]]", "folder", item.span(), table, self.mistakes);

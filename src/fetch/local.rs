@@ -49,21 +49,21 @@ pub(super) fn look(
         FileType::Directory => return taken("there is a folder in its place"),
         _ => return taken("there is something in its place that is no file"),
     }
+    #[allow(clippy::unnecessary_cast)]
+    let (mtime, ctime, rest) = (stat.st_mtime as i64, stat.st_ctime as i64, stat.st_ctime_nsec as i64);
+    let changed_ns = ctime.saturating_mul(1_000_000_000).saturating_add(rest);
+    let is_new = changed_ns.saturating_add(BEHIND) >= since_ns;
     if u64::try_from(stat.st_size).is_ok_and(|size| size == wanted.size) {
-        // FAT keeps every second second.
-        #[allow(clippy::unnecessary_cast)]
-        let is_of_then = |(secs, _): (i64, u32)| secs.abs_diff(stat.st_mtime as i64) <= 1;
-        if wanted.mtime.is_some_and(is_of_then) || is_same(&folder, drive, wanted)? {
+        // FAT keeps every second second. What this run wrote may be another file of the same place.
+        let is_of_then = wanted.mtime.is_some_and(|(secs, _)| secs.abs_diff(mtime) <= 1);
+        if is_of_then && !is_new || is_same(&folder, drive, wanted)? {
             return Ok(Looked::Present);
         }
     }
     if !overwrite {
         return taken("a different file is there and stays; --overwrite replaces it");
     }
-    #[allow(clippy::unnecessary_cast)]
-    let changed_ns =
-        (stat.st_ctime as i64).saturating_mul(1_000_000_000).saturating_add(stat.st_ctime_nsec as i64);
-    if changed_ns.saturating_add(BEHIND) >= since_ns {
+    if is_new {
         return taken("a file was written there a moment ago, perhaps another of this name; it stays");
     }
     if !folder.has_exactly(name)? {
@@ -115,5 +115,109 @@ pub(super) fn verdict(
         (Some(true), _) | (_, Some(true)) => Some(true),
         (None, None) => None,
         _ => Some(false),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::cloud::{Begin, BoxFuture, Page, Quota, Result, Slice, Stored, Upload, User};
+    use crate::fetch::Place;
+    use std::os::unix::fs::symlink;
+
+    /// A cloud that is asked nothing, and whose listed md5 is the content's.
+    struct Plain;
+
+    impl Drive for Plain {
+        fn user(&self) -> BoxFuture<'_, Result<User>> {
+            unreachable!()
+        }
+        fn quota(&self) -> BoxFuture<'_, Result<Quota>> {
+            unreachable!()
+        }
+        fn begin<'a>(&'a self, _: &'a Upload, _: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
+            unreachable!()
+        }
+        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Md5>> {
+            unreachable!()
+        }
+        fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {
+            unreachable!()
+        }
+        fn list<'a>(&'a self, _: &'a str, _: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+            unreachable!()
+        }
+        fn is_same(&self, _: &Entry, _: &Upload) -> bool {
+            unreachable!()
+        }
+        fn has_content(&self, entry: &Entry, content: &Content) -> Option<bool> {
+            entry.md5.as_ref()?.parse().ok().map(|md5: Md5| md5 == content.md5)
+        }
+    }
+
+    fn wanted(name: &str, bytes: &[u8]) -> Wanted {
+        Wanted {
+            remote: format!("/{name}"),
+            fs_id: "1".into(),
+            size: bytes.len() as u64,
+            md5: Some(Md5::of(bytes)),
+            listed: None,
+            mtime: Some((1_000_000_000, 0)),
+            place: Place::of(name.as_bytes()).unwrap(),
+            may_vanish: false,
+        }
+    }
+
+    #[test]
+    fn only_the_file_itself_is_present_and_only_an_old_file_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::open(dir.path(), false).unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("same"), "abc").unwrap();
+        std::fs::write(path("other"), "abd").unwrap();
+        std::fs::write(path("longer"), "abcd").unwrap();
+        std::fs::create_dir(path("folder")).unwrap();
+        symlink("same", path("link")).unwrap();
+        let look = |name: &str, overwrite, since_ns| {
+            look(&target, &Plain, &wanted(name, b"abc"), overwrite, since_ns).unwrap()
+        };
+        let later = i64::MAX;
+        assert_eq!(look("none", false, later), Looked::Free);
+        assert_eq!(look("no/folder", false, later), Looked::Free);
+        assert_eq!(look("same", true, later), Looked::Present, "by its content");
+        for name in ["other", "longer"] {
+            assert!(matches!(look(name, false, later), Looked::Taken(_)), "{name}");
+            assert_eq!(look(name, true, later), Looked::Replace, "{name}");
+            // Written since this run began: by this run, under another name of the same place.
+            assert!(matches!(look(name, true, 0), Looked::Taken(_)), "{name}");
+        }
+        for name in ["folder", "link"] {
+            assert!(matches!(look(name, true, later), Looked::Taken(_)), "{name}");
+        }
+        let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_001);
+        std::fs::File::options().write(true).open(path("other")).unwrap().set_modified(old).unwrap();
+        assert_eq!(look("other", false, later), Looked::Present, "by its size and time");
+    }
+
+    #[test]
+    fn the_index_decides_then_the_server_or_the_listing() {
+        let content = Content { size: 3, md5: Md5::of("abc"), cuts: Vec::new() };
+        let (right, wrong) = (Md5::of("abc"), Md5::of("abd"));
+        for (known, told, listed, answer) in [
+            (Some(right), Some(wrong), Some(wrong), Some(true)),
+            (Some(wrong), Some(right), Some(right), Some(false)),
+            (None, Some(right), Some(wrong), Some(true)),
+            (None, Some(wrong), Some(right), Some(true)),
+            (None, Some(wrong), None, Some(false)),
+            (None, None, Some(wrong), Some(false)),
+            (None, None, None, None),
+        ] {
+            let listed = listed.map(|md5: Md5| md5.to_string());
+            let wanted = Wanted { md5: known, listed, ..wanted("a", b"abc") };
+            assert_eq!(verdict(&Plain, &wanted, &content, told), answer, "{wanted:?} {told:?}");
+        }
+        let short = Content { size: 2, ..content };
+        assert_eq!(verdict(&Plain, &wanted("a", b"abc"), &short, Some(short.md5)), Some(false));
     }
 }

@@ -5,13 +5,13 @@
 //! Somebody - a listing, the agent's index - says what is wanted: a [`Wanted`] has the cloud's id, the size,
 //! what is known of the content, and the [`Place`] below the target that its names were checked for.
 //!
-//! 1. [`local`]: is something there? The same size and time, or else the same content, is *present* and costs
+//! 1. `local`: is something there? The same size and time, or else the same content, is *present* and costs
 //!    no call. Something different stays, unless `overwrite` is wanted.
 //! 2. [`many`]: up to a hundred of those that are missing are asked about in one `filemetas`, which gives
 //!    each a `dlink` to fetch it by. What has vanished shows here.
-//! 3. [`one`]: some at a time are downloaded into part files ([`part`]), from where the part ends. A broken line is
+//! 3. `one`: some at a time are downloaded into part files (`part`), from where the part ends. A broken line is
 //!    tried again later and later, a `dlink` that is too old is asked for anew, a cloud that wants a pause
-//!    gets it ([`patience`]).
+//!    gets it (`patience`).
 //! 4. All bytes, whichever run fetched them, are checked against the MD5 that the index knows, else the one
 //!    that the server tells, else the one that is listed. Wrong content is removed and fetched once more.
 //! 5. The whole file gets its time, is synced, and takes its name, never over another file; folders are

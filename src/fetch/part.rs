@@ -236,7 +236,7 @@ fn open_locked(folder: &Folder, name: &[u8]) -> io::Result<File> {
             Err(_) => return Ok(file),
         }
         // Whoever had it locked before us may have put it in its place, or taken it away.
-        let here = folder.stat(name)?.is_some_and(|now| now.st_ino as u64 == meta.ino());
+        let here = folder.stat(name)?.is_some_and(|now| now.st_ino == meta.ino());
         if here {
             return Ok(file);
         }

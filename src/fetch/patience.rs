@@ -117,3 +117,75 @@ fn span(time: Duration) -> String {
         secs => format!("{} h", secs.div_ceil(3600)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetch::{End, Wanted};
+    use std::path::PathBuf;
+
+    /// Remembers what it was told of waiting.
+    #[derive(Default)]
+    struct Said(RefCell<Vec<String>>);
+
+    impl Watch for Said {
+        fn begins(&self, _: &Wanted, _: u64) {}
+        fn at(&self, _: &Wanted, _: u64) {}
+        fn ended(&self, _: &str, _: Option<PathBuf>, _: u64, _: &End) {}
+        fn waits(&self, words: &str) {
+            self.0.borrow_mut().push(words.to_owned());
+        }
+    }
+
+    fn failure(kind: Kind) -> Error {
+        Error::new(kind, "download", "no luck")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_line_that_is_down_ends_it_for_all_and_one_bad_file_only_for_itself() {
+        let (line, said) = (Line::new(Clock::system()), Said::default());
+        for moves in [false, true] {
+            let mut patience = Patience::default();
+            let begun = tokio::time::Instant::now();
+            let over = loop {
+                if let Err(over) = patience.wait(failure(Kind::Offline), &line, &said).await {
+                    break over;
+                }
+                if moves {
+                    line.moves();
+                }
+            };
+            assert_eq!(begun.elapsed().as_secs(), 1 + 2 + 4 + 8 + 16);
+            assert_eq!(matches!(over, Over::File(_)), moves, "others get on: {moves}");
+        }
+        assert!(said.0.borrow().is_empty(), "a moment is not worth a word");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pause_that_the_cloud_asks_for_is_kept_and_said_once() {
+        let (line, said) = (Line::new(Clock::system()), Said::default());
+        let begun = tokio::time::Instant::now();
+        for _ in 0..3 {
+            let busy = failure(Kind::Busy { after: Some(Duration::from_secs(300)) });
+            assert!(Patience::default().wait(busy, &line, &said).await.is_ok());
+        }
+        assert_eq!(begun.elapsed().as_secs(), 900);
+        assert_eq!(*said.0.borrow(), ["download: no luck; waiting 5 min"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waiting_does_not_mend_is_not_waited_for() {
+        let (line, said) = (Line::new(Clock::system()), Said::default());
+        for (kind, is_for_all) in [
+            (Kind::Missing, false),
+            (Kind::Refused, false),
+            (Kind::Unauthorized, true),
+            (Kind::DayLimit, true),
+            (Kind::Blocked { after: Duration::from_secs(60) }, true),
+        ] {
+            let over = Patience::default().wait(failure(kind), &line, &said).await;
+            assert_eq!(matches!(over, Err(Over::All(_))), is_for_all, "{kind:?}");
+            assert_eq!(matches!(over, Err(Over::File(_))), !is_for_all, "{kind:?}");
+        }
+    }
+}

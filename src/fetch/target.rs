@@ -6,7 +6,7 @@
 //! no newer kernel than any box has, which `openat2` would.
 //!
 //! A renamed file survives a power cut once its folder is synced. That is done for many files at a time:
-//! [`Target::settle`] before anything is said to be finished, and in between when more than [`UNSYNCED`]
+//! [`Target::settle`] before anything is said to be finished, and in between when more than a few dozen
 //! folders wait for it. A rename that is lost leaves the whole part file, which the next run takes up.
 
 use std::io;

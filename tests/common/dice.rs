@@ -1,6 +1,20 @@
 //! Numbers by chance that repeat with their seed (splitmix64).
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::should_implement_trait)]
 
+use std::ops::Range;
+
+/// The seeds that a test runs with: 1, or as many as `XPAND_{test}_SEEDS` says, `XPAND_{test}_SEED` the first.
+pub fn seeds(test: &str) -> Range<u64> {
+    let first = number(&format!("XPAND_{test}_SEED"), 1);
+    first..first + number(&format!("XPAND_{test}_SEEDS"), 1)
+}
+
+/// The number of a variable in the environment, or the usual one.
+pub fn number(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable)
+        .map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{variable}: {text}")))
+}
+
 /// See the module.
 pub struct Dice(u64);
 
@@ -11,11 +25,7 @@ impl Dice {
 
     /// Any number.
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        cloudsim::splitmix64(&mut self.0)
     }
 
     /// A number below `end`, which is not 0.

@@ -6,6 +6,9 @@
 #![allow(dead_code, unreachable_pub, missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 pub mod cloud;
+pub mod dice;
+pub mod disks;
+pub mod faults;
 pub mod hurried;
 pub mod media;
 pub mod process;
@@ -56,6 +59,8 @@ pub struct Setup {
     pub state: Option<PathBuf>,
     /// The wall clock of the agent.
     pub clock: Clock,
+    /// The test copies, moves, renames and deletes in the cloud, as a person at the shell does.
+    pub tidies: bool,
     /// The test changes the source folders in the background, also while it waits.
     pub writes_meanwhile: bool,
     /// What nobody may see, besides what the cloud gives out.
@@ -94,6 +99,7 @@ impl Default for Setup {
             hurry: 100,
             state: None,
             clock: Clock::system(),
+            tidies: false,
             writes_meanwhile: false,
             secrets: Vec::new(),
         }
@@ -135,9 +141,7 @@ impl Rig {
             fs::create_dir(rig.root(folder.label)).unwrap();
         }
         rig.write_config();
-        for account in rig.setup.accounts.iter().filter(|account| account.logged_in) {
-            rig.log_in(account.name);
-        }
+        rig.log_in_all();
         rig
     }
 
@@ -146,6 +150,21 @@ impl Rig {
         let mut rig = Self::ready(change);
         rig.begin();
         rig
+    }
+
+    /// With files that are all in the cloud, and an agent that has ended: `fill` puts them into the folders.
+    pub async fn backed_up(fill: impl FnOnce(&Self)) -> Self {
+        let mut rig = Self::ready(|_| ());
+        fill(&rig);
+        rig.back_up_and_stop().await;
+        rig
+    }
+
+    /// Starts the agent, waits until everything is in the cloud, and ends it.
+    pub async fn back_up_and_stop(&mut self) {
+        self.begin();
+        self.wait_arrived().await;
+        self.stop().await;
     }
 
     /// Starts the agent in this process.
@@ -255,6 +274,12 @@ impl Rig {
         Accounts::new(&self.state_dir(), Clock::system())
     }
 
+    fn log_in_all(&self) {
+        for account in self.setup.accounts.iter().filter(|account| account.logged_in) {
+            self.log_in(account.name);
+        }
+    }
+
     /// Makes a pair of tokens valid in the cloud and imports it, as `xpand account import` does.
     pub fn log_in(&self, name: &str) {
         self.log_in_for(name, Duration::from_hours(24 * 30));
@@ -271,6 +296,12 @@ impl Rig {
         self.sim.add_token(account.user, &access, Some(&refresh), Some(life)).unwrap();
         let json = format!(r#"{{"access_token": "{access}", "refresh_token": "{refresh}"}}"#);
         self.accounts().import(name, &json).unwrap();
+    }
+
+    /// The state folder is lost with all that is in it, and somebody has logged in again.
+    pub fn lose_state(&self) {
+        fs::remove_dir_all(self.state_dir()).unwrap();
+        self.log_in_all();
     }
 
     /// Puts a file into the first folder, whole at once, and returns its absolute path.
@@ -290,9 +321,21 @@ impl Rig {
 
     /// `count` photos of some kilobytes in a few folders.
     pub fn put_photos(&self, count: usize) {
+        self.put_photos_in(self.setup.folders[0].label, count);
+    }
+
+    pub fn put_photos_in(&self, label: &str, count: usize) {
         for number in 0..count {
             let bytes = media::photo(1000 + number as u64, 3000 + 37 * number);
-            self.put(&format!("2024/{:02}/IMG_{number:04}.jpg", number % 3), &bytes);
+            self.put_in(label, &photo_below(number), &bytes);
+        }
+    }
+
+    /// Removes the first of the photos that [`Rig::put_photos`] put there.
+    pub fn remove_photos(&self, count: usize) {
+        let root = self.root(self.setup.folders[0].label);
+        for number in 0..count {
+            fs::remove_file(root.join(photo_below(number))).unwrap();
         }
     }
 
@@ -390,6 +433,11 @@ impl Drop for Rig {
             self.assert_no_secret();
         }
     }
+}
+
+/// Where [`Rig::put_photos`] puts a photo.
+fn photo_below(number: usize) -> String {
+    format!("2024/{:02}/IMG_{number:04}.jpg", number % 3)
 }
 
 /// Every folder was looked at, and nothing waits.

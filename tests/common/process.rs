@@ -104,13 +104,11 @@ impl Program {
         }
     }
 
-    pub fn pid(&self) -> u32 {
-        self.0.id()
-    }
-
-    /// Whether it has not ended by itself.
-    pub fn is_running(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_none()
+    /// What it has in memory, KiB: `VmRSS` now, `VmHWM` at the most since its start (proc(5)).
+    pub fn memory(&self, which: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'));
+        line.unwrap().split_whitespace().next().unwrap().parse().unwrap()
     }
 
     pub fn signal(&self, signal: Signal) {

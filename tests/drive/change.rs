@@ -153,7 +153,7 @@ fn the_backup_is_deleted_only_after_a_question_that_says_so_and_the_tops_never()
 
 #[test]
 fn a_large_batch_is_cut_into_calls_of_a_hundred() {
-    let rig = Rig::ready(|_| {});
+    let rig = Rig::ready(|setup| setup.tidies = true);
     for number in 0..230 {
         put(&rig, &format!("many/{number:03}.jpg"));
     }
@@ -171,7 +171,7 @@ fn a_large_batch_is_cut_into_calls_of_a_hundred() {
 
 #[test]
 fn a_batch_that_is_refused_leaves_the_rest_and_says_how_far_it_came() {
-    let rig = Rig::ready(|_| {});
+    let rig = Rig::ready(|setup| setup.tidies = true);
     for number in 0..150 {
         put(&rig, &format!("many/{number:03}.jpg"));
     }
@@ -186,6 +186,7 @@ fn a_batch_that_is_refused_leaves_the_rest_and_says_how_far_it_came() {
 #[test]
 fn a_task_of_the_cloud_is_followed_to_its_end() {
     let rig = Rig::ready(|setup| {
+        setup.tidies = true;
         setup.sim.async_above = 0;
         setup.sim.task_time = Duration::from_millis(300);
     });

@@ -28,6 +28,8 @@ pub(super) struct Cloud {
     /// Paths whose files changed since the last quiet day.
     pub(super) unsure: BTreeSet<String>,
     pub(super) calls: u64,
+    /// Files that were copied from another name.
+    pub(super) copied: u64,
     /// Paths that were refused for good.
     pub(super) refused: BTreeSet<String>,
 }
@@ -225,6 +227,18 @@ impl Cloud {
         Ok(Ok(self.keep(file)))
     }
 
+    /// Copies a file to a name that is free; nothing is ever overwritten.
+    fn copy(&mut self, from: &str, to: &str) -> bool {
+        if self.files.contains_key(to) {
+            return true;
+        }
+        let Some(kept) = self.files.get(from).cloned() else { return false };
+        let id = self.fresh();
+        self.files.insert(to.to_owned(), Kept { id, ..kept });
+        self.copied += 1;
+        true
+    }
+
     fn list(&self, folder: &str, after: Option<u64>) -> Result<Page> {
         let below = format!("{folder}/");
         let mut entries = BTreeMap::new();
@@ -399,6 +413,17 @@ impl Drive for SimDrive {
 
     fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
         Box::pin(self.call("list", folder, move |cloud| cloud.list(folder, after)))
+    }
+
+    fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        Box::pin(async move {
+            // Whatever goes wrong with it is no reason to send anything twice, nor to leave a file out.
+            let what = format!("of {} files", files.len());
+            let copied = self.call("copy", &what, |cloud| {
+                Ok(files.iter().map(|(from, to)| cloud.copy(from, to)).collect::<Vec<bool>>())
+            });
+            copied.await
+        })
     }
 
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool {

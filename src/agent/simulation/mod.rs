@@ -235,6 +235,7 @@ struct Tally {
     days: u64,
     calls: u64,
     in_cloud: usize,
+    copied: u64,
     lives: u64,
     /// Of everything that happened, in its order.
     trace: u64,
@@ -250,14 +251,15 @@ fn run(seed: u64, bad_days: u32) -> Result<Tally, String> {
         let sim = Sim::new(seed);
         let _simulated = Simulated::on(Rc::new(Host(Arc::clone(&sim))));
         let outcome = live(&sim, bad_days).await;
-        let (calls, in_cloud) = {
+        let (calls, in_cloud, copied) = {
             let cloud = sim.cloud();
-            (cloud.calls, cloud.files.len())
+            (cloud.calls, cloud.files.len(), cloud.copied)
         };
         let tally = Tally {
             days: sim.began.elapsed().as_secs() / 86400,
             calls,
             in_cloud,
+            copied,
             lives: sim.life.load(Ordering::Relaxed) + 1,
             trace: sim.chance(Chance::number),
         };

@@ -27,6 +27,7 @@ fn runs(seeds: std::ops::Range<u64>) -> Result<Tally, String> {
                     sum.calls += tally.calls;
                     sum.lives += tally.lives;
                     sum.in_cloud += tally.in_cloud;
+                    sum.copied += tally.copied;
                 }
                 Err(words) => *lock(&wrong) = Some(words),
             }
@@ -49,10 +50,15 @@ fn whatever_happens_every_file_that_holds_still_arrives() {
         None => 0..number("XPAND_SEEDS").unwrap_or(SEEDS),
     };
     let count = seeds.end - seeds.start;
-    let Tally { days, calls, lives, in_cloud, .. } = runs(seeds).unwrap_or_else(|words| panic!("{words}"));
-    eprintln!("{count} seeds: {days} days, {lives} processes, {calls} calls, {in_cloud} files in the clouds");
-    let (lives, in_cloud) = (lives / count, in_cloud as u64 / count);
+    let Tally { days, calls, lives, in_cloud, copied, .. } =
+        runs(seeds).unwrap_or_else(|words| panic!("{words}"));
+    eprintln!(
+        "{count} seeds: {days} days, {lives} processes, {calls} calls, {in_cloud} files in the clouds, \
+         {copied} of them copied there"
+    );
+    let (lives, in_cloud, copied) = (lives / count, in_cloud as u64 / count, copied / count);
     assert!(in_cloud > 20 && lives > 10, "too little happened: {in_cloud} files, {lives} processes a seed");
+    assert!(copied > 0, "nothing was ever copied inside the cloud");
 }
 
 #[test]

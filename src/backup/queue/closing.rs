@@ -67,6 +67,13 @@ impl Queue {
         }
     }
 
+    /// Gives back what is still claimed: whoever worked on it is no more.
+    pub fn release_claims(&mut self) {
+        for path in std::mem::take(&mut self.claimed).into_keys() {
+            self.shelf(path.folder).push(&path.below);
+        }
+    }
+
     /// The file was replaced or went while it was worked on: what was learned of the cloud is kept.
     fn close_replaced(&mut self, job: &Job, entry: Entry, outcome: Outcome) -> Result<()> {
         self.remove_job(job);
@@ -89,29 +96,44 @@ impl Queue {
         self.set(path, None)
     }
 
-    /// Failed and waiting files are tried now: one, or all of a folder. Returns how many.
+    /// Failed and waiting files are tried now: one, those below one path, or all of a folder. Returns how
+    /// many.
     ///
     /// # Errors
     /// The store fails.
     pub fn retry(&mut self, folder: FolderId, below: Option<&[u8]>) -> Result<u64> {
         let mut count = 0;
         let mut after: Option<Box<[u8]>> = None;
-        loop {
-            let jobs = match below {
-                Some(below) => {
-                    let path = FilePath { folder, below: below.into() };
-                    let stored = self.job(&path)?;
-                    // A failed file whose record is damaged is asked for by name.
-                    let lost = match (&stored, self.index.get(&self.store, &path)?) {
-                        (None, Some(entry)) => Some(Job::new(self.new_job_id(), path, entry.print)),
-                        _ => None,
-                    };
-                    stored.into_iter().chain(lost).collect()
+        // A file, unless nothing of that name is known: then it is a folder.
+        let mut file = match below {
+            Some(below) => {
+                let path = FilePath { folder, below: below.into() };
+                let stored = self.job(&path)?;
+                // A failed file whose record is damaged is asked for by name.
+                match (&stored, self.index.get(&self.store, &path)?) {
+                    (None, Some(entry)) => Some(Job::new(self.new_job_id(), path, entry.print)),
+                    _ => stored,
                 }
+            }
+            None => None,
+        };
+        let is_file = file.is_some();
+        let is_wanted = |job: &Job| match below {
+            Some(below) if !is_file => {
+                job.path.below.strip_prefix(below).is_some_and(|rest| rest.first() == Some(&b'/'))
+            }
+            _ => true,
+        };
+        loop {
+            let jobs = match file.take() {
+                Some(job) => vec![job],
                 None => self.jobs(folder, after.as_deref())?,
             };
             after = jobs.last().map(|job| job.path.below.clone());
             for mut job in jobs {
+                if !is_wanted(&job) {
+                    continue;
+                }
                 let path = job.path.clone();
                 let Some(entry) = self.index.get(&self.store, &path)? else {
                     continue;
@@ -128,7 +150,7 @@ impl Queue {
                 self.shelf(folder).push(&path.below);
                 count += 1;
             }
-            if below.is_some() || after.is_none() {
+            if is_file || after.is_none() {
                 return Ok(count);
             }
         }

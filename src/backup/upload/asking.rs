@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::Failure;
+use super::hanging::outlasting;
 use super::{Step, Uploader, copy_of};
 use crate::backup::disk;
 use crate::backup::entry::Copy;
@@ -70,6 +71,13 @@ impl Uploader {
             Ok(found) => Ok(found),
             // A cloud that cannot list: not knowing costs the uplink, not the file.
             Err(Failure { verdict: Verdict::Pause(Pause::Failing), .. }) => Ok(Found::default()),
+            // The listings of this hour or day are used up. Uploads have no such limit, so that nothing waits
+            // for them - unless something in the cloud might be replaced.
+            Err(Failure { verdict: Verdict::Pause(Pause::Limit { .. }), is_unsent: true, .. })
+                if keeps_both =>
+            {
+                Ok(Found::default())
+            }
             Err(failure) if matches!(failure.verdict, Verdict::Pause(_)) => Err(self.stop(job, failure)),
             Err(_) => Ok(Found::default()),
         }
@@ -77,7 +85,7 @@ impl Uploader {
 
     /// A listed md5 tells how a large file was cut, and another membership cuts otherwise: one more read
     /// of our own file instead of a second copy in the cloud.
-    async fn cut_otherwise(
+    pub(super) async fn cut_otherwise(
         &self,
         source: &Source,
         job: &Job,
@@ -93,7 +101,7 @@ impl Uploader {
         if alike.is_empty() || sizes.is_empty() {
             return Ok(None);
         }
-        let Ok(_permit) = self.hashers.acquire().await else { return Ok(None) };
+        let Ok(permit) = self.hashers.acquire().await else { return Ok(None) };
         tracing::info!("the cloud has as long a file as {}; reading ours again to compare", file.path);
         progress.enter(status::Stage::Hashing, 0);
         let (root, below, print) = (source.root.clone(), job.path.below.clone(), job.print);
@@ -103,7 +111,8 @@ impl Uploader {
             let mut buffer = vec![0; BUFFER_BYTES];
             hash::slicings(&local, &print, &wanted, &mut buffer, &counter, &cancelled)
         });
-        let cut = match cut.await.unwrap_or_else(|panic| Err(io::Error::other(panic).into())) {
+        let cut = outlasting(cut, permit, progress).await;
+        let cut = match cut.unwrap_or_else(|panic| Err(io::Error::other(panic).into())) {
             Ok(cut) => cut,
             Err(HashError::Changed { now }) => return Err(self.changed(now)),
             // Whatever it is, sending finds it out too.

@@ -16,11 +16,13 @@ pub(super) struct Failure {
     pub(super) why: String,
     /// It is the cloud that fails, rather than to refuse this file.
     pub(super) is_clouds: bool,
+    /// The cloud was not asked: our own count says that its limit is reached.
+    pub(super) is_unsent: bool,
 }
 
 impl Failure {
     pub(super) fn new(verdict: Verdict, why: impl Into<String>) -> Self {
-        Self { verdict, why: why.into(), is_clouds: false }
+        Self { verdict, why: why.into(), is_clouds: false, is_unsent: false }
     }
 }
 
@@ -60,15 +62,16 @@ impl Uploader {
             let why = chain(&error);
             tracing::debug!(kind = ?error.kind, attempt, "{why}");
             let is_clouds = matches!(error.kind, Kind::Busy { after: None } | Kind::Broken);
+            let is_unsent = !error.sent;
             match verdict(&error, call) {
                 Verdict::Soon(_) if attempt + 1 < TRIES => {
                     tokio::time::sleep(self.clock.wait(pause(attempt))).await;
                 }
                 Verdict::Soon(Some(pause)) => {
-                    return Err(Failure { verdict: Verdict::Pause(pause), why, is_clouds });
+                    return Err(Failure { verdict: Verdict::Pause(pause), why, is_clouds, is_unsent });
                 }
                 Verdict::Soon(None) => return Err(Failure::new(Verdict::Later, why)),
-                verdict => return Err(Failure { verdict, why, is_clouds }),
+                verdict => return Err(Failure { verdict, why, is_clouds, is_unsent }),
             }
             attempt += 1;
         }

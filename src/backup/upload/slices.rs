@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::calls::Failure;
+use super::hanging::outlasting;
 use super::{Step, Stop, TRIES, Uploader};
 use crate::backup::body::slice_body;
 use crate::backup::disk;
@@ -45,7 +46,8 @@ impl Uploader {
             (0..file.slices.len()).partition(|&number| upload.have.get(number));
         progress.enter(status::Stage::Sending, have.into_iter().map(length).sum());
         let (root, below) = (source.root.clone(), job.path.below.clone());
-        let opened = source.reader.spawn_blocking(move || disk::open_one(&root, &below)).await;
+        let opened = source.reader.spawn_blocking(move || disk::open_one(&root, &below));
+        let opened = outlasting(opened, (), progress).await;
         let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(local) => Arc::new(local),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -77,7 +79,7 @@ impl Uploader {
         match failure.verdict {
             Verdict::Afresh => Ok(Sent::Afresh),
             Verdict::CheckFile => {
-                self.check_file(source, job).await?;
+                self.check_file(source, job, progress).await?;
                 // It may have changed without a trace: the next try reads it anew.
                 job.stage = Stage::Found;
                 Err(self.later(job, &failure.why))

@@ -158,7 +158,7 @@ impl Http {
     fn next(&self, endpoint: &'static str, url: &Url, location: &str, secrets: &[String]) -> Result<Url> {
         let refused = |words: String| Error::new(Kind::Broken, endpoint, words);
         let to = url.join(location).map_err(|_| refused("the cloud sends us on to nowhere".to_owned()))?;
-        let host = to.host_str().unwrap_or("nowhere").to_owned();
+        let host: String = to.host_str().unwrap_or("nowhere").chars().take(100).collect();
         let mut to = self.ours(to).ok_or_else(|| {
             refused(format!("the cloud sends us on to {host}, which is none of its own servers over https"))
         })?;

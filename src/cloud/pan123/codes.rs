@@ -33,7 +33,10 @@ mod tests {
     fn the_table_is_that_of_the_field_notes() {
         let numbers: Vec<i64> = TABLE.iter().map(|(number, ..)| *number).collect();
         assert_eq!(numbers, [1, 400, 401, 429, 5000, 5066, 5113, 20103]);
-        assert_eq!(explain(5066).as_deref(), Some("there is no such file; not tried again as it is"));
+        assert_eq!(
+            explain(5066).as_deref(),
+            Some("there is no such file; what needs it is tried again later")
+        );
         assert_eq!(explain(31034), None);
     }
 }

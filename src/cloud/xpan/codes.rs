@@ -289,6 +289,13 @@ pub fn explain(number: i64) -> Vec<String> {
     known.collect()
 }
 
+/// The same for an HTTP status that came without a number of the cloud.
+#[must_use]
+pub fn explain_status(status: u16) -> String {
+    let (kind, words) = by_status(status);
+    format!("HTTP {status} without a number of the cloud's own: {words}; {}", kind.consequence())
+}
+
 /// The same for a word of OAuth.
 #[must_use]
 pub fn explain_word(word: &str) -> Vec<String> {

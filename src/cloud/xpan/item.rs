@@ -1,5 +1,6 @@
 //! What can be made of an entry of any list: the names it goes by, and what it needs to be shown.
 
+use super::wire;
 use super::wire::items::Item as WireItem;
 use crate::cloud::files::Item;
 use crate::cloud::lenient::Perhaps;
@@ -23,7 +24,7 @@ pub(super) fn items(listed: Vec<Perhaps<WireItem>>, paths: bool) -> Vec<Item> {
 fn item(file: WireItem) -> Option<(Item, bool)> {
     let path = file.path.filter(|path| !path.is_empty())?;
     let isdir = file.isdir == Some(1);
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty() && text.len() <= wire::TEXT);
     let name = given(file.server_filename).or(given(file.filename)).or(given(file.file_name));
     let name = name.unwrap_or_else(|| path.rsplit('/').next().unwrap_or_default().to_owned());
     let thumbs = file.thumbs.into_iter();

@@ -6,6 +6,7 @@
 use serde_json::json;
 
 use super::listing::{FILE, refuse};
+use super::wire::Nothing;
 use super::wire::items::{Fared, Folder, Managed as WireManaged, Task as WireTask};
 use super::{Call, LARGE, SMALL, Xpan, answer, codes};
 use crate::cloud::files::{
@@ -105,11 +106,14 @@ impl Xpan {
             }),
             // A folder that is there already is no failure (field notes 3.5); a file of that name is one, and
             // cannot be listed.
-            Err(error) if error.kind == Kind::Exists => match self.page(path, None).await {
-                Ok(_) => Ok(Stored { id: String::new(), path: path.to_owned(), size: 0 }),
-                Err(listed) if listed.kind == Kind::Missing => Err(error),
-                Err(listed) => Err(listed),
-            },
+            Err(error) if error.kind == Kind::Exists => {
+                let query = [("method", "list"), ("dir", path), ("start", "0"), ("limit", "1")];
+                match self.get::<Nothing>("list", FILE, &query, SMALL).await {
+                    Ok(_) => Ok(Stored { id: String::new(), path: path.to_owned(), size: 0 }),
+                    Err(listed) if listed.kind == Kind::Missing => Err(error),
+                    Err(listed) => Err(listed),
+                }
+            }
             Err(error) => Err(error),
         }
     }

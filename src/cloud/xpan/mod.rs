@@ -8,6 +8,7 @@
 //! | --- | --- |
 //! | `files.rs` | who is logged in, space, a folder's content for the agent |
 //! | `upload.rs` | precreate, locateupload, superfile2, create |
+//! | `copy.rs` | what a backup need not send, because the drive has it under another name |
 //! | `device.rs` | the device calls |
 //! | `listing.rs` | every list and search for a person; `manage.rs`: copy, move, rename, delete, new folders |
 //! | `download.rs`, `preview.rs` | content |
@@ -21,6 +22,7 @@
 mod answer;
 mod cloud_md5;
 pub mod codes;
+mod copy;
 mod device;
 mod download;
 mod files;
@@ -61,6 +63,7 @@ pub struct Xpan {
     calls: Arc<Calls>,
     sharing: share::Sharing,
     hosts: upload::Hosts,
+    folders: copy::Folders,
     /// The token got after a slice was refused, until a slice went through with it; refused again, it is
     /// not renewed again.
     renewed: Mutex<Option<Token>>,
@@ -96,6 +99,7 @@ impl Xpan {
             calls,
             sharing: share::Sharing::of(account),
             hosts: upload::Hosts::default(),
+            folders: copy::Folders::default(),
             renewed: Mutex::new(None),
         })
     }
@@ -237,6 +241,10 @@ impl Drive for Xpan {
 
     fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
         Box::pin(self.page(folder, after))
+    }
+
+    fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        Box::pin(self.copy_files(files))
     }
 
     fn list_all<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {

@@ -16,7 +16,7 @@ const ID: usize = 1024;
 /// The longest token, bytes: an ordinary one has about a hundred.
 const TOKEN: usize = 4096;
 /// The longest of all other texts, bytes: a path of 4096, its letters written as `%XX`.
-const TEXT: usize = 16 << 10;
+pub(super) const TEXT: usize = 16 << 10;
 
 /// An answer that says no more than that it worked.
 #[derive(Deserialize, Debug)]

@@ -2,7 +2,16 @@
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
-/// A small generator (splitmix64). Not for secrets: nothing here guards anything real.
+/// The number after the last one (splitmix64). The numbers of a `state` are always the same.
+pub fn splitmix64(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// A small generator. Not for secrets: nothing here guards anything real.
 #[derive(Debug)]
 pub(crate) struct Dice(u64);
 
@@ -12,11 +21,7 @@ impl Dice {
     }
 
     pub(crate) fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        splitmix64(&mut self.0)
     }
 
     /// True with this probability.

@@ -80,6 +80,7 @@ use std::time::Duration;
 
 pub use calls::Call;
 pub use cloud_md5::{decode as decode_cloud_md5, encode as encode_cloud_md5, md5_hex};
+pub use dice::splitmix64;
 pub use entry::{StoredFile, Version};
 pub use faults::{Fault, FaultKind};
 pub use options::{Locate, Options, parse_duration, parse_size};

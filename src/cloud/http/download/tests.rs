@@ -230,18 +230,26 @@ async fn a_file_that_stops_coming_is_given_up_and_one_that_nobody_reads_is_not()
         _ => Reply { bytes: Vec::new(), then: Then::Hang },
     })
     .await;
-    let limits = Limits { answer: Duration::from_millis(300), connect: Duration::ZERO, ..Limits::default() };
-    let http = Http::new(Options { limits, ..options(Some(hanging.url.as_str())) }).unwrap();
+    let http = client(&hanging);
     let mut got = file(&http, 0).await;
     assert_eq!(got.body.next().await.unwrap().unwrap(), "abc");
-    tokio::time::sleep(Duration::from_millis(400)).await;
+    let silent = http.named("download", "https://pan.baidu.com/silent").unwrap();
+    let silent = Fetch { url: silent, ..ask(&http, 0) };
+    let mut silent = Box::pin(http.fetch(silent));
+    while hanging.seen().len() < 2 {
+        assert!(futures_util::poll!(&mut silent).is_pending());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Nothing comes any more: from here on the time may fly.
+    tokio::time::pause();
+    tokio::time::advance(Limits::default().answer * 2).await;
     assert!(futures_util::poll!(got.body.next()).is_pending(), "our own waiting is no stall");
     let error = got.body.next().await.unwrap().err().unwrap();
-    assert_eq!(error.kind, Kind::Offline);
-
-    let silent =
-        Fetch { url: http.named("download", "https://pan.baidu.com/silent").unwrap(), ..ask(&http, 0) };
-    let error = http.fetch(silent).await.err().unwrap();
+    assert_eq!(
+        (error.kind, error.to_string().as_str()),
+        (Kind::Offline, "download: nothing moved for 60 seconds")
+    );
+    let error = silent.await.err().unwrap();
     assert_eq!((error.kind, error.sent), (Kind::Offline, true));
 }
 

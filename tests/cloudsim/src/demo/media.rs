@@ -2,6 +2,7 @@
 
 use super::exif::Exif;
 use super::jpeg;
+use crate::dice::splitmix64;
 
 /// A landscape with its own light and its own hills, as a JPEG.
 pub(super) fn photo(seed: u64, width: u16, height: u16, exif: Option<&Exif>) -> Vec<u8> {
@@ -128,10 +129,7 @@ impl Dice {
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
+        splitmix64(&mut self.0)
     }
 
     fn share(&mut self) -> f32 {

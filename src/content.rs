@@ -138,6 +138,18 @@ impl fmt::Debug for FilePath {
     }
 }
 
+/// Who had a file sent. With [`Media`] it decides `mode` at `create` (xpan-api, "创建文件").
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Purpose {
+    /// The agent, by itself: `mode` 3, 4 or 5 by the kind of file.
+    #[default]
+    Backup,
+    /// A person who named it: `mode` 1.
+    Manual,
+    /// A person who named the folder it is in: `mode` 2.
+    Batch,
+}
+
 /// What kind of backup a file is: decides `mode` at `create` (xpan-api, "创建文件": 4 album, 5 video, 3 file).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

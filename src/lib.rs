@@ -28,7 +28,7 @@
 //!
 //! ```text
 //! main -> cli -> agent -> { backup, device } -> account -> cloud -> content
-//!                           backup -> store -> durable
+//!         cli -> backup     backup -> store -> durable
 //!         cli -> fetch -> cloud
 //! leaves, named by anybody: config, status, content, remote, durable, memory, clock, control's requests and answers
 //! ```
@@ -40,8 +40,8 @@
 //! 1. `cloud` knows nothing of queues or sled; `store` knows keys and bytes, not what a job means.
 //! 2. Only `agent` spawns long tasks; everything below takes the time as an argument or a [`clock::Clock`].
 //! 3. Only `cli` writes to the terminal; the agent logs through `tracing`, and no secret ever reaches it.
-//! 4. No upload without an [`backup::upload::Uploader`], and only a logged-in account - bound, where a
-//!    device is configured - gets one.
+//! 4. No upload without an [`backup::upload::Uploader`], and only a logged-in account gets one. The agent's
+//!    has to be bound, where a device is configured; a person who sends files by name need not be.
 //! 5. Work may be done twice, never zero times; a second upload of equal content leaves one copy.
 //! 6. The source folders are only read. Nothing in a cloud is deleted or overwritten unless asked.
 //! 7. `done` is said only after the cloud confirmed `create` with our size, every slice's MD5 was ours,

@@ -18,12 +18,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "memory", "remote", "status", "store",
         ],
     ),
-    ("backup", &["clock", "cloud", "config", "content", "remote", "status", "store"]),
+    ("backup", &["clock", "cloud", "config", "content", "durable", "remote", "status", "store"]),
     (
         "cli",
         &[
-            "account", "agent", "clock", "cloud", "config", "content", "control", "device", "durable",
-            "fetch", "memory", "remote", "status", "store",
+            "account", "agent", "backup", "clock", "cloud", "config", "content", "control", "device",
+            "durable", "fetch", "memory", "remote", "status", "store",
         ],
     ),
     ("cloud", &["clock", "config", "content", "durable"]),

@@ -12,7 +12,7 @@ use xpand::account::{Accounts, Step};
 use xpand::clock::Clock;
 use xpand::cloud::{self, Begin, Calls, Code, Drive, Kind, Slice, Stored, TokenSource, Upload};
 use xpand::config;
-use xpand::content::{ExifInfo, Md5, Media, OnConflict};
+use xpand::content::{ExifInfo, Md5, Media, OnConflict, Purpose};
 use xpand::device::{Binding, Device, DeviceState};
 
 const MIB: usize = 1 << 20;
@@ -101,6 +101,7 @@ impl Local {
             head_md5: Md5::of(&bytes[..length.min(HEAD)]),
             slice_size: 4 << 20,
             slices: bytes.chunks(4 * MIB).map(Md5::of).collect(),
+            purpose: Purpose::Backup,
             media: Media::Photo,
             exif: None,
             ctime_secs: 1_596_009_229,

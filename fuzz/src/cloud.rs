@@ -11,7 +11,7 @@ use xpand::cloud::{
     self, Authority, Begin, BoxFuture, DeviceCode, Drive, Error, Slice, Token, TokenSource, Upload,
 };
 use xpand::config;
-use xpand::content::{Md5, Media, OnConflict};
+use xpand::content::{Md5, Media, OnConflict, Purpose};
 
 use super::{runtime, shell};
 
@@ -105,6 +105,7 @@ fn upload(slices: u8) -> Upload {
         head_md5: Md5::of("b"),
         slice_size: 300_000_u64.div_ceil(u64::from(slices)),
         slices: vec![Md5::of("c"); count].into(),
+        purpose: Purpose::Backup,
         media: Media::Photo,
         exif: None,
         ctime_secs: 0,

@@ -18,11 +18,12 @@ use crate::backup::mounts::is_within;
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::scan::Away;
 use crate::backup::settle::Settler;
-use crate::backup::upload::{Source, Uploader};
+use crate::backup::source::{Naming, Reader, Source};
+use crate::backup::upload::Uploader;
 use crate::backup::verdict::Pause;
 use crate::clock::Clock;
 use crate::config::{self, Config};
-use crate::content::{FilePath, FolderId};
+use crate::content::{FilePath, FolderId, Purpose};
 use crate::remote::template::Template;
 use crate::status::{self, AccountState, FolderState};
 
@@ -329,12 +330,16 @@ impl FolderCell {
         let template: Template = folder.remote.parse().map_err(|error| place(format!("remote: {error}")))?;
         let source = Source {
             root: folder.path.clone(),
-            template,
-            app: config.accounts[account].app.clone(),
-            device: config.device_name(),
-            label: folder.label.clone(),
+            naming: Naming::Template {
+                template,
+                app: config.accounts[account].app.clone(),
+                device: config.device_name(),
+                label: folder.label.clone(),
+            },
             on_conflict: config.upload.on_conflict,
             limits: Limits { min_size: folder.min_size, max_size: folder.max_size, tier: None },
+            purpose: Purpose::Backup,
+            reader: Reader::Runtime,
         };
         Ok(Self {
             config: folder.clone(),

@@ -42,11 +42,7 @@ enum Next {
 /// The remote folders that the account's folders lie in, none within another.
 fn tops(hub: &Hub, at: usize) -> Vec<String> {
     let folders = hub.folders.iter().filter(|folder| folder.account == at);
-    let tops = folders.map(|folder| {
-        let source = &folder.source;
-        source.template.top(&source.app, &source.device, &source.label)
-    });
-    outermost(tops.collect())
+    outermost(folders.map(|folder| folder.source.naming.top()).collect())
 }
 
 /// Makes uploads of the accounts wait that have something to ask. Before their tasks begin.

@@ -108,6 +108,14 @@ impl Filter {
         })
     }
 
+    /// Every file there is, junk and all.
+    #[must_use]
+    pub fn everything() -> Self {
+        let (names, paths) = (Globs::default(), Globs::default());
+        let (min_size, max_size) = (0, u64::MAX);
+        Self { photos: true, videos: true, others: true, junk: false, names, paths, min_size, max_size }
+    }
+
     /// Whether files of this kind are wanted.
     #[must_use]
     pub fn wants(&self, media: Media) -> bool {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use super::entry::Copy;
 use crate::cloud::{Drive, Entry, Error, Kind, Result, Upload};
 use crate::content::OnConflict;
 use crate::remote::kept::original;
@@ -51,33 +52,25 @@ impl Lookup {
     /// # Errors
     /// The listing fails; a missing folder is no failure.
     pub async fn find(&self, drive: &dyn Drive, file: &Upload) -> Result<Found> {
-        let folder = parent(&file.path);
-        // One listing at a time, so that neighbours wait for it instead of asking too.
         let mut known = self.known.lock().await;
-        if known.since.is_none_or(|since| since.elapsed() > FRESH) {
-            *known = Known { since: Some(Instant::now()), failures: known.failures, ..Known::default() };
-        }
-        if known.failures < FAILURES && !known.listed.contains_key(folder) && !known.is_absent(folder) {
-            let fetched = known.fetch(drive, folder).await;
-            known.failures = match &fetched {
-                Ok(()) => 0,
-                Err(error) if matches!(error.kind, Kind::Offline | Kind::Busy { after: Some(_) }) => {
-                    known.failures
-                }
-                Err(_) => known.failures + 1,
-            };
-            if known.failures == FAILURES {
-                tracing::warn!("the cloud does not list its folders; what it may have already is sent again");
-            }
-            fetched?;
-        }
         let mut found = Found::default();
-        let Some(entries) = known.listed.get(folder) else { return Ok(found) };
+        let Some(entries) = known.listing(drive, parent(&file.path)).await? else { return Ok(found) };
         let alike = entries.range(stem(&file.path).to_owned()..).map(|(_, entry)| entry);
         for entry in alike.take_while(|entry| entry.path.starts_with(stem(&file.path))) {
             found.see(entry, drive, file);
         }
         Ok(found)
+    }
+
+    /// Whether a copy is still where the cloud put it, by listings as old as in [`Lookup::find`].
+    ///
+    /// # Errors
+    /// The listing fails; a missing folder is no failure.
+    pub async fn lists(&self, drive: &dyn Drive, copy: &Copy) -> Result<bool> {
+        let mut known = self.known.lock().await;
+        let entries = known.listing(drive, parent(&copy.path)).await?;
+        let entry = entries.and_then(|entries| entries.get(&copy.path));
+        Ok(entry.is_some_and(|entry| !entry.is_folder && entry.id == copy.id && entry.size == copy.size))
     }
 
     /// What is at `path` is not what was listed any more.
@@ -187,6 +180,29 @@ pub async fn look_at(drive: &dyn Drive, folder: &str, files: &[&Upload]) -> Resu
 }
 
 impl Known {
+    /// What is in `folder`, if it exists and is not too large to be kept. Whoever holds `self` lists for its
+    /// neighbours too, who wait for it instead of asking.
+    async fn listing(&mut self, drive: &dyn Drive, folder: &str) -> Result<Option<&BTreeMap<String, Entry>>> {
+        if self.since.is_none_or(|since| since.elapsed() > FRESH) {
+            *self = Self { since: Some(Instant::now()), failures: self.failures, ..Self::default() };
+        }
+        if self.failures < FAILURES && !self.listed.contains_key(folder) && !self.is_absent(folder) {
+            let fetched = self.fetch(drive, folder).await;
+            self.failures = match &fetched {
+                Ok(()) => 0,
+                Err(error) if matches!(error.kind, Kind::Offline | Kind::Busy { after: Some(_) }) => {
+                    self.failures
+                }
+                Err(_) => self.failures + 1,
+            };
+            if self.failures == FAILURES {
+                tracing::warn!("the cloud does not list its folders; what it may have already is sent again");
+            }
+            fetched?;
+        }
+        Ok(self.listed.get(folder))
+    }
+
     /// Lists `folder`. When it does not exist, finds out how far up nothing exists: on a new drive two
     /// or three calls then answer for the whole library.
     async fn fetch(&mut self, drive: &dyn Drive, folder: &str) -> Result<()> {
@@ -271,7 +287,7 @@ pub(super) fn parent(path: &str) -> &str {
 mod tests {
     use super::*;
     use crate::cloud::{Begin, BoxFuture, Page, Quota, Slice, Stored, User};
-    use crate::content::{Md5, Media};
+    use crate::content::{Md5, Media, Purpose};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A cloud whose folders have one full page after the other: each another, or always the same.
@@ -325,6 +341,7 @@ mod tests {
             head_md5: Md5::of("a"),
             slice_size: 1,
             slices: [Md5::of("a")].into(),
+            purpose: Purpose::Backup,
             media: Media::Photo,
             exif: None,
             ctime_secs: 0,

@@ -9,6 +9,7 @@
 //!
 //! | where | what it is for |
 //! | --- | --- |
+//! | `source` | where a folder's files go, for whom, and whose rights they are read with |
 //! | `filter` `junk` `media` | which files are wanted |
 //! | `disk` `walk` `scan` | looking at a folder, and what is new or gone since the last look |
 //! | `mounts` | which disks are mounted in a folder, and which of them are away |
@@ -17,6 +18,7 @@
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
 //! | `survey` `lookup` | what the cloud has, when our own memory has gaps |
 //! | `upload` `verdict` `progress` | one file against the cloud |
+//! | `batch` | files that a person names: the pipeline without folders to watch |
 //! | `seam` | where a simulation takes the place of disks, threads and chance, in tests alone |
 //!
 //! Work may be done twice, never zero times. What a crash costs:
@@ -28,6 +30,7 @@
 //! | while slices are sent | the slices in flight |
 //! | after `create` or a copy inside the cloud, before the commit | one look-up: the cloud is asked before anything is sent |
 
+pub mod batch;
 pub mod body;
 pub mod disk;
 pub mod entry;
@@ -49,6 +52,7 @@ pub mod scan;
 pub(crate) mod seam;
 pub mod settle;
 pub mod shelf;
+pub mod source;
 pub mod survey;
 mod tiff;
 pub mod traces;

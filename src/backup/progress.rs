@@ -14,6 +14,7 @@ pub struct Progress {
     stage: AtomicU8,
     /// Bytes of this stage done.
     pub done: Arc<AtomicU64>,
+    sent_before: AtomicU64,
     confirmed: AtomicBool,
     /// The disk does not answer: others need not wait for this file.
     pub hangs: AtomicBool,
@@ -28,7 +29,16 @@ impl Progress {
             Stage::Finishing => 2,
         };
         self.done.store(done, Ordering::Relaxed);
+        if stage == Stage::Sending {
+            self.sent_before.store(done, Ordering::Relaxed);
+        }
         self.stage.store(number, Ordering::Relaxed);
+    }
+
+    /// Bytes that the cloud had already when sending began.
+    #[must_use]
+    pub fn sent_before(&self) -> u64 {
+        self.sent_before.load(Ordering::Relaxed)
     }
 
     /// The cloud has confirmed something of it: a slice.

@@ -19,7 +19,6 @@ pub(crate) mod hanging;
 mod slices;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -35,14 +34,14 @@ use super::keeper::Keeper;
 use super::lookup::{self, Lookup};
 use super::progress::{Meters, Progress};
 use super::queue::{Claim, Outcome};
-use super::seam::spawn_blocking;
+use super::source::Source;
 use super::survey::Survey;
 use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
 use crate::cloud::{Begin, Drive, Stored, Upload, User};
-use crate::content::{Fingerprint, Media, OnConflict};
-use crate::remote::template::{Date, Template};
+use crate::content::{Fingerprint, Media};
+use crate::remote::template::Date;
 use crate::status;
 use calls::{Failure, pause};
 use copying::Copier;
@@ -94,25 +93,6 @@ pub struct Uploader {
     pub clock: Clock,
     /// Cancelled when the account may not send any more.
     pub stop: CancellationToken,
-}
-
-/// What a configured folder says about its files' uploads.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The folder.
-    pub root: PathBuf,
-    /// Where its files go.
-    pub template: Template,
-    /// The account's `app`.
-    pub app: String,
-    /// The device's name.
-    pub device: String,
-    /// The folder's label.
-    pub label: String,
-    /// For different content of the same name.
-    pub on_conflict: OnConflict,
-    /// What is not sent at all; the membership's limit comes with the account.
-    pub limits: Limits,
 }
 
 /// How the work on a claim ended.
@@ -235,7 +215,7 @@ impl Uploader {
         let (root, path, print) = (source.root.clone(), job.path.clone(), job.print);
         let slice_size = self.user.slice_size;
         let (counter, cancelled) = (Arc::clone(&progress.done), Arc::clone(cancelled));
-        let hashed = spawn_blocking(move || {
+        let hashed = source.reader.spawn_blocking(move || {
             let file = match disk::open_one(&root, &path.below) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HashError::Gone),
@@ -270,7 +250,7 @@ impl Uploader {
         progress: &Progress,
     ) -> Step<Upload> {
         let (root, below, media) = (source.root.clone(), job.path.below.clone(), digests.media);
-        let picture = spawn_blocking(move || match media {
+        let picture = source.reader.spawn_blocking(move || match media {
             Media::Photo => disk::open_one(&root, &below).map(|file| exif::exif_info(&file)),
             Media::Video | Media::Other => Ok(None),
         });
@@ -283,15 +263,14 @@ impl Uploader {
             Err(error) => return Err(self.later(job, &format!("cannot read the file: {error}"))),
         };
         let date = picture.as_ref().and_then(exif::taken).or_else(|| date_of(job.print.mtime_secs()));
-        let path =
-            source.template.remote_path(&source.app, &source.device, &source.label, &job.path.below, date);
         Ok(Upload {
-            path,
+            path: source.naming.remote_path(&job.path.below, date),
             size: job.print.size,
             content_md5: digests.content,
             head_md5: digests.head,
             slice_size: digests.slice_size,
             slices: Arc::clone(&digests.slices),
+            purpose: source.purpose,
             media,
             exif: picture,
             // The change time is when a box copied it; the picture is as old as its content.
@@ -426,7 +405,7 @@ impl Uploader {
     /// Our own file is still the version this job is about.
     async fn check_file(&self, source: &Source, job: &Job, progress: &Progress) -> Step<()> {
         let (root, below) = (source.root.clone(), job.path.below.clone());
-        let print = spawn_blocking(move || disk::stat_one(&root, &below));
+        let print = source.reader.spawn_blocking(move || disk::stat_one(&root, &below));
         match outlasting(print, (), progress).await {
             Ok(Ok(Some(print))) if print == job.print => Ok(()),
             Ok(Ok(Some(print))) => Err(self.changed(print)),

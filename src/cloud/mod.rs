@@ -33,7 +33,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::config::{self, Provider};
-use crate::content::{ExifInfo, Md5, Media, OnConflict};
+use crate::content::{ExifInfo, Md5, Media, OnConflict, Purpose};
 
 /// A future that a trait object can return.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -287,7 +287,9 @@ pub struct Upload {
     pub slice_size: u64,
     /// MD5 of each slice, in order.
     pub slices: Arc<[Md5]>,
-    /// Decides `mode`.
+    /// Decides `mode`, with the kind of file.
+    pub purpose: Purpose,
+    /// The kind of file.
     pub media: Media,
     /// Of a photo that has it.
     pub exif: Option<ExifInfo>,

@@ -10,7 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Work on the disk.
+pub type Job = Box<dyn FnOnce() + Send>;
 
 /// The threads; they end when the last clone is dropped and its work is done.
 #[derive(Clone)]
@@ -42,11 +43,21 @@ impl Disk {
         job: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
         let (answer, done) = tokio::sync::oneshot::channel();
-        let sent = self.jobs.send(Box::new(move || drop(answer.send(job()))));
-        let ended = || io::Error::other("the thread that writes has ended");
-        sent.map_err(|_| ended())?;
+        self.hand(Box::new(move || drop(answer.send(job()))))?;
         done.await.map_err(|_| ended())?
     }
+
+    /// Has `job` done on one of the threads, without waiting for it.
+    ///
+    /// # Errors
+    /// There is no thread any more.
+    pub fn hand(&self, job: Job) -> io::Result<()> {
+        self.jobs.send(job).map_err(|_| ended())
+    }
+}
+
+fn ended() -> io::Error {
+    io::Error::other("the threads for the disk have ended")
 }
 
 fn work(queue: &Mutex<Receiver<Job>>) {

@@ -87,6 +87,15 @@ impl Queue {
         Ok(())
     }
 
+    /// Forgets a file that nobody works on: with the next offer it is a new one.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn forget(&mut self, path: &FilePath) -> Result<()> {
+        self.drop_job(path)?;
+        self.set(path, None)
+    }
+
     /// Failed and waiting files are tried now: one, those below one path, or all of a folder. Returns how
     /// many.
     ///

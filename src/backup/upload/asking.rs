@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::Failure;
 use super::hanging::outlasting;
-use super::{Source, Step, Uploader, copy_of};
+use super::{Step, Uploader, copy_of};
 use crate::backup::disk;
 use crate::backup::entry::Copy;
 use crate::backup::hash::{self, BUFFER_BYTES, HashError};
 use crate::backup::job::{Job, Stage};
 use crate::backup::lookup::{self, Found};
 use crate::backup::progress::Progress;
-use crate::backup::seam::spawn_blocking;
+use crate::backup::source::Source;
 use crate::backup::verdict::{Call, Pause, Verdict};
 use crate::cloud::{Entry, Stored, Upload};
 use crate::content::OnConflict;
@@ -106,7 +106,7 @@ impl Uploader {
         progress.enter(status::Stage::Hashing, 0);
         let (root, below, print) = (source.root.clone(), job.path.below.clone(), job.print);
         let (counter, cancelled, wanted) = (Arc::clone(&progress.done), Arc::clone(cancelled), sizes.clone());
-        let cut = spawn_blocking(move || {
+        let cut = source.reader.spawn_blocking(move || {
             let local = disk::open_one(&root, &below)?;
             let mut buffer = vec![0; BUFFER_BYTES];
             hash::slicings(&local, &print, &wanted, &mut buffer, &counter, &cancelled)

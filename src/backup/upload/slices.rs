@@ -10,13 +10,13 @@ use futures_util::stream::FuturesUnordered;
 
 use super::calls::Failure;
 use super::hanging::outlasting;
-use super::{Source, Step, Stop, TRIES, Uploader};
+use super::{Step, Stop, TRIES, Uploader};
 use crate::backup::body::slice_body;
 use crate::backup::disk;
 use crate::backup::job::{Bitmap, Job, Session, Stage};
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::queue::Outcome;
-use crate::backup::seam::spawn_blocking;
+use crate::backup::source::Source;
 use crate::backup::verdict::{Call, Verdict};
 use crate::cloud::{Slice, Upload};
 use crate::status;
@@ -46,7 +46,7 @@ impl Uploader {
             (0..file.slices.len()).partition(|&number| upload.have.get(number));
         progress.enter(status::Stage::Sending, have.into_iter().map(length).sum());
         let (root, below) = (source.root.clone(), job.path.below.clone());
-        let opened = spawn_blocking(move || disk::open_one(&root, &below));
+        let opened = source.reader.spawn_blocking(move || disk::open_one(&root, &below));
         let opened = outlasting(opened, (), progress).await;
         let local = match opened.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
             Ok(local) => Arc::new(local),
@@ -201,7 +201,7 @@ impl Attempt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::content::{Md5, Media, OnConflict};
+    use crate::content::{Md5, Media, OnConflict, Purpose};
 
     fn to_send(resumed: Option<&[usize]>, missing: &[u32]) -> Vec<usize> {
         let file = Upload {
@@ -211,6 +211,7 @@ mod tests {
             head_md5: Md5([0; 16]),
             slice_size: 4 << 20,
             slices: Arc::new([Md5([0; 16]); 3]),
+            purpose: Purpose::Backup,
             media: Media::Video,
             exif: None,
             ctime_secs: 0,

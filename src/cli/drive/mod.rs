@@ -18,6 +18,7 @@ mod media;
 mod mkdir;
 pub(super) mod pages;
 mod preview;
+mod put;
 mod quota;
 mod rm;
 
@@ -57,6 +58,8 @@ pub enum Command {
     Count(media::CountArgs),
     /// Fetch files and folders to this box, checked; goes on where it stopped
     Get(get::GetArgs),
+    /// Send files and folders of this box; goes on where it stopped
+    Put(put::PutArgs),
     /// Make folders
     Mkdir(mkdir::MkdirArgs),
     /// Copy files and folders within the cloud
@@ -87,6 +90,7 @@ pub(super) fn run(context: &Context, args: Args) -> Outcome {
             in_session(context, account, async |session| media::counts(session, &args).await)
         }
         Command::Get(args) => get::run(context, account, &args),
+        Command::Put(args) => put::run(context, account, &args),
         Command::Mkdir(args) => {
             in_session(context, account, async |session| mkdir::mkdir(session, &args).await)
         }

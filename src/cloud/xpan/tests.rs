@@ -13,7 +13,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::cloud::testing::{Seen, Server, TwoTokens};
-use crate::content::{ExifInfo, Media, OnConflict};
+use crate::content::{ExifInfo, Media, OnConflict, Purpose};
 
 fn open(server: &Server) -> (Xpan, Arc<TwoTokens>) {
     let tokens = Arc::new(TwoTokens::default());
@@ -28,6 +28,7 @@ fn file(size: u64, slices: &[&str]) -> Upload {
         head_md5: Md5::of("head"),
         slice_size: 4 << 20,
         slices: slices.iter().map(Md5::of).collect(),
+        purpose: Purpose::Backup,
         media: Media::Photo,
         exif: None,
         ctime_secs: 1_596_009_229,
@@ -205,6 +206,11 @@ async fn create_repeats_precreate_and_adds_mode_and_exif() {
     xpan.finish(&photo, "U").await.unwrap();
     let seen = server.last();
     assert_eq!(seen.form("mode").unwrap(), "5");
+    for (purpose, mode) in [(Purpose::Manual, "1"), (Purpose::Batch, "2")] {
+        photo.purpose = purpose;
+        xpan.finish(&photo, "U").await.unwrap();
+        assert_eq!(server.last().form("mode").as_deref(), Some(mode));
+    }
     assert_eq!(seen.form("is_revision").unwrap(), "1");
     assert_eq!(seen.form("exif_info"), None, "only photos");
 }

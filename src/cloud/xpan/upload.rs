@@ -21,7 +21,7 @@ use super::cloud_md5::slice_list;
 use super::{Xpan, answer, wire};
 use crate::cloud::http::{self, Body, Request};
 use crate::cloud::{Begin, Error, Kind, Result, Slice, Stored, Token, Upload};
-use crate::content::{Md5, Media, OnConflict};
+use crate::content::{Md5, Media, OnConflict, Purpose};
 
 /// Smaller files have no `slice-md5` and cannot be there already (field notes 3.2).
 const INSTANT: u64 = 256 << 10;
@@ -43,11 +43,13 @@ fn rtype(on_conflict: OnConflict) -> &'static str {
     }
 }
 
-fn mode(media: Media) -> &'static str {
-    match media {
-        Media::Other => "3",
-        Media::Photo => "4",
-        Media::Video => "5",
+fn mode(file: &Upload) -> &'static str {
+    match (file.purpose, file.media) {
+        (Purpose::Manual, _) => "1",
+        (Purpose::Batch, _) => "2",
+        (Purpose::Backup, Media::Other) => "3",
+        (Purpose::Backup, Media::Photo) => "4",
+        (Purpose::Backup, Media::Video) => "5",
     }
 }
 
@@ -151,7 +153,7 @@ impl Xpan {
         let common = Common::of(file);
         let mut form = common.form(file);
         form.push(("uploadid", session));
-        form.push(("mode", mode(file.media)));
+        form.push(("mode", mode(file)));
         if file.on_conflict == OnConflict::Version {
             form.push(("is_revision", "1"));
         }

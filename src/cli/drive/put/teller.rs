@@ -1,0 +1,324 @@
+//! How sending goes: bars on a terminal, a line a file elsewhere, a document a line with `--json`; and the
+//! sums at the end.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+use super::local::{Local, What};
+use crate::backup::batch::{End, Watch};
+use crate::backup::progress::Progress;
+use crate::cli::status_text::short_name;
+use crate::cli::terminal::{bytes, count, files, plain};
+use crate::cli::{Context, ExitStatus, Failed, Outcome};
+use crate::status::Stage;
+
+/// Between two looks at how far files are.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub(super) struct Teller<'c> {
+    context: &'c Context,
+    bars: Option<Bars>,
+    sums: RefCell<Sums>,
+    has_told_of_escapes: Cell<bool>,
+}
+
+#[derive(Debug)]
+struct Sums {
+    is_dry: bool,
+    done: u64,
+    bytes: u64,
+    instant: u64,
+    skipped: u64,
+    failed: u64,
+    /// Nobody reads our output any more.
+    broken: Outcome,
+}
+
+/// One file, with `--json`.
+#[derive(Serialize)]
+struct Line<'a> {
+    path: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    remote: &'a str,
+    size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fs_id: Option<&'a str>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+impl<'c> Teller<'c> {
+    pub(super) fn new(context: &'c Context, is_dry: bool) -> Self {
+        let bars = !is_dry && !context.json() && !context.is_quiet() && std::io::stderr().is_terminal();
+        let sums = Sums { is_dry, done: 0, bytes: 0, instant: 0, skipped: 0, failed: 0, broken: Ok(()) };
+        Self {
+            context,
+            bars: bars.then(Bars::new),
+            sums: RefCell::new(sums),
+            has_told_of_escapes: Cell::default(),
+        }
+    }
+
+    /// Waits for `work` while bars are moved.
+    pub(super) async fn while_redrawing<T>(&self, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                ended = &mut work => return ended,
+                () = tokio::time::sleep(REDRAW), if self.bars.is_some() => {
+                    self.bars.iter().for_each(Bars::redraw);
+                }
+            }
+        }
+    }
+
+    /// Tells of a path that stands for nothing.
+    pub(super) fn bad(&self, local: &Local) {
+        if let What::Bad(why) = &local.what {
+            self.ended(&local.typed, "", 0, &End::Failed(why.clone()));
+        }
+    }
+
+    /// Says once that names are not in the cloud what they are here.
+    pub(super) fn escaped(&self, name: &[u8], escaped: &str) {
+        if !self.has_told_of_escapes.replace(true) {
+            let name = String::from_utf8_lossy(name);
+            self.say(&format!(
+                "some names are written with %XX in the cloud, which does not take them as they are: {name} is \
+                 {escaped} there; xpand restore gives them back"
+            ));
+        }
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.sums.borrow().failed > 0
+    }
+
+    /// Takes the bars away, and sums up. `ran` is how it ended before every file was told of.
+    pub(super) fn end(self, ran: Outcome) -> Outcome {
+        if let Some(bars) = &self.bars {
+            bars.end();
+        }
+        let sums = self.sums.into_inner();
+        self.context.say(&sums.text());
+        ran?;
+        sums.broken?;
+        if sums.failed > 0 { Err(Failed::told(ExitStatus::Failed)) } else { Ok(()) }
+    }
+
+    fn say(&self, words: &str) {
+        match &self.bars {
+            Some(bars) => drop(bars.all.println(plain(words))),
+            None => self.context.say(&plain(words)),
+        }
+    }
+
+    fn line(&self, line: &Line<'_>) -> Outcome {
+        if self.context.json() {
+            return self.context.print_json(line);
+        }
+        let reason = line.reason.map_or(String::new(), |reason| format!("  ({})", plain(reason)));
+        let to = if line.remote.is_empty() { String::new() } else { format!(" -> {}", plain(line.remote)) };
+        let text = format!("{:<8} {:>9}  {}{to}{reason}", line.state, bytes(line.size), plain(line.path));
+        match &self.bars {
+            // A person who watches the bars only has to be told what went wrong.
+            Some(bars) if matches!(line.state, "failed" | "skipped") => Ok(bars.all.println(text)?),
+            Some(_) => Ok(()),
+            None if self.context.is_quiet() && line.state != "failed" => Ok(()),
+            None => self.context.print_text(&format!("{text}\n")),
+        }
+    }
+}
+
+impl Watch for Teller<'_> {
+    fn expects(&self, local: &Path, remote: &str, size: u64, is_escaped: bool) {
+        if let (true, Some(name)) = (is_escaped, local.file_name()) {
+            self.escaped(name.as_encoded_bytes(), remote.rsplit('/').next().unwrap_or_default());
+        }
+        if let Some(bars) = &self.bars {
+            bars.total.inc_length(size);
+        }
+    }
+
+    fn begins(&self, local: &Path, size: u64, progress: &Arc<Progress>) {
+        if let Some(bars) = &self.bars {
+            bars.begins(local, size, progress);
+        }
+    }
+
+    fn ended(&self, local: &Path, remote: &str, size: u64, end: &End) {
+        if let Some(bars) = &self.bars {
+            bars.ended(local, size, end);
+        }
+        let mut sums = self.sums.borrow_mut();
+        let (state, fs_id, reason) = match end {
+            End::Done(copy) => {
+                sums.done += 1;
+                sums.bytes += size;
+                ("done", Some(copy.id.as_str()), None)
+            }
+            End::Instant(copy) => {
+                sums.instant += 1;
+                ("instant", Some(copy.id.as_str()), None)
+            }
+            End::Skipped(why) => {
+                sums.skipped += 1;
+                ("skipped", None, Some(why.as_str()))
+            }
+            End::Failed(why) => {
+                sums.failed += 1;
+                ("failed", None, Some(why.as_str()))
+            }
+            End::Later(Some(why)) => return self.say(&format!("{}: {why}", local.display())),
+            End::Later(None) => return,
+        };
+        let local = local.to_string_lossy();
+        let told = self.line(&Line { path: &local, remote, size, fs_id, state, reason });
+        if told.is_err() && sums.broken.is_ok() {
+            sums.broken = told;
+        }
+    }
+
+    fn waits(&self, words: &str) {
+        self.say(words);
+    }
+}
+
+impl Sums {
+    fn text(&self) -> String {
+        let mut text = match self.is_dry {
+            true => "nothing was sent, this was a dry run".to_owned(),
+            false => format!("{} sent ({})", files(self.done), bytes(self.bytes)),
+        };
+        if self.instant > 0 {
+            text += &format!(", {} there already", count(self.instant));
+        }
+        if self.skipped > 0 && !self.is_dry {
+            text += &format!(", {} left out", count(self.skipped));
+        }
+        if self.failed > 0 {
+            text += &format!(", {} failed", count(self.failed));
+        }
+        text
+    }
+}
+
+/// Progress bars on a terminal.
+struct Bars {
+    all: MultiProgress,
+    total: ProgressBar,
+    files: RefCell<BTreeMap<PathBuf, File>>,
+}
+
+/// A file with a bar.
+struct File {
+    bar: ProgressBar,
+    name: String,
+    size: u64,
+    progress: Arc<Progress>,
+    /// What the total knows of it: bytes that were there when sending began, and bytes sent since.
+    known: Option<(u64, u64)>,
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("##-")
+}
+
+impl Bars {
+    fn new() -> Self {
+        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        let template =
+            "[{bar:30}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}, {eta} left";
+        let total = all.add(ProgressBar::new(0).with_style(style(template)));
+        Self { all, total, files: RefCell::default() }
+    }
+
+    fn begins(&self, local: &Path, size: u64, progress: &Arc<Progress>) {
+        let bar = ProgressBar::new(size).with_style(style("[{bar:20}] {percent:>3}%  {wide_msg}"));
+        let bar = self.all.insert_before(&self.total, bar);
+        let name = format!("{}, {}", short_name(&local.to_string_lossy()), bytes(size));
+        let file = File { bar, name, size, progress: Arc::clone(progress), known: None };
+        file.redraw_message();
+        self.files.borrow_mut().insert(local.to_owned(), file);
+    }
+
+    fn redraw(&self) {
+        for file in self.files.borrow_mut().values_mut() {
+            let done = file.progress.done.load(Ordering::Relaxed).min(file.size);
+            file.redraw_message();
+            file.bar.set_position(done);
+            if file.progress.stage() == Stage::Hashing {
+                continue;
+            }
+            // What the cloud had before needs not to be sent: speed and time left are of the rest.
+            let (from, before) = *file.known.get_or_insert_with(|| {
+                let from = file.progress.sent_before();
+                self.shorten(from);
+                (from, 0)
+            });
+            let sent = done.saturating_sub(from);
+            self.total.set_position((self.total.position() + sent).saturating_sub(before));
+            file.known = Some((from, sent));
+        }
+    }
+
+    /// Work on a file is over, for now at least.
+    fn ended(&self, local: &Path, size: u64, end: &End) {
+        let Some(file) = self.files.borrow_mut().remove(local) else {
+            if !matches!(end, End::Later(_)) {
+                self.shorten(size);
+            }
+            return;
+        };
+        file.bar.finish_and_clear();
+        self.all.remove(&file.bar);
+        let (from, sent) = file.known.unwrap_or_default();
+        match end {
+            End::Done(_) if file.known.is_some() => self.total.inc(size.saturating_sub(from + sent)),
+            End::Done(_) => self.total.inc(size),
+            End::Later(_) => {
+                // It counts anew when it begins again.
+                self.total.set_position(self.total.position().saturating_sub(sent));
+                self.total.inc_length(from);
+            }
+            End::Instant(_) | End::Skipped(_) | End::Failed(_) => {
+                self.shorten(size.saturating_sub(from + sent));
+            }
+        }
+    }
+
+    fn shorten(&self, by: u64) {
+        self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(by));
+    }
+
+    fn end(&self) {
+        std::mem::take(&mut *self.files.borrow_mut())
+            .into_values()
+            .for_each(|file| file.bar.finish_and_clear());
+        self.total.finish_and_clear();
+    }
+}
+
+impl File {
+    fn redraw_message(&self) {
+        let doing = match self.progress.stage() {
+            Stage::Hashing => "reading ",
+            Stage::Sending => "",
+            Stage::Finishing => "finishing ",
+        };
+        self.bar.set_message(format!("{doing}{}", plain(&self.name)));
+    }
+}

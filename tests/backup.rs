@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use cloudsim::{Locate, md5_hex};
-use common::media::{self, photo, video};
+use common::media::{self, odd_names, photo, video};
 use common::{Account, Folder, Rig, is_quiet};
 use xpand::control::{Explain, Standing};
 use xpand::status::{AccountState, Active, State};
@@ -94,29 +94,16 @@ async fn a_library_goes_up_in_parallel_and_a_second_run_sends_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_that_the_cloud_refuses_arrive_escaped_and_no_two_meet() {
     let mut rig = Rig::ready(|_| ());
-    let long = format!("{}.jpg", "long-".repeat(49));
-    let names: [&[u8]; 12] = [
-        b"a:b?.jpg",
-        b"a%3Ab%3F.jpg",
-        b"what*ever\"<>|.jpg",
-        "grin \u{1f600}.jpg".as_bytes(),
-        "\u{4e2d}\u{6587}.jpg".as_bytes(),
-        b"line\nbreak.jpg",
-        b"\xff\xfe.jpg",
-        b" blank .jpg",
-        b"dots..jpg",
-        b"back\\slash/back\\slash.jpg",
-        long.as_bytes(),
-        b"100%.jpg",
-    ];
-    for (seed, name) in (0..).zip(names) {
+    let names = odd_names();
+    let count = names.len() as u64;
+    for (seed, name) in (0..).zip(&names) {
         let path = rig.root("photo").join(OsStr::from_bytes(name));
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, photo(seed, 900)).unwrap();
     }
     rig.begin();
     let status = rig.wait_arrived().await;
-    assert_eq!((status.totals.counts.backed_up, status.totals.counts.failed), (12, 0));
+    assert_eq!((status.totals.counts.backed_up, status.totals.counts.failed), (count, 0));
     assert_eq!(rig.stored("photo/\u{4e2d}\u{6587}.jpg").md5, md5_hex(&photo(4, 900)));
 }
 

@@ -13,8 +13,7 @@ mod preview;
 use std::fs;
 
 use common::Rig;
-use common::process::Said;
-use serde_json::Value;
+use common::process::{Said, documents};
 
 /// A cloud with these files below `/apps/xpand`; each has its own path as content.
 fn rig_with(files: &[&str]) -> Rig {
@@ -36,27 +35,15 @@ fn drive(rig: &Rig, args: &[&str]) -> Said {
 }
 
 /// The same, which goes well.
+#[track_caller]
 fn done(rig: &Rig, args: &[&str]) -> String {
-    let said = drive(rig, args);
-    assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
-    said.out
+    drive(rig, args).done()
 }
 
 /// The same, which fails with this exit code and says all of these.
+#[track_caller]
 fn fails(rig: &Rig, args: &[&str], code: i32, words: &[&str]) -> Said {
-    let said = drive(rig, args);
-    assert_eq!(said.code, Some(code), "{args:?}: {said:?}");
-    for word in words {
-        assert!(said.err.contains(word), "{args:?} does not say {word:?}: {said:?}");
-    }
-    said
-}
-
-/// Each line is a document of its own.
-fn documents(out: &str) -> Vec<Value> {
-    out.lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-        .collect()
+    drive(rig, args).failed(code, words)
 }
 
 /// What is stored below `/apps/xpand`.

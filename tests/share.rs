@@ -10,8 +10,7 @@ use std::time::Duration;
 
 use cloudsim::{Fault, FaultKind, ShareLink};
 use common::Rig;
-use common::process::Said;
-use serde_json::Value;
+use common::process::{Said, documents};
 
 /// With share_type and share_secret, and another user besides.
 fn rig() -> Rig {
@@ -37,25 +36,14 @@ fn share(rig: &Rig, args: &[&str]) -> Said {
     rig.run(&[&["share"], args].concat())
 }
 
+#[track_caller]
 fn done(rig: &Rig, args: &[&str]) -> String {
-    let said = share(rig, args);
-    assert_eq!(said.code, Some(0), "{args:?}: {said:?}");
-    said.out
+    share(rig, args).done()
 }
 
+#[track_caller]
 fn fails(rig: &Rig, args: &[&str], code: i32, words: &[&str]) -> Said {
-    let said = share(rig, args);
-    assert_eq!(said.code, Some(code), "{args:?}: {said:?}");
-    for word in words {
-        assert!(said.err.contains(word), "{args:?} does not say {word:?}: {said:?}");
-    }
-    said
-}
-
-fn documents(out: &str) -> Vec<Value> {
-    out.lines()
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-        .collect()
+    share(rig, args).failed(code, words)
 }
 
 /// A friend's link to two files and a folder with one.

@@ -91,3 +91,36 @@ pub fn set_mtime(path: &Path, secs: u64) {
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
     std::fs::File::options().write(true).open(path).unwrap().set_modified(time).unwrap();
 }
+
+/// Every odd name that a backup of photos can have.
+pub fn odd_names() -> Vec<Vec<u8>> {
+    let long = format!("{}.jpg", "long-".repeat(49));
+    let wide = format!("{}.jpg", "\u{7167}".repeat(83));
+    let names: [&[u8]; 24] = [
+        b"a:b?.jpg",
+        b"a%3Ab%3F.jpg",
+        b"what*ever\"<>|.jpg",
+        "grin \u{1f600}.jpg".as_bytes(),
+        "\u{4e2d}\u{6587}.jpg".as_bytes(),
+        b"line\nbreak.jpg",
+        b"\xff\xfe.jpg",
+        b" blank .jpg",
+        b"dots..jpg",
+        b"back\\slash/back\\slash.jpg",
+        long.as_bytes(),
+        wide.as_bytes(),
+        b"100%.jpg",
+        b"%+.jpg",
+        b"esc\x1b[2J.jpg",
+        b"dir /x.jpg",
+        b" dir/x.jpg",
+        b"dots./x.jpg",
+        b".../x.jpg",
+        b"tab\tbell\x07.jpg",
+        "e\u{301}.jpg".as_bytes(),
+        "\u{e9}.jpg".as_bytes(),
+        b"2024/07/IMG 0001 (1).jpg",
+        b"2024/07/img 0001 (1).jpg",
+    ];
+    names.iter().map(|name| name.to_vec()).collect()
+}

@@ -20,6 +20,32 @@ pub struct Said {
     pub err: String,
 }
 
+impl Said {
+    /// It went well; what it printed.
+    #[track_caller]
+    pub fn done(self) -> String {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        self.out
+    }
+
+    /// It ended with this exit code, and said all of these words.
+    #[track_caller]
+    pub fn failed(self, code: i32, words: &[&str]) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        for word in words {
+            assert!(self.err.contains(word), "it does not say {word:?}: {self:?}");
+        }
+        self
+    }
+}
+
+/// Each line of what `--json` printed is a document of its own.
+#[track_caller]
+pub fn documents(out: &str) -> Vec<serde_json::Value> {
+    let document = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    out.lines().map(document).collect()
+}
+
 impl Rig {
     /// Starts the real program on this rig's configuration. What it says goes to `agent.log`.
     pub fn spawn(&self) -> Program {

@@ -69,6 +69,25 @@ impl Kind {
     }
 }
 
+/// What a bare HTTP status means, when the answer has no number in it.
+#[must_use]
+pub(super) fn by_status(status: u16) -> (Kind, String) {
+    let (kind, words) = match status {
+        200..=299 => (Kind::Broken, "the answer makes no sense"),
+        300..=399 => (Kind::Broken, "the cloud sent us elsewhere, which it never should"),
+        401 => (Kind::Unauthorized, "the login was not accepted"),
+        // Without a number it is not the cloud that speaks: a proxy, a hotel's log-in page.
+        416 => (Kind::Broken, "the file has no such part: it may have changed"),
+        403 => (Kind::Broken, "refused without a reason"),
+        408 => (Kind::Busy { after: None }, "the request came too slowly for the cloud"),
+        413 => (Kind::Broken, "too large for something on the way"),
+        429 => (Kind::Busy { after: Some(Duration::from_secs(60)) }, "too many calls"),
+        400..=499 => (Kind::Broken, "the cloud did not understand the request"),
+        _ => (Kind::Busy { after: None }, "the cloud failed"),
+    };
+    (kind, words.to_owned())
+}
+
 /// A time in words.
 fn span(time: Duration) -> String {
     match time.as_secs() {
@@ -109,6 +128,8 @@ pub enum Code {
     OAuth(String),
     /// `error_no` of the search.
     ErrorNo(i64),
+    /// `code` of 123pan's envelope.
+    Envelope(i64),
     /// A bare HTTP status.
     Http(u16),
 }
@@ -118,7 +139,10 @@ impl Code {
     #[must_use]
     pub fn number(&self) -> Option<i64> {
         match self {
-            Self::Errno(number) | Self::ErrorCode(number) | Self::ErrorNo(number) => Some(*number),
+            Self::Errno(number)
+            | Self::ErrorCode(number)
+            | Self::ErrorNo(number)
+            | Self::Envelope(number) => Some(*number),
             Self::OAuth(_) | Self::Http(_) => None,
         }
     }
@@ -166,6 +190,7 @@ impl fmt::Display for Code {
             Self::ErrorCode(number) => write!(f, "error_code {number}"),
             Self::ErrorNo(number) => write!(f, "error_no {number}"),
             Self::OAuth(word) => f.write_str(word),
+            Self::Envelope(number) => write!(f, "code {number}"),
             Self::Http(status) => write!(f, "HTTP {status}"),
         }
     }

@@ -2,7 +2,8 @@
 //! answer may be. It knows nothing of tokens and error numbers.
 //!
 //! - **Where to**: https to the provider's own domains. A configured `endpoint` takes the place of all
-//!   of them; plain http is accepted for a loopback endpoint only, and proxies do not apply there.
+//!   of them; plain http is accepted for a loopback endpoint only, and proxies do not apply there. What
+//!   carries nothing secret may go to any host over https that an answer names ([`Http::bare`]).
 //!   Redirects are not followed: every address we call carries a token, and API calls never redirect.
 //!   Files do (`download.rs`), by hand and without the token.
 //! - **How long**: what we send is given up by lack of progress, never by total time; a slice may take half
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use reqwest::header::HeaderMap;
 use reqwest::{Certificate, Client, ClientBuilder, Method, header, redirect};
 use tokio::time::Instant;
 use url::{Host, Url};
@@ -113,6 +115,15 @@ pub enum Body {
     None,
     /// A form: a POST.
     Form(String),
+    /// A document: a POST.
+    Json(String),
+    /// The bytes themselves, streamed, with their exact `Content-Length`: a PUT, to where [`Http::bare`] says.
+    Bytes {
+        /// Bytes.
+        length: u64,
+        /// Exactly `length` bytes.
+        body: SliceBody,
+    },
     /// One file as `multipart/form-data`, streamed, with its exact `Content-Length`: a POST.
     File {
         /// Field name.
@@ -258,9 +269,17 @@ impl Http {
     /// [`Kind::Offline`] without an answer, [`Kind::Broken`] when it is cut or too large,
     /// [`Kind::Local`] when the body failed. HTTP statuses are not errors here.
     pub async fn call(&self, request: Request) -> Result<Answer> {
+        self.call_with(request, HeaderMap::new()).await
+    }
+
+    /// As [`Http::call`], with more headers.
+    ///
+    /// # Errors
+    /// As [`Http::call`].
+    pub async fn call_with(&self, request: Request, headers: HeaderMap) -> Result<Answer> {
         let endpoint = request.endpoint;
         let begun = Instant::now();
-        let answer = self.exchange(request, begun).await;
+        let answer = self.exchange(request, headers, begun).await;
         if let Err(error) = &answer {
             let took_ms = elapsed_ms(begun);
             let cause = error.source.as_ref().map(|cause| innermost(cause.as_ref()));
@@ -269,9 +288,10 @@ impl Http {
         answer
     }
 
-    async fn exchange(&self, request: Request, begun: Instant) -> Result<Answer> {
+    async fn exchange(&self, request: Request, headers: HeaderMap, begun: Instant) -> Result<Answer> {
         let Request { endpoint, url, body, limit, referer, secrets } = request;
-        if !self.allows(&url) {
+        let is_bare = matches!(body, Body::Bytes { .. }) && self.anywhere(url.clone()).is_some();
+        if !is_bare && !self.allows(&url) {
             return Err(Error::new(Kind::Broken, endpoint, "the address is not the cloud's").unsent());
         }
         let failed = Arc::new(Mutex::new(None));
@@ -283,6 +303,19 @@ impl Http {
                 .request(Method::POST, url)
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form),
+            Body::Json(json) => self
+                .client
+                .request(Method::POST, url)
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(json),
+            Body::Bytes { length, body } => {
+                let body = meter.watch(body, length, Arc::clone(&failed));
+                self.client
+                    .request(Method::PUT, url)
+                    .header(header::CONTENT_TYPE, "application/octet-stream")
+                    .header(header::CONTENT_LENGTH, length)
+                    .body(reqwest::Body::wrap_stream(body))
+            }
             Body::File { field, length, body } => {
                 let body = meter.watch(body, length, Arc::clone(&failed));
                 // The name must be there and ASCII (field notes 3.4); it means nothing.
@@ -297,6 +330,7 @@ impl Http {
             Some(referer) => call.header(header::REFERER, referer),
             None => call,
         };
+        let call = call.headers(headers);
         let sent = tokio::select! {
             sent = call.send() => sent,
             limit = meter.stalled() => return Err(stalled(endpoint, limit)),

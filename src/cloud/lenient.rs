@@ -11,6 +11,30 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+/// A part of an answer: every field may be missing, and is read as it says.
+macro_rules! wire {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$field_doc:meta])* $field:ident $(as $wired:literal)?: $type:ty = $how:literal,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Deserialize, Debug, Default)]
+        #[serde(default)]
+        pub(in crate::cloud) struct $name {
+            $(
+                $(#[$field_doc])*
+                #[serde($(rename = $wired,)? deserialize_with = $how)]
+                pub(in crate::cloud) $field: $type,
+            )*
+        }
+    };
+}
+pub(in crate::cloud) use wire;
+
+/// Where an answer is wrong, without what stands there: it may be a token.
+pub(in crate::cloud) fn place(error: &serde_json::Error) -> String {
+    format!("{:?} error in line {}, column {}", error.classify(), error.line(), error.column())
+}
+
 /// Any scalar.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) enum Scalar {

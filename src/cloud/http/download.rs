@@ -1,6 +1,7 @@
 //! Fetching files: a GET whose answer streams to whoever asked, with its redirects followed by hand.
 //!
-//! - **Where to**: the first address may carry a token and goes where any call may. From there on the token
+//! - **Where to**: the first address may carry a token and goes where any call may ([`Http::fetch_bare`] is
+//!   for addresses with nothing secret, which may lead anywhere over https). From there on the token
 //!   stays behind: an `access_token` in a `Location` is taken out, and an address that still has the token in
 //!   it is refused. Only the provider's domains over https are followed (plain http there becomes https);
 //!   with a configured endpoint it takes their place, and one on this machine may lead to any port of it.
@@ -35,6 +36,15 @@ pub struct Fetch {
     pub from: u64,
     /// What must not go along a redirect, nor come back out of [`Answer::clean`].
     pub secrets: Vec<String>,
+}
+
+/// Where a file may be fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Reach {
+    /// At the provider's own hosts: a token may be in the address.
+    Providers,
+    /// At any host over https: nothing secret goes there.
+    Anywhere,
 }
 
 /// What came of it.
@@ -95,6 +105,28 @@ impl Http {
         }
     }
 
+    /// The address that an answer names, for a request that carries nothing secret: any host over https, and
+    /// where the endpoint is on this machine, this machine.
+    ///
+    /// # Errors
+    /// [`Kind::Broken`]: it is no such address.
+    pub fn bare(&self, endpoint: &'static str, address: &str) -> Result<Url> {
+        let strange = || {
+            let words = "the cloud names an address that is not https";
+            Error::new(Kind::Broken, endpoint, words).unsent()
+        };
+        Url::parse(address).ok().and_then(|url| self.anywhere(url)).ok_or_else(strange)
+    }
+
+    pub(super) fn anywhere(&self, mut url: Url) -> Option<Url> {
+        if let Some(own) = self.ours(url.clone()) {
+            return Some(own);
+        }
+        url.set_fragment(None);
+        let is_https = url.scheme() == "https" && url.has_host();
+        (is_https && url.username().is_empty() && url.password().is_none()).then_some(url)
+    }
+
     /// One of the provider's own hosts, at the port that its scheme has by itself.
     fn is_providers(&self, url: &Url) -> bool {
         matches!(url.scheme(), "http" | "https")
@@ -110,18 +142,35 @@ impl Http {
     /// [`Kind::Offline`] without an answer, [`Kind::Broken`] when we are sent where we do not go or get
     /// another part of the file than was asked for. Statuses are not errors here.
     pub async fn fetch(&self, ask: Fetch) -> Result<Fetched> {
+        self.fetch_from(ask, Reach::Providers).await
+    }
+
+    /// As [`Http::fetch`], of an address with nothing secret in it, made by [`Http::bare`]: redirects may
+    /// lead to any host as well.
+    ///
+    /// # Errors
+    /// As [`Http::fetch`].
+    pub async fn fetch_bare(&self, endpoint: &'static str, url: Url, from: u64) -> Result<Fetched> {
+        self.fetch_from(Fetch { endpoint, url, from, secrets: Vec::new() }, Reach::Anywhere).await
+    }
+
+    async fn fetch_from(&self, ask: Fetch, reach: Reach) -> Result<Fetched> {
         let endpoint = ask.endpoint;
         let begun = Instant::now();
-        let fetched = self.follow(ask, begun).await;
+        let fetched = self.follow(ask, reach, begun).await;
         if let Err(error) = &fetched {
             tracing::debug!(endpoint, took_ms = elapsed_ms(begun), "not fetched: {}", error.message);
         }
         fetched
     }
 
-    async fn follow(&self, ask: Fetch, begun: Instant) -> Result<Fetched> {
+    async fn follow(&self, ask: Fetch, reach: Reach, begun: Instant) -> Result<Fetched> {
         let Fetch { endpoint, mut url, from, secrets } = ask;
-        if !self.allows(&url) {
+        let may_go = match reach {
+            Reach::Providers => self.allows(&url),
+            Reach::Anywhere => self.anywhere(url.clone()).is_some(),
+        };
+        if !may_go {
             return Err(Error::new(Kind::Broken, endpoint, "the address is not the cloud's").unsent());
         }
         for redirects in 0..=REDIRECTS {
@@ -141,7 +190,7 @@ impl Http {
                 return self.streamed(endpoint, response, from).map(Fetched::File);
             }
             match onward(&response) {
-                Some(location) => url = self.next(endpoint, &url, location, &secrets)?,
+                Some(location) => url = self.next(endpoint, &url, location, reach, &secrets)?,
                 None => {
                     let body = self.whole(endpoint, &mut response, REFUSAL).await.unwrap_or_default();
                     let (status, took) = (status.as_u16(), begun.elapsed());
@@ -155,13 +204,23 @@ impl Http {
     }
 
     /// Where a redirect leads, without our token.
-    fn next(&self, endpoint: &'static str, url: &Url, location: &str, secrets: &[String]) -> Result<Url> {
+    fn next(
+        &self,
+        endpoint: &'static str,
+        url: &Url,
+        location: &str,
+        reach: Reach,
+        secrets: &[String],
+    ) -> Result<Url> {
         let refused = |words: String| Error::new(Kind::Broken, endpoint, words);
         let to = url.join(location).map_err(|_| refused("the cloud sends us on to nowhere".to_owned()))?;
         let host: String = to.host_str().unwrap_or("nowhere").chars().take(100).collect();
-        let mut to = self.ours(to).ok_or_else(|| {
-            refused(format!("the cloud sends us on to {host}, which is none of its own servers over https"))
-        })?;
+        let to = match reach {
+            Reach::Providers => self.ours(to).ok_or("none of its own servers over https"),
+            Reach::Anywhere => self.anywhere(to).ok_or("not https"),
+        };
+        let mut to =
+            to.map_err(|what| refused(format!("the cloud sends us on to {host}, which is {what}")))?;
         let kept = to.query().map(|query| {
             let pairs = query.split('&');
             let is_token = |pair: &&str| {

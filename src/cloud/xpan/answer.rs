@@ -8,8 +8,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::codes;
+use crate::cloud::error::by_status;
 use crate::cloud::http::Answer;
-use crate::cloud::lenient::Scalar;
+use crate::cloud::lenient::{Scalar, place};
 use crate::cloud::{Code, Error, Kind, Result};
 
 /// Everything that can say that a call failed.
@@ -110,7 +111,7 @@ fn failure(answer: &Answer) -> Result<()> {
         Ok(envelope) => envelope,
         Err(error) => {
             tracing::debug!(endpoint, status, took_ms, bytes = answer.body.len(), "answer is not JSON");
-            let (kind, words) = codes::by_status(status);
+            let (kind, words) = by_status(status);
             let code = Code::Http(status);
             return Err(Error::new(kind, endpoint, words).with_code(code).because(error));
         }
@@ -135,7 +136,7 @@ fn failure(answer: &Answer) -> Result<()> {
         return Err(Error::new(kind, endpoint, words).with_code(code));
     }
     if !(200..300).contains(&status) {
-        let (kind, words) = codes::by_status(status);
+        let (kind, words) = by_status(status);
         return Err(Error::new(kind, endpoint, words).with_code(Code::Http(status)));
     }
     Ok(())
@@ -144,11 +145,6 @@ fn failure(answer: &Answer) -> Result<()> {
 fn data<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     serde_json::from_slice(&answer.body)
         .map_err(|error| broken(answer.endpoint, "the answer makes no sense").because(place(&error)))
-}
-
-/// Where an answer is wrong, without what stands there: it may be a token.
-fn place(error: &serde_json::Error) -> String {
-    format!("{:?} error in line {}, column {}", error.classify(), error.line(), error.column())
 }
 
 /// An answer without something it must have.

@@ -9,6 +9,7 @@
 
 use std::time::Duration;
 
+use crate::cloud::error::by_status;
 use crate::cloud::{Code, Kind};
 
 /// The key a number came under.
@@ -218,7 +219,7 @@ pub fn meaning(endpoint: &str, code: &Code, server_text: &str, http: u16) -> (Ki
     let unknown = || (if http >= 500 { BUSY } else { Refused }, own_words());
     let lower = server_text.to_ascii_lowercase();
     match code {
-        Code::Errno(number) | Code::ErrorCode(number) | Code::ErrorNo(number) => {
+        Code::Errno(number) | Code::ErrorCode(number) | Code::ErrorNo(number) | Code::Envelope(number) => {
             let fits = |row: &&Row| {
                 (row.from..=row.to).contains(number)
                     && match row.key {
@@ -252,25 +253,6 @@ pub fn meaning(endpoint: &str, code: &Code, server_text: &str, http: u16) -> (Ki
         }
         Code::Http(status) => by_status(*status),
     }
-}
-
-/// What a bare HTTP status means, when the answer has no number in it.
-#[must_use]
-pub fn by_status(status: u16) -> (Kind, String) {
-    let (kind, words) = match status {
-        200..=299 => (Kind::Broken, "the answer makes no sense"),
-        300..=399 => (Kind::Broken, "the cloud sent us elsewhere, which it never should"),
-        401 => (Unauthorized, "the login was not accepted"),
-        // Without a number it is not the cloud that speaks: a proxy, a hotel's log-in page.
-        416 => (Kind::Broken, "the file has no such part: it may have changed"),
-        403 => (Kind::Broken, "refused without a reason"),
-        408 => (BUSY, "the request came too slowly for the cloud"),
-        413 => (Kind::Broken, "too large for something on the way"),
-        429 => (wait(60), "too many calls"),
-        400..=499 => (Kind::Broken, "the cloud did not understand the request"),
-        _ => (BUSY, "the cloud failed"),
-    };
-    (kind, words.to_owned())
 }
 
 /// What `number` means, one line a meaning; none when it is not known.

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use crate::cloud::lenient::{int, list, object, text};
+use crate::cloud::lenient::{int, list, object, text, wire};
 
 /// The most entries we take in one list; the documents allow 10,000 a page (xpan-api, 获取文件列表).
 pub(super) const MAX_ENTRIES: usize = 10_000;
@@ -21,17 +21,6 @@ pub(super) const TEXT: usize = 16 << 10;
 /// An answer that says no more than that it worked.
 #[derive(Deserialize, Debug)]
 pub(super) struct Nothing {}
-
-macro_rules! wire {
-    ($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $type:ty = $how:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Deserialize, Debug, Default)]
-        #[serde(default)]
-        pub(in crate::cloud::xpan) struct $name {
-            $($(#[$field_doc])* #[serde(deserialize_with = $how)] pub(in crate::cloud::xpan) $field: $type,)*
-        }
-    };
-}
 
 pub(super) mod items;
 pub(super) mod shares;

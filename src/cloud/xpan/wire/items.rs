@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::{ID, MAX_ENTRIES, TEXT};
-use crate::cloud::lenient::{Perhaps, Scalar, int, list, map, text};
+use crate::cloud::lenient::{Perhaps, Scalar, int, list, map, text, wire};
 
 /// The most items of a batch or a task that are looked at.
 const MAX_ITEMS: usize = 10_000;

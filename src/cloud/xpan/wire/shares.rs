@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::items::{Fared, Item};
 use super::{ID, MAX_ENTRIES, TEXT, TOKEN};
-use crate::cloud::lenient::{Perhaps, int, list, object, text};
+use crate::cloud::lenient::{Perhaps, int, list, object, text, wire};
 
 wire! {
     /// `set` (创建附件).

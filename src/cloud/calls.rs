@@ -23,15 +23,20 @@
 //! anew from nothing. That is the better mistake - if it was one call too many, the cloud says 31034 and
 //! the account pauses for a minute; the other way round a flipped bit would stop a box for a day.
 //!
+//! Clouds that allow so many calls a second have [`Calls::pace`] (`pace.rs`).
+//!
 //! A clock that is set back must not stop the calls either: what was made in the future was made just
 //! now, is put down so, and is out of every window after its time.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+mod pace;
 
 use super::{Error, Kind, Result};
 use crate::clock::Clock;
@@ -101,6 +106,8 @@ pub struct Calls {
     told: Mutex<Option<(&'static str, i64)>>,
     /// What the disk did not take.
     unsaved: Mutex<Vec<Made>>,
+    /// Where a call a second is allowed or so: when the next of each endpoint may go, milliseconds since 1970.
+    places: Mutex<BTreeMap<String, i64>>,
 }
 
 /// A call that was made.
@@ -142,7 +149,7 @@ impl Calls {
     }
 
     fn new(file: Option<PathBuf>, clock: Clock, tell: Option<Tell>) -> Self {
-        Self { file, clock, tell, told: Mutex::default(), unsaved: Mutex::default() }
+        Self { file, clock, tell, told: Mutex::default(), unsaved: Mutex::default(), places: Mutex::default() }
     }
 
     /// Waits for the turn of a call and counts it. Dropping the future ends the waiting.

@@ -1,42 +1,169 @@
-//! The one table of 123pan's numbers (`code` of the answer's envelope): field notes 8.1 and 8.2, and 常用code码
-//! of pan123-open-api.md.
+//! The one table of 123pan's numbers (`code` of the answer's envelope): 常用code码 of pan123-open-api.md and
+//! field notes 8.1 and 8.2.
+//!
+//! The numbers are few and `1` stands for nearly everything, so that the server's words and the call decide
+//! what is meant: the first row that fits, the particular ones before the general. The words are those that
+//! the documents and real clients quote. A number that is not here keeps the server's own words and is not
+//! tried again unless the HTTP status is 500 or more.
 
 use std::time::Duration;
 
 use crate::cloud::Kind;
 
-/// Number, kind, what it means.
+/// One meaning of one number.
+struct Row {
+    /// `None`: whatever number comes with these words.
+    number: Option<i64>,
+    /// Calls it holds for; none: all.
+    at: &'static [&'static str],
+    /// Part of the server's text, lower case; empty: any.
+    text: &'static str,
+    kind: Kind,
+    words: &'static str,
+}
+
+/// The calls that carry a `preuploadID`.
+const OF_SESSION: &[&str] = &["get_upload_url", "upload_complete", "upload_async_result"];
+const LOGIN: &[&str] = &["access_token"];
+const NAMES: &[&str] = &["create", "mkdir", "upload_complete", "upload_async_result"];
+
+const BUSY: Kind = Kind::Busy { after: None };
+const fn wait_ms(ms: u64) -> Kind {
+    Kind::Busy { after: Some(Duration::from_millis(ms)) }
+}
+/// What a person mends somewhere else shows within the hour.
+const BLOCKED: Kind = Kind::Blocked { after: Duration::from_secs(3600) };
+
+const fn row(number: i64, kind: Kind, words: &'static str) -> Row {
+    Row { number: Some(number), at: &[], text: "", kind, words }
+}
+const fn said(text: &'static str, kind: Kind, words: &'static str) -> Row {
+    Row { number: None, at: &[], text, kind, words }
+}
+impl Row {
+    const fn at(mut self, at: &'static [&'static str]) -> Self {
+        self.at = at;
+        self
+    }
+    const fn text(mut self, text: &'static str) -> Self {
+        self.text = text;
+        self
+    }
+}
+
+const WRONG_CLIENT: &str = "the client_id or the client_secret is not the right one: compare them in the configuration with what 123pan gave out";
+const OTHER_CONTENT: &str = "what arrived is not what was announced";
+
 #[rustfmt::skip]
-const TABLE: &[(i64, Kind, &str)] = &[
-    (1, Kind::Busy { after: None }, "the cloud failed and does not say why"),
-    (400, Kind::Unauthorized, "the cloud does not understand the request; clients take it for a token that is not valid"),
-    (401, Kind::Unauthorized, "the access token is not valid"),
-    (429, Kind::Busy { after: Some(Duration::from_millis(500)) }, "too many calls a second"),
-    (5000, Kind::Busy { after: None }, "the cloud failed and does not say why"),
-    (5066, Kind::Missing, "there is no such file"),
-    (5113, Kind::DayLimit, "the day's traffic is used up"),
-    (20103, Kind::Busy { after: Some(Duration::from_secs(1)) }, "the cloud is still verifying the file"),
+const TABLE: &[Row] = &[
+    // 常见问题 6; field notes 8.1: three at a time.
+    said("tokens number has exceeded", BLOCKED, "too many logins of this client_id are alive: log out elsewhere, or wait until they end"),
+    said("clientid", Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
+    said("clientsecret", Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
+    row(401, Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
+    row(401, Kind::Unauthorized, "the access token is not valid"),
+    row(400, Kind::Unauthorized, "the access token is not valid").text("token"),
+    row(400, Kind::Refused, "the cloud does not understand the request"),
+    row(429, wait_ms(500), "too many calls a second"),
+    // 123云盘服务器会校验用户预上传时的MD5与实际上传成功的MD5是否一致; its words are from the field (notes 8.4).
+    said("文件上传失败", Kind::Expired, OTHER_CONTENT).at(OF_SESSION),
+    said("preuploadid", Kind::Expired, "the upload is not known any more").at(OF_SESSION),
+    said("分片", Kind::Expired, "not all of the file has arrived").at(OF_SESSION),
+    // 不能重名
+    said("重名", Kind::Exists, "the name is taken").at(NAMES),
+    said("同名", Kind::Exists, "the name is taken").at(NAMES),
+    said("already exist", Kind::Exists, "the name is taken").at(NAMES),
+    said("格式", Kind::Refused, "this is no kind of picture that 123pan takes").at(&["create"]),
+    said("大小", Kind::Refused, "it is larger than 123pan takes pictures (100 MiB)").at(&["create"]),
+    row(5066, Kind::Missing, "there is no such file or folder"),
+    row(5113, Kind::DayLimit, "the day's traffic is used up"),
+    row(20103, wait_ms(1000), "the cloud is still verifying the file"),
+    row(1, BUSY, "the cloud failed and does not say why"),
+    row(5000, BUSY, "the cloud failed and does not say why"),
 ];
 
-/// What `number` means, if it is known.
+/// What a number means at this call, and the words for it: ours, and of a number that says nothing by itself
+/// the server's too.
+pub(super) fn meaning(endpoint: &str, number: i64, server_text: &str, http: u16) -> (Kind, String) {
+    let lower = server_text.to_lowercase();
+    let fits = |row: &&Row| {
+        row.number.is_none_or(|known| known == number)
+            && (row.at.is_empty() || row.at.contains(&endpoint))
+            && lower.contains(row.text)
+    };
+    match TABLE.iter().find(fits) {
+        Some(Row { number: Some(1 | 5000), kind, .. }) if !server_text.is_empty() => {
+            (*kind, format!("the cloud failed: {server_text}"))
+        }
+        Some(row) => (row.kind, row.words.to_owned()),
+        None => {
+            let words = if server_text.is_empty() { "the cloud gives no reason" } else { server_text };
+            (if http >= 500 { BUSY } else { Kind::Refused }, words.to_owned())
+        }
+    }
+}
+
+/// What `number` means, one line a meaning; none when it is not known.
 #[must_use]
-pub fn explain(number: i64) -> Option<String> {
-    let row = TABLE.iter().find(|(known, ..)| *known == number);
-    row.map(|(_, kind, words)| format!("{words}; {}", kind.consequence()))
+pub fn explain(number: i64) -> Vec<String> {
+    let known = TABLE.iter().filter(|row| row.number == Some(number));
+    known
+        .map(|row| {
+            let at = if row.at.is_empty() { String::new() } else { format!(" at {}", row.at.join(", ")) };
+            let text = match row.text {
+                "" => String::new(),
+                text => format!(" when the cloud says {text:?}"),
+            };
+            format!("{number} at 123pan{at}{text}: {}; {}", row.words, row.kind.consequence())
+        })
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// 常用code码, field notes 8.1 and 8.2, and what becomes of each.
     #[test]
     fn the_table_is_that_of_the_field_notes() {
-        let numbers: Vec<i64> = TABLE.iter().map(|(number, ..)| *number).collect();
-        assert_eq!(numbers, [1, 400, 401, 429, 5000, 5066, 5113, 20103]);
-        assert_eq!(
-            explain(5066).as_deref(),
-            Some("there is no such file; what needs it is tried again later")
-        );
-        assert_eq!(explain(31034), None);
+        for (number, kind) in [
+            (1, BUSY),
+            (400, Kind::Refused),
+            (401, Kind::Unauthorized),
+            (429, wait_ms(500)),
+            (5000, BUSY),
+            (5066, Kind::Missing),
+            (5113, Kind::DayLimit),
+            (20103, wait_ms(1000)),
+        ] {
+            assert_eq!(meaning("detail", number, "", 200).0, kind, "{number}");
+            assert!(!explain(number).is_empty(), "{number}");
+        }
+        let gone = "5066 at 123pan: there is no such file or folder; what needs it is tried again later";
+        assert_eq!(explain(5066), [gone]);
+        assert!(explain(31034).is_empty());
+    }
+
+    #[test]
+    fn the_call_and_the_words_tell_one_from_the_other() {
+        for (endpoint, number, text, kind) in [
+            ("access_token", 1, "clientID或clientSecret错误", Kind::Unauthorized),
+            ("access_token", 401, "tokens number has exceeded the limit", BLOCKED),
+            ("access_token", 401, "", Kind::Unauthorized),
+            ("detail", 400, "Token is expired", Kind::Unauthorized),
+            ("upload_complete", 1, "文件上传失败", Kind::Expired),
+            ("detail", 1, "文件上传失败", BUSY),
+            ("get_upload_url", 1, "preuploadID不存在或已失效", Kind::Expired),
+            ("upload_complete", 1, "分片未上传: [1]", Kind::Expired),
+            ("create", 1, "该目录下已经有同名文件,不能重名", Kind::Exists),
+            ("mkdir", 77, "folder Already Exists", Kind::Exists),
+            ("create", 1, "不支持的图片格式", Kind::Refused),
+            ("create", 77777, "什么", Kind::Refused),
+        ] {
+            assert_eq!(meaning(endpoint, number, text, 200).0, kind, "{endpoint} {number} {text}");
+        }
+        assert_eq!(meaning("list", 1, "内部错误", 200), (BUSY, "the cloud failed: 内部错误".into()));
+        assert_eq!(meaning("list", 77777, "", 200), (Kind::Refused, "the cloud gives no reason".into()));
+        assert_eq!(meaning("list", 77777, "x", 502), (BUSY, "x".into()));
     }
 }

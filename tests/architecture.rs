@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "durable", "fetch", "memory", "remote", "status", "store",
         ],
     ),
-    ("cloud", &["clock", "config", "content", "durable"]),
+    ("cloud", &["clock", "config", "content", "durable", "remote"]),
     ("config", &["content", "remote"]),
     ("control", &["status"]),
     ("device", &["account", "cloud", "config", "content", "durable"]),

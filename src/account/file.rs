@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::cloud::{Grant, Token};
+use crate::cloud::{Grant, Life, Token};
 use crate::durable;
 
 const VERSION: u32 = 1;
@@ -57,7 +57,10 @@ impl Stored {
             login: Some(new_login()),
             access_token: grant.access.secret().to_owned(),
             refresh_token: grant.refresh.as_ref().map(|token| token.secret().to_owned()),
-            expires_at: grant.expires_in.and_then(|life| now.checked_add(life).ok()),
+            expires_at: grant.life.and_then(|life| match life {
+                Life::For(span) => now.checked_add(span).ok(),
+                Life::Until(end) => Some(end),
+            }),
             obtained_at: now,
             attempt: None,
             refused: None,

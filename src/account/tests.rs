@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::cloud::{Authority, BoxFuture, Code, DeviceCode, Grant, Kind, Poll, Token, TokenSource};
+use crate::cloud::{Authority, BoxFuture, Code, DeviceCode, Grant, Kind, Life, Poll, Token, TokenSource};
 
 type Answer<T> = Box<dyn FnOnce() -> cloud::Result<T> + Send>;
 
@@ -58,7 +58,7 @@ fn grant(access: &str, refresh: Option<&str>) -> Grant {
     Grant {
         access: Token::new(access),
         refresh: refresh.map(Token::new),
-        expires_in: Some(Duration::from_secs(30 * 86_400)),
+        life: Some(Life::For(Duration::from_secs(30 * 86_400))),
     }
 }
 

@@ -180,7 +180,10 @@ async fn round(
         }
     }
     match open.quota().await {
-        Ok(quota) => lock(&account.view).quota = Some(Quota { used: quota.used, total: quota.total }),
+        Ok(quota) => {
+            let quota = quota.map(|quota| Quota { used: quota.used, total: quota.total });
+            lock(&account.view).quota = quota;
+        }
         Err(error) if matches!(error.kind, Kind::Blocked { .. } | Kind::DayLimit) => {
             return refused(&error, &login());
         }
@@ -331,8 +334,8 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
 
 fn show_user(account: &AccountCell, user: &User) {
     let mut view = lock(&account.view);
-    view.user = Some(user.name.clone());
-    view.vip_type = Some(user.vip_type);
+    view.user = Some(user.name.clone()).filter(|name| !name.is_empty());
+    view.vip_type = user.vip_type;
 }
 
 fn refused(error: &cloud::Error, login: &str) -> Found {

@@ -93,7 +93,7 @@ fn standing(
                 Skip::TooLarge => Some("max_size of the folder decides"),
                 _ => None,
             };
-            return says(line, skip.words(), hint);
+            return says(line, skip.words(folder.source.limits.takes), hint);
         }
     }
     line

@@ -286,7 +286,7 @@ pub(super) fn parent(path: &str) -> &str {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cloud::{Begin, BoxFuture, Page, Quota, Slice, Stored, User};
+    use crate::cloud::{Begin, BoxFuture, Cursor, Page, Quota, Slice, Stored, User};
     use crate::content::{Md5, Media, Purpose};
     use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -297,7 +297,7 @@ mod tests {
     }
 
     impl Drive for Endless {
-        fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+        fn list<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
             Box::pin(async move {
                 let page = self.pages.fetch_add(1, Ordering::Relaxed);
                 let page = if self.is_same_page { 0 } else { page };
@@ -309,7 +309,10 @@ mod tests {
                     md5: None,
                 };
                 let entries = (0..1000).map(entry).collect();
-                Ok(Page { entries, next: Some(after.unwrap_or(0) + 1000) })
+                Ok(Page {
+                    entries,
+                    next: Some(Cursor::at(after.and_then(|after| after.number()).unwrap_or(0) + 1000)),
+                })
             })
         }
         fn is_same(&self, _: &Entry, _: &Upload) -> bool {
@@ -318,13 +321,13 @@ mod tests {
         fn user(&self) -> BoxFuture<'_, Result<User>> {
             unreachable!()
         }
-        fn quota(&self) -> BoxFuture<'_, Result<Quota>> {
+        fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
             unreachable!()
         }
         fn begin<'a>(&'a self, _: &'a Upload, _: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
             unreachable!()
         }
-        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Md5>> {
+        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Option<Md5>>> {
             unreachable!()
         }
         fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {

@@ -99,7 +99,12 @@ fn look(looks: u32, accept: bool) -> (Report, u64) {
         folder: id,
         root: disk.path(),
         filter: &Arc::new(Filter::new(&folder(disk.path(), &[])).unwrap()),
-        limits: Limits { min_size: 0, max_size: u64::MAX, tier: None },
+        limits: Limits {
+            min_size: 0,
+            max_size: u64::MAX,
+            tier: None,
+            takes: crate::cloud::of(crate::config::Provider::Baidu).takes(),
+        },
         keeper: &keeper,
         cancelled: &AtomicBool::new(false),
     };

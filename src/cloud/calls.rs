@@ -148,8 +148,22 @@ impl Calls {
         Arc::new(Self::new(None, Clock::system(), None))
     }
 
+    /// A file of the account's beside the one that counts, with another ending: for what a cloud has to
+    /// remember of its own. `None` where nothing is counted. The folder exists once an account is logged in.
+    #[must_use]
+    pub fn beside(&self, ending: &str) -> Option<PathBuf> {
+        self.file.as_ref().map(|file| file.with_extension(ending))
+    }
+
     fn new(file: Option<PathBuf>, clock: Clock, tell: Option<Tell>) -> Self {
-        Self { file, clock, tell, told: Mutex::default(), unsaved: Mutex::default(), places: Mutex::default() }
+        Self {
+            file,
+            clock,
+            tell,
+            told: Mutex::default(),
+            unsaved: Mutex::default(),
+            places: Mutex::default(),
+        }
     }
 
     /// Waits for the turn of a call and counts it. Dropping the future ends the waiting.

@@ -163,6 +163,9 @@ impl<'t> Reader<'t> {
 
     fn account(&self, name: &str, section: &Section<'t>) -> Option<Account> {
         let provider = section.text("provider", "\"baidu\"", values::provider);
+        if let Some(provider) = provider {
+            section.refuse(|key| !provider.has(key), provider.as_str());
+        }
         let client_id = section.text("client_id", "\"AppKey\"", |text| Ok(text.to_owned()));
         if !section.has("client_id") {
             section.note_missing("client_id", "client_id = \"AppKey\"");

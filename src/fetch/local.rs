@@ -122,7 +122,7 @@ pub(super) fn verdict(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cloud::{Begin, BoxFuture, Page, Quota, Result, Slice, Stored, Upload, User};
+    use crate::cloud::{Begin, BoxFuture, Cursor, Page, Quota, Result, Slice, Stored, Upload, User};
     use crate::fetch::Place;
     use std::os::unix::fs::symlink;
 
@@ -133,19 +133,19 @@ mod tests {
         fn user(&self) -> BoxFuture<'_, Result<User>> {
             unreachable!()
         }
-        fn quota(&self) -> BoxFuture<'_, Result<Quota>> {
+        fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
             unreachable!()
         }
         fn begin<'a>(&'a self, _: &'a Upload, _: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
             unreachable!()
         }
-        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Md5>> {
+        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Option<Md5>>> {
             unreachable!()
         }
         fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {
             unreachable!()
         }
-        fn list<'a>(&'a self, _: &'a str, _: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+        fn list<'a>(&'a self, _: &'a str, _: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
             unreachable!()
         }
         fn is_same(&self, _: &Entry, _: &Upload) -> bool {

@@ -14,10 +14,11 @@ use super::one::Ready;
 use super::patience::{Line, Over, Patience};
 use super::{Disk, End, Found, Place, Stop, Target, Wanted, Watch};
 use crate::clock::Clock;
-use crate::cloud::files::{Item, MOST_METAS, Want};
-use crate::cloud::{Drive, Error, Files, Kind};
+use crate::cloud::files::Item;
+use crate::cloud::give_back::MOST_DETAILS;
+use crate::cloud::{Drive, Error, GiveBack, Kind};
 
-/// For so long more files are waited for before fewer than [`MOST_METAS`] are asked about.
+/// For so long more files are waited for before fewer than [`MOST_DETAILS`] are asked about.
 const GATHER: Duration = Duration::from_millis(300);
 
 /// How files are fetched.
@@ -66,11 +67,11 @@ impl<'a> Fetcher<'a> {
     /// # Errors
     /// See [`Stop`]: nothing more can be fetched. What was fetched is in its place, and part files stay.
     pub async fn run(&self, found: mpsc::Receiver<Found>) -> Result<(), Stop> {
-        let Some(files) = self.drive.files() else {
+        let Some(files) = self.drive.give_back() else {
             let words = "this cloud has no calls to fetch files by";
             return Err(Error::new(Kind::Refused, "download", words).unsent().into());
         };
-        let (ready, queue) = mpsc::channel(MOST_METAS);
+        let (ready, queue) = mpsc::channel(MOST_DETAILS);
         let queue = Mutex::new(queue);
         let workers = try_join_all((0..self.options.parallel.max(1)).map(|_| self.work(files, &queue)));
         let fetched = tokio::try_join!(self.sort(files, found, ready), workers);
@@ -83,7 +84,7 @@ impl<'a> Fetcher<'a> {
     /// Looks at what is there already, and asks about the rest in bundles.
     async fn sort(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         mut found: mpsc::Receiver<Found>,
         ready: mpsc::Sender<Ready>,
     ) -> Result<(), Stop> {
@@ -104,7 +105,7 @@ impl<'a> Fetcher<'a> {
                 }
                 Ok(None) | Err(_) => {}
             }
-            if bundle.len() >= MOST_METAS || is_pause || is_end {
+            if bundle.len() >= MOST_DETAILS || is_pause || is_end {
                 for file in self.addresses(files, std::mem::take(&mut bundle)).await? {
                     // Nobody takes any more only when all of it has stopped.
                     let _ = ready.send(file).await;
@@ -163,13 +164,13 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Asks for the address of each file, and leaves out those that have none.
-    async fn addresses(&self, files: &dyn Files, bundle: Vec<Ready>) -> Result<Vec<Ready>, Stop> {
+    async fn addresses(&self, files: &dyn GiveBack, bundle: Vec<Ready>) -> Result<Vec<Ready>, Stop> {
         let asked = |file: &&Ready| file.wanted.size > 0;
         let ids: Vec<String> = bundle.iter().filter(asked).map(|file| file.wanted.fs_id.clone()).collect();
         let mut patience = Patience::default();
         let mut items: HashMap<String, Item> = HashMap::new();
         while !ids.is_empty() {
-            match files.filemetas(&ids, Want { dlink: true, ..Want::default() }).await {
+            match files.details(&ids).await {
                 Ok(all) => {
                     self.line.moves();
                     items.extend(all.into_iter().map(|item| (item.fs_id.clone(), item)));
@@ -199,7 +200,7 @@ impl<'a> Fetcher<'a> {
         Ok(ready)
     }
 
-    async fn work(&self, files: &dyn Files, queue: &Mutex<mpsc::Receiver<Ready>>) -> Result<(), Stop> {
+    async fn work(&self, files: &dyn GiveBack, queue: &Mutex<mpsc::Receiver<Ready>>) -> Result<(), Stop> {
         loop {
             let next = queue.lock().await.recv().await;
             let Some(ready) = next else { return Ok(()) };

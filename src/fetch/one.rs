@@ -11,8 +11,7 @@ use super::many::Fetcher;
 use super::part::{Part, Placed};
 use super::patience::{Over, Patience, words};
 use super::{End, Stop, Wanted};
-use crate::cloud::files::Want;
-use crate::cloud::{Error, Files, Kind};
+use crate::cloud::{Error, GiveBack, Kind};
 use crate::content::Md5;
 
 /// Bytes that are written at a time.
@@ -48,7 +47,7 @@ impl From<Over> for Result<Attempt, Stop> {
 
 impl Fetcher<'_> {
     /// Fetches a file, checks it, and puts it in its place.
-    pub(super) async fn bring(&self, files: &dyn Files, mut ready: Ready) -> Result<End, Stop> {
+    pub(super) async fn bring(&self, files: &dyn GiveBack, mut ready: Ready) -> Result<End, Stop> {
         for is_again in [false, true] {
             ready.doubted = is_again;
             match self.attempt(files, &mut ready).await? {
@@ -61,7 +60,7 @@ impl Fetcher<'_> {
         Ok(End::Failed(words.to_owned()))
     }
 
-    async fn attempt(&self, files: &dyn Files, ready: &mut Ready) -> Result<Attempt, Stop> {
+    async fn attempt(&self, files: &dyn GiveBack, ready: &mut Ready) -> Result<Attempt, Stop> {
         let mut part = match self.open(&ready.wanted).await {
             Ok(part) => part,
             Err(error) => return self.disk_failed(&ready.wanted, error).map(Attempt::End),
@@ -110,7 +109,7 @@ impl Fetcher<'_> {
     /// Downloads from where the part ends, as far as it goes. The outer result is the disk's.
     async fn more(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         ready: &Ready,
         mut part: Part,
         told: &mut Option<Md5>,
@@ -175,11 +174,11 @@ impl Fetcher<'_> {
     }
 
     /// Asks for another `dlink`.
-    async fn renew(&self, files: &dyn Files, ready: &mut Ready) -> Result<(), Over> {
+    async fn renew(&self, files: &dyn GiveBack, ready: &mut Ready) -> Result<(), Over> {
         let ids = [ready.wanted.fs_id.clone()];
         let mut patience = Patience::default();
         loop {
-            match files.filemetas(&ids, Want { dlink: true, ..Want::default() }).await {
+            match files.details(&ids).await {
                 Ok(items) => {
                     let item = items.into_iter().find(|item| item.fs_id == ready.wanted.fs_id);
                     let Some(dlink) = item.and_then(|item| item.dlink) else {

@@ -1,90 +1,136 @@
 //! Remote names: any local name, written so that the cloud takes it, and back again byte for byte.
 //!
-//! What Baidu refuses - `\ ? | " > < : *`, control characters, everything beyond the Basic Multilingual
-//! Plane such as emoji (field notes 3.6) -, what is not UTF-8, and what a server might trim - blanks at
-//! either end of a name, dots at the end - is written as `%XX`, one for each byte, upper case; so is `%`
-//! itself. Nothing else is touched: names that differ in normal form or in case stay different names.
+//! What a cloud refuses ([`Rules`]) and control characters, what is not UTF-8, and what a server might trim -
+//! blanks at either end of a name, dots at the end - is written as `%XX`, one for each byte, upper case; so is
+//! `%` itself. Nothing else is touched: names that differ in normal form or in case stay different names.
 //!
-//! A name that is longer than [`MAX_NAME`] bytes when escaped becomes several folders and a last name.
+//! A name that is longer than [`Rules::longest`] when escaped becomes several folders and a last name.
 //! Each piece but the last ends in `%+`, which no escaped name contains; a piece never ends within a
 //! `%XX` or a character. So `unescape(escape(x)) == x`, and two local paths never share a remote one.
+//!
+//! A file may lie aside, in a folder of its own below the one that its path says ([`aside`]): that folder's
+//! name begins with `%=`, and means nothing when names are read back.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
-/// The longest remote name, in bytes. Baidu's limit is not documented; 255 is what other disks have.
+use crate::content::Md5;
+
+/// How the names of a cloud are written.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// What a name cannot have in it, besides `/`, `%` and control characters.
+    pub refused: &'static str,
+    /// Nor what is beyond the Basic Multilingual Plane, such as emoji.
+    pub only_bmp: bool,
+    /// The longest name, in bytes.
+    pub longest: usize,
+}
+
+/// The strictest: names written by them are good anywhere. The agent's own requests and answers have local
+/// paths in this way, because they need not be UTF-8.
+pub const STRICT: Rules = Rules { refused: "\\?|\"><:*\u{fffe}\u{ffff}", only_bmp: true, longest: MAX_NAME };
+
+/// The longest name by [`STRICT`]: 255 is what disks have.
 pub const MAX_NAME: usize = 240;
 
 /// Ends every piece but the last of a name that was too long.
 const MARK: &str = "%+";
 
-/// Escapes a path below a folder: bytes as the disk has them, `/` between names.
+/// Begins the name of a folder in which one file lies aside; no escaped name contains it.
+const ASIDE: &str = "%=";
+/// What follows it.
+const ASIDE_DIGITS: usize = 16;
+
+/// [`Rules::escape`] by [`STRICT`].
 #[must_use]
 pub fn escape(below: &[u8]) -> String {
-    let mut escaped = String::with_capacity(below.len() + below.len() / 8);
-    for (number, name) in below.split(|&byte| byte == b'/').enumerate() {
-        if number > 0 {
-            escaped.push('/');
-        }
-        escape_name(name, &mut escaped);
-    }
-    escaped
+    STRICT.escape(below)
 }
 
-/// Escapes one name onto the end of `out`. A `/` in it (of a label, say) is escaped too.
-pub fn escape_name(name: &[u8], out: &mut String) {
-    let start = out.len();
-    for_each_piece(name, |piece, _| out.push_str(piece));
-    if out.len() - start <= MAX_NAME {
-        return;
-    }
-    out.truncate(start);
-    let mut from = start;
-    for_each_piece(name, |piece, plain| {
-        if out.len() - from + piece.len() > MAX_NAME - MARK.len() {
-            out.push_str(MARK);
-            out.push('/');
-            from = out.len();
-        }
-        match plain {
-            // A blank that has come to stand at the start of a piece.
-            Some(blank) if from == out.len() && blank.is_whitespace() => percent(blank, out),
-            _ => out.push_str(piece),
-        }
-    });
+/// [`Rules::unescape`] by [`STRICT`].
+#[must_use]
+pub fn unescape(escaped: &str) -> Option<Vec<u8>> {
+    STRICT.unescape(escaped)
 }
 
-/// Calls `each` with every character of `name` as it is to be written, in order; with the character
-/// itself when it is written plainly.
-fn for_each_piece(name: &[u8], mut each: impl FnMut(&str, Option<char>)) {
-    let mut piece = String::with_capacity(12);
-    let mut rest = name.len();
-    for chunk in name.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            let first = rest == name.len();
-            rest -= char.len_utf8();
-            piece.clear();
-            if is_plain(char, first, rest == 0) {
-                piece.push(char);
-                each(&piece, Some(char));
-            } else {
-                percent(char, &mut piece);
+impl Rules {
+    /// Escapes a path below a folder: bytes as the disk has them, `/` between names.
+    #[must_use]
+    pub fn escape(&self, below: &[u8]) -> String {
+        let mut escaped = String::with_capacity(below.len() + below.len() / 8);
+        for (number, name) in below.split(|&byte| byte == b'/').enumerate() {
+            if number > 0 {
+                escaped.push('/');
+            }
+            self.escape_name(name, &mut escaped);
+        }
+        escaped
+    }
+
+    /// Escapes one name onto the end of `out`. A `/` in it (of a label, say) is escaped too.
+    pub fn escape_name(&self, name: &[u8], out: &mut String) {
+        let start = out.len();
+        self.for_each_piece(name, |piece, _| out.push_str(piece));
+        if out.len() - start <= self.longest {
+            return;
+        }
+        out.truncate(start);
+        let mut from = start;
+        self.for_each_piece(name, |piece, plain| {
+            if out.len() - from + piece.len() > self.longest.saturating_sub(MARK.len()) {
+                out.push_str(MARK);
+                out.push('/');
+                from = out.len();
+            }
+            match plain {
+                // A blank that has come to stand at the start of a piece.
+                Some(blank) if from == out.len() && blank.is_whitespace() => percent(blank, out),
+                _ => out.push_str(piece),
+            }
+        });
+    }
+
+    /// Calls `each` with every character of `name` as it is to be written, in order; with the character
+    /// itself when it is written plainly.
+    fn for_each_piece(&self, name: &[u8], mut each: impl FnMut(&str, Option<char>)) {
+        let mut piece = String::with_capacity(12);
+        let mut rest = name.len();
+        for chunk in name.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                let first = rest == name.len();
+                rest -= char.len_utf8();
+                piece.clear();
+                if self.is_plain(char, first, rest == 0) {
+                    piece.push(char);
+                    each(&piece, Some(char));
+                } else {
+                    percent(char, &mut piece);
+                    each(&piece, None);
+                }
+            }
+            for byte in chunk.invalid() {
+                rest -= 1;
+                piece.clear();
+                let _ = write!(piece, "%{byte:02X}");
                 each(&piece, None);
             }
         }
-        for byte in chunk.invalid() {
-            rest -= 1;
-            piece.clear();
-            let _ = write!(piece, "%{byte:02X}");
-            each(&piece, None);
-        }
     }
-}
 
-fn is_plain(char: char, first: bool, last: bool) -> bool {
-    let refused =
-        matches!(char, '%' | '/' | '\\' | '?' | '|' | '"' | '>' | '<' | ':' | '*' | '\u{fffe}' | '\u{ffff}');
-    let at_an_end = char.is_whitespace() && (first || last) || char == '.' && last;
-    !refused && !at_an_end && !char.is_control() && u32::from(char) <= 0xffff
+    fn is_plain(&self, char: char, first: bool, last: bool) -> bool {
+        let refused = matches!(char, '%' | '/') || char.is_control() || self.refused.contains(char);
+        let at_an_end = char.is_whitespace() && (first || last) || char == '.' && last;
+        !refused && !at_an_end && (u32::from(char) <= 0xffff || !self.only_bmp)
+    }
+
+    /// The path below the folder that [`Rules::escape`] made `escaped` of; `None` when it cannot have made it.
+    #[must_use]
+    pub fn unescape(&self, escaped: &str) -> Option<Vec<u8>> {
+        let escaped = without_aside(escaped);
+        // Whatever could be written in another way as well is somebody else's name.
+        decode(&escaped).filter(|below| self.escape(below) == *escaped)
+    }
 }
 
 fn percent(char: char, out: &mut String) {
@@ -93,11 +139,24 @@ fn percent(char: char, out: &mut String) {
     }
 }
 
-/// The path below the folder that [`escape`] made `escaped` of; `None` when it cannot have made it.
+/// The folder that a file goes to which cannot lie where its path says, because of what is there (of that:
+/// `cloud/pan123/placing.rs`). Each name and content has a folder of its own.
 #[must_use]
-pub fn unescape(escaped: &str) -> Option<Vec<u8>> {
-    // Whatever could be written in another way as well is somebody else's name.
-    decode(escaped).filter(|below| escape(below) == escaped)
+pub fn aside(name: &str, content: Md5) -> String {
+    let hash = Md5::of(format!("{content} {name}")).to_string();
+    format!("{ASIDE}{}", hash.get(..ASIDE_DIGITS).unwrap_or_default())
+}
+
+/// The path of a file that may lie aside, as it would be if it did not.
+pub(super) fn without_aside(escaped: &str) -> Cow<'_, str> {
+    let folders = escaped.rsplit_once('/').map_or("", |(folders, _)| folders);
+    let start = folders.rfind('/').map_or(0, |slash| slash + 1);
+    let digits = folders.get(start..).and_then(|folder| folder.strip_prefix(ASIDE));
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    match digits.filter(|digits| digits.len() == ASIDE_DIGITS && digits.bytes().all(is_digit)) {
+        Some(_) => format!("{}{}", &escaped[..start], &escaped[folders.len() + 1..]).into(),
+        None => escaped.into(),
+    }
 }
 
 /// The bytes that `escaped` stands for, whoever wrote it.
@@ -179,6 +238,21 @@ mod tests {
         assert_eq!(unescape(&escape(name.as_bytes())).unwrap(), name.as_bytes());
         // Just as long as may be.
         assert_eq!(escape(&[b'x'; MAX_NAME]).len(), MAX_NAME);
+    }
+
+    #[test]
+    fn a_file_that_lies_aside_comes_back_to_its_place() {
+        let folder = aside("b.jpg", Md5::of("content"));
+        assert_eq!(folder.len(), 18);
+        assert_eq!(unescape(&folder), None, "nobody has a file of this name");
+        for (below, folder_of) in [("b.jpg", ""), ("a/b.jpg", "a/"), ("x%/b", "x%25/")] {
+            let name = below.rsplit('/').next().unwrap();
+            let escaped = format!("{folder_of}{folder}/{name}");
+            assert_eq!(unescape(&escaped).as_deref(), Some(below.as_bytes()), "{escaped}");
+        }
+        for foreign in ["%=0123456789abcdeg/b", "%=0123/b", "%=0123456789abcdef/a/b", "%=0123456789abcdef"] {
+            assert_eq!(unescape(foreign), None, "{foreign}");
+        }
     }
 
     #[test]

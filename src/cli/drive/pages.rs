@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 
 use crate::cli::Outcome;
 use crate::cloud::files::Item;
-use crate::cloud::{self, Page};
+use crate::cloud::{self, Cursor, Page};
 
 /// Asks for page after page and hands each on, until the last one or until `take` has enough. The outer
 /// result is the cloud's, the inner one that of `take`: who asks knows which path a refusal is about.
 pub(in crate::cli) async fn follow(
-    ask: impl AsyncFn(Option<u64>) -> cloud::Result<Page<Item>>,
+    ask: impl AsyncFn(Option<Cursor>) -> cloud::Result<Page<Item>>,
     mut take: impl FnMut(Vec<Item>) -> Outcome<ControlFlow<()>>,
 ) -> cloud::Result<Outcome> {
     let mut after = None;

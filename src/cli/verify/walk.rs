@@ -16,6 +16,7 @@ use crate::cloud::{Content, Entry, Kind};
 use crate::control::client::Client;
 use crate::control::{BadCopy, CopiesQuery, CopyLine, QueueQuery, Repaired, Standing};
 use crate::fetch::Reader;
+use crate::remote::Home;
 use crate::remote::kept::original;
 use crate::remote::names::{escape, unescape};
 use crate::remote::template::Template;
@@ -39,7 +40,7 @@ pub(super) struct Place {
     path: PathBuf,
     label: String,
     template: Template,
-    app: String,
+    home: Home,
     device: String,
     /// Only what is there, or below.
     start: Vec<u8>,
@@ -49,22 +50,22 @@ impl Place {
     fn new(session: &Session<'_>, (folder, start): Part) -> Outcome<Self> {
         let template: Template =
             folder.remote.parse().map_err(|error| Failed::new(&error).status(ExitStatus::Usage))?;
-        let (app, device) = (session.account.app.clone(), session.cloud.config.device_name());
-        Ok(Self { path: folder.path, label: folder.label, template, app, device, start })
+        let (home, device) = (session.home(), session.cloud.config.device_name());
+        Ok(Self { path: folder.path, label: folder.label, template, home, device, start })
     }
 
     /// The remote folder that all of it lies in.
     fn root(&self) -> String {
-        let top = self.template.top(&self.app, &self.device, &self.label);
+        let top = self.template.top(&self.home, &self.device, &self.label);
         match (self.start.is_empty(), self.template.has_date()) {
-            (false, false) => format!("{top}/{}", escape(&self.start)),
+            (false, false) => format!("{top}/{}", self.home.names.escape(&self.start)),
             _ => top,
         }
     }
 
     /// The local path of a remote file that this folder's template can have made.
     fn local(&self, remote: &str) -> Option<PathBuf> {
-        let below = self.template.below(&self.app, &self.device, &self.label, remote)?;
+        let below = self.template.below(&self.home, &self.device, &self.label, remote)?;
         let is_wanted = self.start.is_empty()
             || below.strip_prefix(&*self.start).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
         is_wanted.then(|| self.at(below))
@@ -104,7 +105,7 @@ pub(super) async fn account(
     let places: Vec<Place> =
         parts.into_iter().map(|part| Place::new(session, part)).collect::<Outcome<_>>()?;
     let progress = report.progress();
-    let reader = Reader::new(session.files()?, session.context.clock().clone(), &progress);
+    let reader = Reader::new(session.give_back()?, session.context.clock().clone(), &progress);
     let mut walk = Walk {
         session,
         client: session.context.client(),
@@ -152,7 +153,7 @@ impl Walk<'_, '_> {
                     if !is_covered {
                         elsewhere.push(match elsewhere.len() {
                             0..ELSEWHERE => folder_of(copy).to_owned(),
-                            _ => format!("/apps/{}", escape(place.app.as_bytes())),
+                            _ => place.home.path.clone(),
                         });
                     }
                 }
@@ -172,7 +173,7 @@ impl Walk<'_, '_> {
         let drive = &self.session.drive;
         let (mut after, mut seen) = (None, 0);
         loop {
-            let page = match self.reader.patiently(async || drive.list_all(root, after).await).await {
+            let page = match self.reader.patiently(async || drive.list_all(root, after.clone()).await).await {
                 Ok(page) => page,
                 // Nothing was ever sent there, or it was deleted.
                 Err(error) if error.kind == Kind::Missing => return Ok(()),
@@ -326,7 +327,7 @@ impl Walk<'_, '_> {
         let (mut there, mut after) = (HashMap::new(), None);
         for _ in 0..PAGES {
             self.looks = self.looks.saturating_sub(1);
-            let page = match self.reader.patiently(async || drive.list(folder, after).await).await {
+            let page = match self.reader.patiently(async || drive.list(folder, after.clone()).await).await {
                 Ok(page) => page,
                 Err(error) if error.kind == Kind::Missing => return Ok(there),
                 Err(error) => return Err(self.session.failed_at(folder, error)),

@@ -40,9 +40,8 @@ fn nothing<T>() -> Option<T> {
 pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     check(answer)?;
     let read: std::result::Result<Data<T>, _> = serde_json::from_slice(&answer.body);
-    let data = read.map_err(|error| {
-        broken(answer.endpoint, "the answer makes no sense").because(place(&error))
-    })?;
+    let data =
+        read.map_err(|error| broken(answer.endpoint, "the answer makes no sense").because(place(&error)))?;
     data.data.ok_or_else(|| broken(answer.endpoint, "the answer has no data"))
 }
 

@@ -31,7 +31,9 @@ mod tests {
 
     #[test]
     fn the_documents_numbers_are_kept_and_what_they_do_not_name_is_modest() {
-        for (endpoint, count) in [("access_token", 1), ("mkdir", 2), ("create", 2), ("delete", 1), ("list", 4)] {
+        for (endpoint, count) in
+            [("access_token", 1), ("mkdir", 2), ("create", 2), ("delete", 1), ("list", 4)]
+        {
             assert_eq!(a_second(endpoint), Some(count), "{endpoint}");
         }
         assert!(TABLE.iter().all(|(_, count, _)| *count <= 4));

@@ -13,7 +13,7 @@ use crate::cloud::{Authority, BoxFuture, Grant, Life, Result, Token};
 use crate::config;
 
 /// Where an account of 123pan logs in.
-pub struct Login {
+pub(super) struct Login {
     account: config::Account,
     /// Made at the first call: an agent logs in once a month, and a client costs memory.
     http: OnceLock<Http>,
@@ -21,8 +21,7 @@ pub struct Login {
 
 impl Login {
     /// For a configured account. What is wrong with its endpoint or CA file shows at the first call.
-    #[must_use]
-    pub fn new(account: &config::Account) -> Self {
+    pub(super) fn new(account: &config::Account) -> Self {
         Self { account: account.clone(), http: OnceLock::new() }
     }
 

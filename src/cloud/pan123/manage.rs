@@ -81,7 +81,8 @@ impl Oss {
 
 /// What came, as far as it makes sense: a name that is none leads nowhere.
 fn image(item: wire::Item) -> Option<Image> {
-    let filename = item.filename.filter(|name| !matches!(name.as_str(), "" | "." | "..") && !name.contains('/'))?;
+    let filename =
+        item.filename.filter(|name| !matches!(name.as_str(), "" | "." | "..") && !name.contains('/'))?;
     Some(Image {
         file_id: item.file_id.filter(|id| !id.is_empty())?,
         filename,

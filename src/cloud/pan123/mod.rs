@@ -1,6 +1,6 @@
 //! 123pan: its image host (pan123-open-api.md, 图床; field notes 8).
 //!
-//! [`Oss`] is the [`Drive`] of one account. Everything there has an id and lies in a folder with an id; paths
+//! [`Pan123`] says what there is to know without asking, [`Oss`] is the [`Drive`] of one account. Everything there has an id and lies in a folder with an id; paths
 //! are ours alone, and `folders.rs` knows the ids of folders. Every call with a token goes through
 //! [`Oss::ask`]: within the calls a second (`limits.rs`), again later when the cloud says "too many", and once
 //! more with another token when that is refused.
@@ -13,16 +13,23 @@
 //! | `download.rs` | content, by the direct link |
 //! | `folders.rs`, `known.rs`, `remembered.rs` | where a path lies, what has its name, what is kept of that on disk |
 //! | `placing.rs` | under which name a picture goes into its folder; read its page before changing anything |
-//! | `drive.rs` | the traits of `cloud/` |
+//! | `drive.rs`, `traits.rs` | the traits of `cloud/` |
 //! | `answer.rs`, `wire.rs`, `item.rs`, `codes.rs`, `limits.rs` | what comes back, and how often |
 //!
 //! A crash costs the calls in flight, and what is remembered of folders costs a listing.
 
 mod answer;
 pub mod codes;
+mod download;
+mod drive;
+mod folders;
+mod known;
 mod limits;
 mod login;
 mod manage;
+mod placing;
+mod remembered;
+mod traits;
 mod upload;
 mod wire;
 
@@ -33,8 +40,11 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::renewed::with_token;
-use super::{Calls, Error, Kind, Result, Token, TokenSource};
+use super::{Authority, Calls, Cloud, Drive, Error, Kind, Result, Takes, Token, TokenSource};
 use crate::config;
+use crate::remote::Home;
+use crate::remote::names::Rules;
+use known::Known;
 
 /// 接口域名
 const ORIGIN: &str = "https://open-api.123pan.com";
@@ -49,11 +59,64 @@ const PATIENCE: u32 = 5;
 /// The first wait after that, doubling (field notes 8.2: at least half a second, with back-off).
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
+/// The most a picture may have, bytes (field notes 8.3).
+const LARGEST: u64 = 100 << 20;
+/// `sliceSize` as everybody has seen it, bytes (创建文件, 响应示例): no picture has more than one slice.
+const SLICE: u64 = 104_857_600;
+
+/// 123pan.
+pub(super) struct Pan123;
+
+/// "文件名要小于255个字符且不能包含以下任何字符：\"\\/:*?|><" (创建文件). Bytes, of which there are never fewer
+/// than characters.
+const NAMES: Rules = Rules { refused: "\"\\/:*?|><", only_bmp: false, longest: 254 };
+
+/// Field notes 8.3.
+const PICTURES: Takes = Takes {
+    endings: Some(&["png", "gif", "jpg", "jpeg", "tif", "tiff", "webp", "svg", "bmp"]),
+    largest: Some(LARGEST),
+    only: "123pan keeps pictures only: png gif jpg jpeg tif tiff webp svg bmp",
+    at_most: "it is larger than 123pan takes pictures (100 MiB)",
+};
+
+impl Cloud for Pan123 {
+    fn title(&self) -> &'static str {
+        "123pan"
+    }
+
+    fn open(
+        &self,
+        account: &config::Account,
+        tokens: Arc<dyn TokenSource>,
+        calls: Arc<Calls>,
+    ) -> Result<Arc<dyn Drive>> {
+        Ok(Arc::new(Oss::open(account, tokens, calls)?))
+    }
+
+    fn authority(&self, account: &config::Account) -> Arc<dyn Authority> {
+        Arc::new(login::Login::new(account))
+    }
+
+    fn home(&self, _account: &config::Account) -> Home {
+        Home { path: String::new(), names: &NAMES }
+    }
+
+    fn takes(&self) -> &'static Takes {
+        &PICTURES
+    }
+
+    fn explain(&self, code: &str) -> Vec<String> {
+        code.parse().map(codes::explain).unwrap_or_default()
+    }
+}
+
 /// The image host of one account.
 pub struct Oss {
     http: Http,
     tokens: Arc<dyn TokenSource>,
     calls: Arc<Calls>,
+    client_id: String,
+    known: tokio::sync::Mutex<Known>,
 }
 
 impl std::fmt::Debug for Oss {
@@ -80,7 +143,8 @@ fn headers(token: Option<&Token>) -> Result<HeaderMap> {
     headers.insert(HeaderName::from_static("platform"), HeaderValue::from_static("open_platform"));
     if let Some(token) = token {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.secret())).map_err(|_| {
-            Error::new(Kind::Unauthorized, "token", "the access token has characters that no token has").unsent()
+            Error::new(Kind::Unauthorized, "token", "the access token has characters that no token has")
+                .unsent()
         })?;
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
@@ -111,7 +175,14 @@ impl Oss {
     /// # Errors
     /// [`Kind::Local`]: the endpoint or the CA file cannot be used.
     pub fn open(account: &config::Account, tokens: Arc<dyn TokenSource>, calls: Arc<Calls>) -> Result<Self> {
-        Ok(Self { http: Http::new(options(account))?, tokens, calls })
+        let remembered = folders::remembered(account, calls.beside("folders"));
+        Ok(Self {
+            http: Http::new(options(account))?,
+            tokens,
+            calls,
+            client_id: account.client_id.clone(),
+            known: tokio::sync::Mutex::new(Known::of(remembered)),
+        })
     }
 
     /// Makes a call; `read` makes something of its answer.

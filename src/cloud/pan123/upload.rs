@@ -65,7 +65,8 @@ impl Oss {
             let id = answer.file_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("fileID"))?;
             return Ok(Created::Reused(id));
         }
-        let preupload_id = answer.preupload_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("preuploadID"))?;
+        let preupload_id =
+            answer.preupload_id.filter(|id| !id.is_empty()).ok_or_else(|| missing("preuploadID"))?;
         let slice_size = answer.slice_size.filter(|size| *size > 0).ok_or_else(|| missing("sliceSize"))?;
         Ok(Created::Session { preupload_id, slice_size })
     }
@@ -130,7 +131,8 @@ impl Oss {
                 wait = POLL_SELDOM;
             }
         }
-        let words = format!("the cloud did not say in {} minutes whether it has the file", POLL_FOR.as_secs() / 60);
+        let words =
+            format!("the cloud did not say in {} minutes whether it has the file", POLL_FOR.as_secs() / 60);
         Err(Error::new(Kind::Busy { after: None }, endpoint, words))
     }
 }

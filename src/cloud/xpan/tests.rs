@@ -337,7 +337,7 @@ async fn a_listing_goes_on_as_long_as_its_pages_are_full() {
     .await;
     let (xpan, _) = open(&server);
     let first = xpan.list("/apps/xpand", None).await.unwrap();
-    assert_eq!((first.entries.len(), first.next), (1000, Some(1000)));
+    assert_eq!((first.entries.len(), first.next.clone()), (1000, Some(Cursor::at(1000))));
     let second = xpan.list("/apps/xpand", first.next).await.unwrap();
     assert_eq!((second.entries.len(), second.next), (500, None));
     assert_eq!(server.last().asked("dir").unwrap(), "/apps/xpand");
@@ -423,7 +423,7 @@ async fn everything_below_a_folder_comes_page_by_page_where_the_cursor_says() {
     assert_eq!(paths, [("/apps/x/a", false), ("/apps/x/b", true)]);
     assert_eq!(drive.list_all("/apps/x", first.next).await.unwrap(), crate::cloud::Page::default());
     // More, but not further on: that would never end.
-    assert_eq!(drive.list_all("/apps/x", Some(7)).await.unwrap_err().kind, Kind::Broken);
+    assert_eq!(drive.list_all("/apps/x", Some(Cursor::at(7))).await.unwrap_err().kind, Kind::Broken);
     let seen = server.seen();
     assert_eq!(seen[0].call(), "GET /rest/2.0/xpan/multimedia");
     for (key, value) in

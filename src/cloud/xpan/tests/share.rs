@@ -7,7 +7,7 @@ use crate::cloud::files::{ItemResult, OnDup, Run};
 use crate::cloud::shares::{Link, LinkInfo, Period, Save, Saved, Share, Shares};
 use crate::cloud::testing::{Seen, Server, TwoTokens};
 use crate::cloud::xpan::Xpan;
-use crate::cloud::{Calls, Kind};
+use crate::cloud::{Calls, Cursor, Kind};
 use crate::config::Secret;
 use crate::content::Md5;
 
@@ -175,7 +175,7 @@ async fn what_a_link_leads_to_is_listed_page_by_page_with_numbers_as_words() {
             assert_eq!(seen.asked(name).unwrap_or_default(), value, "{name}");
         }
     }
-    let shared = Shares::list(&xpan, &numbers(), KEY, Some("55"), Some(2)).await.unwrap();
+    let shared = Shares::list(&xpan, &numbers(), KEY, Some("55"), Some(Cursor::at(2))).await.unwrap();
     assert_eq!((shared.shareid.as_str(), shared.page.entries.len(), shared.page.next), ("7", 100, Some(3)));
     let seen = server.last();
     assert_eq!((seen.asked("fid").unwrap().as_str(), seen.asked("root")), ("55", None));

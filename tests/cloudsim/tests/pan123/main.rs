@@ -1,0 +1,8 @@
+//! 123pan's image host, asked by hand as its documents say.
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client;
+mod fields;

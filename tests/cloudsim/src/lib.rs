@@ -346,7 +346,8 @@ impl CloudSim {
 
     /// How many upload sessions are open, at both clouds.
     pub fn open_uploads(&self) -> usize {
-        self.cloud.lock().sessions.all().count() + self.pan123().open_uploads()
+        let open = self.cloud.lock().sessions.all().count();
+        open + self.pan123().open_uploads()
     }
 
     fn server(&self) -> MutexGuard<'_, Option<Server>> {

@@ -5,4 +5,10 @@
 mod common;
 
 mod client;
+mod control;
+mod errors;
+mod faults;
 mod fields;
+mod links;
+mod lists;
+mod upload;

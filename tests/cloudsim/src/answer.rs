@@ -31,6 +31,8 @@ enum Id {
     None,
     Number,
     Text,
+    /// x-traceID of 123pan.
+    Trace,
 }
 
 /// Why a call is turned down, in the shape of the host that says it.
@@ -42,6 +44,8 @@ pub(crate) enum Refusal {
     Share { errno: i64, message: String },
     /// The PCS hosts: 4xx or 5xx with error_code and error_msg.
     Pcs { status: u16, error_code: i64, message: String },
+    /// 123pan: HTTP 200 with code, message and data.
+    Pan123 { code: i64, message: String },
     /// openapi.baidu.com: 400 with error and error_description.
     OAuth { error: String, description: String },
     /// No such address: an HTML page.
@@ -66,6 +70,11 @@ impl Answer {
         Answer::json(200, value, Id::None)
     }
 
+    /// What 123pan answers, whatever it says.
+    pub(crate) fn envelope(code: i64, message: &str, data: Value) -> Answer {
+        Answer::json(200, json!({"code": code, "message": message, "data": data}), Id::Trace)
+    }
+
     /// Redirects, and the bytes of files.
     pub(crate) fn page(response: Response<Body>) -> Answer {
         Answer { page: Some(response), ..Answer::without_id(Value::Null) }
@@ -88,6 +97,12 @@ impl Answer {
                 }
                 Id::Text => {
                     object.insert("request_id".into(), json!(dice.next().to_string()));
+                }
+                Id::Trace => {
+                    let (id, node) = (dice.hex32(), dice.hex32());
+                    let id = [&id[..8], &id[8..12], &id[12..16], &id[16..20], &id[20..]].join("-");
+                    let trace = format!("{id}_kong-db-5898fdd8c6-{}", &node[..5]);
+                    object.insert("x-traceID".into(), json!(trace));
                 }
             }
         }
@@ -157,6 +172,7 @@ impl Refusal {
                 let value = json!({"error_code": error_code, "error_msg": message});
                 Answer::json(status, value, Id::Number)
             }
+            Refusal::Pan123 { code, message } => Answer::envelope(code, &message, Value::Null),
             Refusal::OAuth { error, description } => {
                 let value = json!({"error": error, "error_description": description});
                 Answer::json(400, value, Id::None)

@@ -96,7 +96,7 @@ pub(crate) fn on_its_way(
 
 impl Damage {
     /// The part of the body that begins at `at`, as it goes out.
-    fn to(&self, mut data: Bytes, at: u64) -> Bytes {
+    pub(crate) fn to(&self, mut data: Bytes, at: u64) -> Bytes {
         let last = [self.cut, self.stall, self.end].into_iter().flatten().min().unwrap_or(u64::MAX);
         data.truncate(usize::try_from(last - at.min(last)).unwrap_or(usize::MAX));
         match self.flip.and_then(|place| place.checked_sub(at)) {

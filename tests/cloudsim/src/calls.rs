@@ -15,8 +15,20 @@ const KEPT: usize = 200_000;
 const LONGEST_VALUE: usize = 4096;
 
 /// Parameters whose values must not stand in a log.
-const SECRET: [&str; 9] =
-    ["access_token", "refresh_token", "client_secret", "code", "device_code", "sign", "pwd", "sekey", "spd"];
+const SECRET: [&str; 12] = [
+    "access_token",
+    "refresh_token",
+    "client_secret",
+    "code",
+    "device_code",
+    "sign",
+    "pwd",
+    "sekey",
+    "spd",
+    "accessToken",
+    "clientSecret",
+    "X-Amz-Signature",
+];
 
 /// One call, as `GET /_sim/calls` and [`CloudSim::calls`](crate::CloudSim::calls) show it.
 #[derive(Clone, Debug, Serialize)]
@@ -31,16 +43,18 @@ pub struct Call {
     pub path: String,
     /// Query parameters; secrets read `REDACTED`.
     pub query: BTreeMap<String, String>,
-    /// Form parameters; secrets read `REDACTED`.
+    /// Form parameters, or the fields of a JSON body; secrets read `REDACTED`.
     pub form: BTreeMap<String, String>,
     /// HTTP status of the answer; 0 when the connection was closed instead.
     pub status: u16,
-    /// `errno` or `error_code` of the answer, 0 when it has neither.
+    /// `errno`, `error_code` or `code` of the answer, 0 when it has none.
     pub errno: i64,
     /// `error` of an OAuth answer.
     pub error: Option<String>,
     /// Whose token it carried.
     pub account: Option<String>,
+    /// Whose cloud was asked: `baidu` or `pan123`.
+    pub cloud: &'static str,
     /// Which host of this cloud was asked: `cloud`, or `cdn` with the bytes of files.
     pub host: &'static str,
     /// The Host header it came with.

@@ -12,9 +12,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::answer::{Body, json_page};
+use crate::entry::StoredFile;
 use crate::faults::Fault;
 use crate::oauth::add_tokens;
 use crate::options::{Locate, parse_duration, parse_size};
+use crate::pan123::Pan123Sim;
 use crate::request::Ask;
 use crate::state::Cloud;
 use crate::users::DEFAULT_ACCOUNT;
@@ -42,6 +44,22 @@ struct Request {
     latency: Option<String>,
     bandwidth: Option<String>,
     empty_block_list: Option<bool>,
+    cloud: Option<Played>,
+    client_id: Option<String>,
+    client_secret: Option<String>,
+    pattern: Option<String>,
+    status: Option<i64>,
+    slice_size: Option<String>,
+    async_delay: Option<String>,
+    review_time: Option<String>,
+}
+
+/// Which cloud is meant.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Played {
+    Baidu,
+    Pan123,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +89,7 @@ pub(crate) async fn serve(cloud: &Cloud, ask: Ask, body: Incoming) -> Response<B
 fn run(cloud: &Cloud, ask: &Ask, body: &[u8]) -> Result<Value, String> {
     let verb = ask.path.trim_start_matches("/_sim/");
     match (ask.http_method.as_str(), verb) {
-        ("GET", "files") => return Ok(json!({"files": cloud.lock().drives.files()})),
+        ("GET", "files") => return Ok(json!({"files": cloud.all_files()})),
         ("GET", "calls") => {
             let since = ask.query.get("since").and_then(|n| n.parse().ok()).unwrap_or(0);
             return Ok(json!({"calls": cloud.lock().calls.since(since)}));
@@ -102,12 +120,20 @@ fn run(cloud: &Cloud, ask: &Ask, body: &[u8]) -> Result<Value, String> {
     let wanted: Request = parse(body)?;
     let account = wanted.account.as_deref();
     let words = |error: io::Error| error.to_string();
+    let pan123 = Pan123Sim(cloud);
+    // Where no cloud is named, one account's things are Baidu's, and everything is that of both.
+    let of_baidu = wanted.cloud != Some(Played::Pan123);
+    let of_pan123 = wanted.cloud != Some(Played::Baidu);
     match verb {
         "token" => {
             let access = wanted.access_token.as_deref().ok_or("access_token is missing")?;
             let ttl = wanted.ttl_secs.map(Duration::from_secs);
             let account = account.unwrap_or(DEFAULT_ACCOUNT);
-            cloud.add_token(account, access, wanted.refresh_token.as_deref(), ttl).map_err(words)?;
+            match of_baidu {
+                true => cloud.add_token(account, access, wanted.refresh_token.as_deref(), ttl),
+                false => pan123.add_token(account, access, ttl),
+            }
+            .map_err(words)?;
         }
         "approve" => {
             let account = account.unwrap_or(DEFAULT_ACCOUNT);
@@ -115,9 +141,27 @@ fn run(cloud: &Cloud, ask: &Ask, body: &[u8]) -> Result<Value, String> {
             return Ok(json!({"approved": decided}));
         }
         "clear_faults" => cloud.lock().faults.clear(),
-        "expire" => return Ok(json!({"expired": cloud.expire(account).map_err(words)?})),
+        "expire" => {
+            let expired = if of_baidu { cloud.expire(account).map_err(words)? } else { 0 };
+            let more = if of_pan123 { pan123.expire(account).map_err(words)? } else { 0 };
+            return Ok(json!({"expired": expired + more}));
+        }
         "unbind" => return Ok(json!({"unbound": cloud.unbind(account).map_err(words)?})),
-        "forget_uploads" => return Ok(json!({"forgotten": cloud.lock().sessions.forget_all()})),
+        "forget_uploads" => {
+            let forgotten = if of_baidu { cloud.lock().sessions.forget_all() } else { 0 };
+            let more = if of_pan123 { pan123.forget_uploads() } else { 0 };
+            return Ok(json!({"forgotten": forgotten + more}));
+        }
+        "client" => {
+            let id = wanted.client_id.ok_or("client_id is missing")?;
+            let secret = wanted.client_secret.ok_or("client_secret is missing")?;
+            pan123.add_client(account.unwrap_or(&id), &id, &secret).map_err(words)?;
+        }
+        "review" => {
+            let pattern = wanted.pattern.ok_or("pattern is missing")?;
+            let status = wanted.status.ok_or("status is missing")?;
+            return Ok(json!({"reviewed": pan123.review(&pattern, status)?}));
+        }
         "reset" => cloud.reset().map_err(words)?,
         "vip" => {
             let vip = wanted.vip.filter(|vip| *vip <= 2).ok_or("vip must be 0, 1 or 2")?;
@@ -144,12 +188,27 @@ fn run(cloud: &Cloud, ask: &Ask, body: &[u8]) -> Result<Value, String> {
             if let Some(empty) = wanted.empty_block_list {
                 cloud.lock().empty_block_list = empty;
             }
+            if let Some(size) = wanted.slice_size {
+                pan123.set_slice_size(parse_size(&size)?);
+            }
+            match wanted.async_delay.as_deref() {
+                None => {}
+                Some("off") => pan123.set_async(None),
+                Some(delay) => pan123.set_async(Some(parse_duration(delay)?)),
+            }
+            if let Some(time) = wanted.review_time {
+                pan123.set_review_time(parse_duration(&time)?);
+            }
         }
         "advance" => cloud.advance(Duration::from_secs(wanted.secs.ok_or("secs is missing")?)),
         "remove" => {
             let path = wanted.path.ok_or("path is missing")?;
             let account = account.unwrap_or(DEFAULT_ACCOUNT);
-            let removed = cloud.remove(account, &path).map_err(words)?;
+            let removed = match of_baidu {
+                true => cloud.remove(account, &path),
+                false => pan123.remove(account, &path),
+            }
+            .map_err(words)?;
             return Ok(json!({"removed": removed}));
         }
         "share" => {
@@ -246,15 +305,26 @@ impl Cloud {
         state.shares = Default::default();
         state.locate = self.options.locate.clone();
         state.empty_block_list = self.options.empty_block_list;
+        state.pan123.reset(&self.options)?;
         self.save(&state)
     }
 
+    /// Every stored file of both clouds.
+    pub(crate) fn all_files(&self) -> Vec<StoredFile> {
+        let state = self.lock();
+        let mut files = state.drives.files();
+        files.extend(state.pictures(self.now_ms()));
+        files
+    }
+
     fn uploads(&self) -> Vec<Value> {
-        self.lock()
+        let state = self.lock();
+        state
             .sessions
             .all()
             .map(|session| {
                 json!({
+                    "cloud": "baidu",
                     "uploadid": session.uploadid,
                     "account": session.account,
                     "path": session.path,
@@ -263,6 +333,7 @@ impl Cloud {
                     "missing": session.missing(),
                 })
             })
+            .chain(state.picture_uploads())
             .collect()
     }
 }

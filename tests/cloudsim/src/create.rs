@@ -138,7 +138,11 @@ fn check_slices(session: &Session, block_list: &[String]) -> Result<(), Refusal>
 }
 
 /// Joins the slices to one file, hashing on the way.
-fn merge(parts: &[PathBuf], mut target: NamedTempFile, block_list: Vec<String>) -> io::Result<Content> {
+pub(crate) fn merge(
+    parts: &[PathBuf],
+    mut target: NamedTempFile,
+    block_list: Vec<String>,
+) -> io::Result<Content> {
     let (mut whole, mut head) = (Md5::new(), Md5::new());
     let (mut size, mut buffer) = (0u64, vec![0; 256 << 10]);
     for part in parts {

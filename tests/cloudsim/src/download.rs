@@ -146,7 +146,7 @@ impl Wanted {
 }
 
 /// The bytes, or the part of them that a Range asks for.
-async fn content(
+pub(crate) async fn content(
     headers: &HeaderMap,
     file: PathBuf,
     md5: &str,

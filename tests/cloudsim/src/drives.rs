@@ -21,10 +21,14 @@ use crate::dice::Dice;
 use crate::entry::{Attributes, Content, Entry, StoredFile, Version};
 use crate::journal::{self, Change, Journal};
 use crate::names;
+use crate::pan123::PAN123_FOLDER;
 use crate::users::DEFAULT_ACCOUNT;
 
 /// Name of the simulator's own folder below DIR; no cloud path can reach it.
 pub(crate) const OWN_FOLDER: &str = ".cloudsim";
+
+/// What below DIR is no drive's: the simulator's own folder, and the pictures of the other cloud.
+const OTHERS_FOLDERS: [&str; 2] = [OWN_FOLDER, PAN123_FOLDER];
 
 /// All drives of this cloud.
 #[derive(Debug)]
@@ -131,7 +135,10 @@ impl Drives {
     /// Where the bytes of a cloud path lie. Refuses whatever could leave the drive's folder.
     pub(crate) fn disk(&self, account: &str, path: &str) -> io::Result<PathBuf> {
         let first = path.trim_start_matches('/').split('/').next();
-        if !names::is_plain(path) || path.contains('\0') || first == Some(OWN_FOLDER) {
+        if !names::is_plain(path)
+            || path.contains('\0')
+            || OTHERS_FOLDERS.contains(&first.unwrap_or_default())
+        {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "no path of a drive"));
         }
         let mut disk = self.root.clone();
@@ -362,7 +369,7 @@ impl Drives {
 
     /// Takes an entry out of the index and the journal; its bytes are the caller's.
     fn forget(&mut self, account: &str, path: &str) -> io::Result<()> {
-        self.journal.write(&Change::Remove { account: account.into(), path: path.into() })?;
+        self.journal.write(&Change::<Entry>::Remove { account: account.into(), path: path.into() })?;
         self.unindex(account, path);
         Ok(())
     }
@@ -406,7 +413,7 @@ fn below(dir: &str) -> String {
 }
 
 /// An account name as one safe folder name.
-fn folder_name(account: &str) -> String {
+pub(crate) fn folder_name(account: &str) -> String {
     let mut name = String::new();
     for byte in account.bytes() {
         match byte {

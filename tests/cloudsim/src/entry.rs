@@ -7,6 +7,7 @@ use serde_json::Value;
 use tempfile::TempPath;
 
 use crate::names;
+use crate::request::Vendor;
 
 /// One file or folder of a drive, as kept in the journal.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -75,6 +76,9 @@ impl Entry {
 
     pub(crate) fn stored(&self, account: &str, disk: PathBuf) -> StoredFile {
         StoredFile {
+            cloud: Vendor::Baidu.name(),
+            file_id: String::new(),
+            status: 0,
             account: account.into(),
             path: self.path.clone(),
             size: self.size,
@@ -102,6 +106,12 @@ impl Entry {
 /// One stored file as `GET /_sim/files` and [`CloudSim::files`](crate::CloudSim::files) show it.
 #[derive(Clone, Debug, Serialize)]
 pub struct StoredFile {
+    /// Whose cloud has it: `baidu` or `pan123`.
+    pub cloud: &'static str,
+    /// Its id at 123pan.
+    pub file_id: String,
+    /// Status of the review at 123pan; above 100 is rejected.
+    pub status: i64,
     /// Whose drive it is in.
     pub account: String,
     /// Its path in the cloud.

@@ -28,13 +28,15 @@ pub enum FaultKind {
     Errno(i64),
     /// `error_code:31363`: nothing is done, the PCS answer for it with its HTTP status.
     ErrorCode(i64),
+    /// `code:429`: nothing is done, HTTP 200 with 123pan's envelope and this code.
+    Code(i64),
     /// `oauth:slow_down`: nothing is done, HTTP 400 with this `error`.
     OAuth(String),
     /// `delay:500ms`: the call waits before anything else; goes together with other faults.
     Delay(Duration),
     /// `stall`: nothing is done and no answer ever comes; the connection stays open.
     Stall,
-    /// `lost_slices`: superfile2 says yes and forgets the slice.
+    /// `lost_slices`: superfile2, or the PUT of a slice, says yes and forgets the slice.
     LostSlices,
     /// `wrong_md5`: the work is done, the answer's `md5` is wrong.
     WrongMd5,
@@ -60,7 +62,7 @@ pub enum FaultKind {
     StallBody(u64),
     /// `shorter:1`: a download ends so many bytes too early, as if that were all of it.
     Shorter(u64),
-    /// `flip:0`: the byte at this place of the answer's body is another one.
+    /// `flip:0`: the byte at this place of the answer's body is another one; of a PUT that of the slice.
     Flip(u64),
     /// `no_range`: a download's Range is not looked at; all of it comes, with 200.
     NoRange,
@@ -72,7 +74,7 @@ pub enum FaultKind {
 /// A fault to be set: which calls, how, and how often.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Looked for in `METHOD PATH?method=…` (also `opera`, `grant_type`, `partseq`).
+    /// Looked for in `METHOD PATH?method=…` (also `opera`, `grant_type`, `partseq`, `partNumber`).
     pub endpoint: String,
     /// What happens.
     pub kind: FaultKind,
@@ -82,7 +84,7 @@ pub struct Fault {
     pub probability: Option<f64>,
     /// Matching calls that go through unharmed first.
     pub skip: u32,
-    /// Words of `errno` and `error_code` faults instead of the usual ones.
+    /// Words of `errno`, `error_code` and `code` faults instead of the usual ones.
     pub message: Option<String>,
 }
 
@@ -207,6 +209,7 @@ impl FromStr for FaultKind {
             "cut_answer" => FaultKind::CutAnswer,
             "errno" => FaultKind::Errno(number()?),
             "error_code" => FaultKind::ErrorCode(number()?),
+            "code" => FaultKind::Code(number()?),
             "oauth" => FaultKind::OAuth(value.ok_or("oauth needs a word: oauth:slow_down")?.into()),
             "delay" => FaultKind::Delay(parse_duration(value.unwrap_or_default())?),
             "stall" => FaultKind::Stall,
@@ -250,6 +253,7 @@ impl fmt::Display for FaultKind {
             FaultKind::CutAnswer => f.write_str("cut_answer"),
             FaultKind::Errno(errno) => write!(f, "errno:{errno}"),
             FaultKind::ErrorCode(code) => write!(f, "error_code:{code}"),
+            FaultKind::Code(code) => write!(f, "code:{code}"),
             FaultKind::OAuth(error) => write!(f, "oauth:{error}"),
             FaultKind::Delay(delay) => write!(f, "delay:{}ms", delay.as_millis()),
             FaultKind::Stall => f.write_str("stall"),
@@ -289,6 +293,7 @@ mod tests {
             "cut_answer",
             "errno:-10",
             "error_code:31363",
+            "code:429",
             "oauth:slow_down",
             "delay:500ms",
             "stall",

@@ -16,7 +16,8 @@ use crate::body::on_its_way;
 use crate::calls::{Call, redacted};
 use crate::control;
 use crate::faults::{FaultKind, Hit};
-use crate::request::{Ask, Host, Stream, drain, metered};
+use crate::pan123;
+use crate::request::{Ask, Host, Stream, Vendor, drain, metered};
 use crate::route;
 use crate::spoil::{Instead, Outcome, instead, prevents_work, send_json, send_page};
 use crate::state::Cloud;
@@ -52,7 +53,7 @@ async fn handle(cloud: Arc<Cloud>, mut ask: Ask, body: Stream, count: Arc<Atomic
     let (status, value, outcome) = work(&cloud, &mut ask, body, &hit).await;
     call.form = redacted(&ask.form);
     call.status = status;
-    call.errno = ["errno", "error_code"].iter().find_map(|key| value.get(key)?.as_i64()).unwrap_or(0);
+    call.errno = ["errno", "error_code", "code"].iter().find_map(|key| value.get(key)?.as_i64()).unwrap_or(0);
     call.error = value.get("error").and_then(Value::as_str).map(str::to_owned);
     call.bytes_in = count.load(Ordering::Relaxed);
     call.duration_ms = began.elapsed().as_millis() as u64;
@@ -88,8 +89,9 @@ impl Drop for InFlight {
 /// Begins the log entry and looks which fault hits the call.
 fn open(cloud: &Cloud, ask: &Ask) -> (Call, Hit) {
     cloud.settle();
-    let account = match cloud.token_state(ask) {
-        TokenState::Valid(account) => Some(account),
+    let account = match (ask.vendor(), cloud.token_state(ask)) {
+        (Vendor::Pan123, _) => pan123::account(cloud, ask),
+        (Vendor::Baidu, TokenState::Valid(account)) => Some(account),
         _ => None,
     };
     let leaked = leaked(ask);
@@ -111,6 +113,7 @@ fn open(cloud: &Cloud, ask: &Ask) -> (Call, Hit) {
         errno: 0,
         error: None,
         account,
+        cloud: ask.vendor().name(),
         host: match ask.host {
             Host::Cloud => "cloud",
             Host::Cdn => "cdn",
@@ -135,13 +138,15 @@ fn leaked(ask: &Ask) -> Vec<String> {
         return Vec::new();
     }
     let headers = ["authorization", "cookie"].into_iter().filter(|name| ask.headers.contains_key(*name));
-    ask.query
-        .get("access_token")
-        .map(|_| "access_token")
-        .into_iter()
-        .chain(headers)
-        .map(str::to_owned)
-        .collect()
+    let params = ["access_token", "accessToken"].into_iter().filter(|name| ask.query.get(name).is_some());
+    params.chain(headers).map(str::to_owned).collect()
+}
+
+fn refuse_leak(ask: &Ask) -> Response<Body> {
+    match ask.vendor() {
+        Vendor::Baidu => page(400, "text/plain", "a token, an Authorization or a Cookie came to the CDN\n"),
+        Vendor::Pan123 => pan123::storage::TWO_WAYS.response(),
+    }
 }
 
 /// The status and JSON for the log, and what the connection does.
@@ -152,8 +157,7 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
     }
     let reply = match &hit.kind {
         _ if !leaked(ask).is_empty() => {
-            let response = page(400, "text/plain", "a token, an Authorization or a Cookie came to the CDN\n");
-            return (400, Value::Null, Outcome::Send(response));
+            return (400, Value::Null, Outcome::Send(refuse_leak(ask)));
         }
         Some(FaultKind::DropBefore) => return (0, Value::Null, Outcome::Close),
         Some(kind) if prevents_work(kind) => {
@@ -169,6 +173,9 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
         }
         kind => {
             ask.lose_slice = *kind == Some(FaultKind::LostSlices);
+            if let Some(FaultKind::Flip(place)) = kind {
+                ask.flip = Some(*place);
+            }
             if *kind == Some(FaultKind::NoRange) {
                 ask.headers.remove(RANGE);
             }
@@ -187,6 +194,9 @@ async fn work(cloud: &Cloud, ask: &mut Ask, body: Stream, hit: &Hit) -> (u16, Va
 }
 
 async fn answer(cloud: &Cloud, ask: &mut Ask, body: Stream) -> Reply {
+    if ask.vendor() == Vendor::Pan123 && ask.host == Host::Cloud {
+        return pan123::answer(cloud, ask, body).await;
+    }
     if cloud.options.limits
         && let TokenState::Valid(account) = cloud.token_state(ask)
     {

@@ -1,20 +1,19 @@
-//! The journal of the drives: `DIR/.cloudsim/files.jsonl`, one JSON line a change, written at once and
-//! read back when a server starts on the same folder.
+//! Journals of what is stored: `DIR/.cloudsim/*.jsonl`, one JSON line a change, written at once and read
+//! back when a server starts on the same folder.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use crate::entry::Entry;
 
 /// One line.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Change {
+pub(crate) enum Change<E> {
     /// An entry is there, as it now is.
-    Put { account: String, entry: Box<Entry> },
+    Put { account: String, entry: Box<E> },
     /// An entry is gone.
     Remove { account: String, path: String },
 }
@@ -28,16 +27,16 @@ impl Journal {
         Ok(Journal(OpenOptions::new().create(true).append(true).open(path)?))
     }
 
-    pub(crate) fn write(&mut self, change: &Change) -> io::Result<()> {
+    pub(crate) fn write<E: Serialize>(&mut self, change: &Change<E>) -> io::Result<()> {
         let mut line = serde_json::to_vec(change)?;
         line.push(b'\n');
         self.0.write_all(&line)
     }
 
     /// Starts over with one line an entry; also ends a torn last line.
-    pub(crate) fn rewrite<'a>(
+    pub(crate) fn rewrite<'a, E: Serialize + Clone + 'a>(
         path: &Path,
-        entries: impl Iterator<Item = (&'a str, &'a Entry)>,
+        entries: impl Iterator<Item = (&'a str, &'a E)>,
     ) -> io::Result<Journal> {
         let fresh = path.with_extension("new");
         let mut file = BufWriter::new(File::create(&fresh)?);
@@ -54,7 +53,7 @@ impl Journal {
 
 /// Every change so far. The last line can be torn when the simulator was killed: what it said did not
 /// happen.
-pub(crate) fn read(path: &Path) -> io::Result<Vec<Change>> {
+pub(crate) fn read<E: DeserializeOwned>(path: &Path) -> io::Result<Vec<Change<E>>> {
     let mut changes = Vec::new();
     for line in BufReader::new(File::open(path)?).split(b'\n') {
         if let Ok(change) = serde_json::from_slice(&line?) {

@@ -22,6 +22,8 @@
 //!   download.rs  dlinks, and the CDN they lead to                  body.rs   bytes on their way out
 //!   preview.rs   newinfo, newview of documents
 //!   shares.rs    share links: set, verify, list, shorturlinfo       transfer.rs  saving from one
+//! pan123.rs    the other cloud: 123pan's image host, with a table of calls and files of its own
+//! parts.rs     slices that have arrived, of either cloud
 //! drives.rs    trees of files, on disk and in the journal          entry.rs journal.rs names.rs cloud_md5.rs
 //! state.rs     everything behind one lock, and what survives a restart
 //! control.rs   /_sim/*
@@ -55,6 +57,8 @@ mod manager;
 mod names;
 mod oauth;
 mod options;
+mod pan123;
+mod parts;
 mod preview;
 mod request;
 mod route;
@@ -84,6 +88,7 @@ pub use dice::splitmix64;
 pub use entry::{StoredFile, Version};
 pub use faults::{Fault, FaultKind};
 pub use options::{Locate, Options, parse_duration, parse_size};
+pub use pan123::{Pan123Options, Pan123Sim};
 pub use shares::ShareLink;
 pub use users::DEFAULT_ACCOUNT;
 
@@ -203,9 +208,9 @@ impl CloudSim {
         self.cloud.lock().faults.clear();
     }
 
-    /// Ends the life of every access token now. Refresh tokens stay.
+    /// Ends the life of every access token of both clouds now. Refresh tokens stay.
     pub fn expire(&self) -> io::Result<usize> {
-        self.cloud.expire(None)
+        Ok(self.cloud.expire(None)? + self.pan123().expire(None)?)
     }
 
     /// The users unbind all their devices in the phone app. Returns how many bindings ended.
@@ -213,9 +218,10 @@ impl CloudSim {
         self.cloud.unbind(None)
     }
 
-    /// Forgets every upload session and its slices.
+    /// Forgets every upload session of both clouds and its slices.
     pub fn forget_uploads(&self) -> usize {
-        self.cloud.lock().sessions.forget_all()
+        let forgotten = self.cloud.lock().sessions.forget_all();
+        forgotten + self.pan123().forget_uploads()
     }
 
     /// Back to an empty cloud.
@@ -258,15 +264,22 @@ impl CloudSim {
         self.cloud.advance(by);
     }
 
-    /// Every stored file, by account and path.
-    pub fn files(&self) -> Vec<StoredFile> {
-        self.cloud.settle();
-        self.cloud.lock().drives.files()
+    /// 123pan's image host, which this cloud plays too.
+    pub fn pan123(&self) -> Pan123Sim<'_> {
+        Pan123Sim(&self.cloud)
     }
 
-    /// One stored file of the default account.
+    /// Every stored file of both clouds: of Baidu's, then of 123pan's, by account and path.
+    pub fn files(&self) -> Vec<StoredFile> {
+        self.cloud.settle();
+        self.cloud.all_files()
+    }
+
+    /// One stored file of the default account's drive at Baidu.
     pub fn file(&self, path: &str) -> Option<StoredFile> {
-        self.files().into_iter().find(|file| file.account == DEFAULT_ACCOUNT && file.path == path)
+        self.cloud.settle();
+        let files = self.cloud.lock().drives.files();
+        files.into_iter().find(|file| file.account == DEFAULT_ACCOUNT && file.path == path)
     }
 
     /// The bytes of one stored file of the default account, from the disk.
@@ -331,9 +344,10 @@ impl CloudSim {
         self.calls().iter().filter(|call| call.target().contains(text)).count()
     }
 
-    /// How many upload sessions are open.
+    /// How many upload sessions are open, at both clouds.
     pub fn open_uploads(&self) -> usize {
-        self.cloud.lock().sessions.all().count()
+        let open = self.cloud.lock().sessions.all().count();
+        open + self.pan123().open_uploads()
     }
 
     fn server(&self) -> MutexGuard<'_, Option<Server>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use cloudsim::demo::{Demo, Ended};
-use cloudsim::{CloudSim, Locate, Options, parse_duration, parse_size};
+use cloudsim::{CloudSim, Locate, Options, Pan123Options, parse_duration, parse_size};
 
 /// A local cloud that speaks the documents.
 #[derive(Parser)]
@@ -51,7 +51,7 @@ struct Serve {
     /// Drive size of new accounts
     #[arg(long, default_value = "2TiB", value_parser = parse_size)]
     quota: u64,
-    /// Enforce the documents' calls per minute, hour and day
+    /// Enforce the documents' calls per second, minute, hour and day
     #[arg(long)]
     limits: bool,
     /// Approve device codes at once
@@ -60,9 +60,15 @@ struct Serve {
     /// Answer `[]` instead of `[0]` to precreate of a one-slice file; some clients misread `[]`
     #[arg(long)]
     empty_block_list: bool,
-    /// Port for downloads, of the same address; 0 takes any free one
+    /// Port for downloads, and for slices and direct links of 123pan, of the same address; 0 takes any free one
     #[arg(long, default_value_t = 0)]
     cdn_port: u16,
+    /// 123pan: sliceSize of uploads, for example 1MiB
+    #[arg(long, default_value = "100MiB", value_parser = parse_size)]
+    slice_size: u64,
+    /// 123pan: uploads complete asynchronously, so much later, for example 1s
+    #[arg(long, value_parser = parse_duration)]
+    async_complete: Option<Duration>,
     /// Let locateupload name the address it was called at
     #[arg(long)]
     locate_own: bool,
@@ -123,6 +129,11 @@ async fn run(serve: Serve) -> io::Result<()> {
         auto_approve: serve.auto_approve,
         empty_block_list: serve.empty_block_list,
         locate: if serve.locate_own { Locate::Own } else { Locate::Nothing },
+        pan123: Pan123Options {
+            slice_size: serve.slice_size.max(1),
+            async_delay: serve.async_complete,
+            ..Pan123Options::default()
+        },
         ..Options::default()
     };
     let sim = CloudSim::start(options).await?;

@@ -5,15 +5,18 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::pan123::Pan123Options;
+
 /// Settings of one simulated cloud. `Options::default()` suits tests: any free port, a temporary
 /// folder, no limits, a normal account of 2 TiB.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Address to listen on; port 0 takes any free one.
     pub listen: SocketAddr,
-    /// Port of the second address, which plays the CDN that dlinks lead to; 0 takes any free one.
+    /// Port of the second address, which plays the CDN that dlinks lead to, and
+    /// the storage and the direct links of 123pan; 0 takes any free one.
     pub cdn_port: u16,
-    /// Life of an address there.
+    /// Life of an address there, and of the presigned ones for slices.
     pub cdn_ttl: Duration,
     /// filemanager with `async=1` makes a task of more files than this.
     pub async_above: usize,
@@ -31,13 +34,13 @@ pub struct Options {
     pub bandwidth: Option<u64>,
     /// Drive size of new accounts in bytes.
     pub quota: u64,
-    /// Enforce the documents' calls per minute, hour and day ("请求限制").
+    /// Enforce the documents' calls per minute, hour and day ("请求限制"), and per second ("限流处理").
     pub limits: bool,
-    /// Their minutes, hours and days are so many times shorter, for clients that hurry as well.
+    /// Their seconds, minutes, hours and days are so many times shorter, for clients that hurry as well.
     pub limits_hurry: u32,
     /// Device codes are approved by the default user without being asked.
     pub auto_approve: bool,
-    /// `client_id` of the one application this cloud knows.
+    /// `client_id` of the one application this cloud knows; of 123pan it is that of the account `demo`.
     pub client_id: String,
     /// Its `client_secret`.
     pub client_secret: String,
@@ -66,6 +69,8 @@ pub struct Options {
     pub empty_block_list: bool,
     /// Largest file, instead of the membership's 4, 10 or 20 GiB (31365), so that tests stay small.
     pub file_cap: Option<u64>,
+    /// How the other cloud behaves.
+    pub pan123: Pan123Options,
     /// Seed of every random choice (fault probabilities, ids); random when not given.
     pub seed: Option<u64>,
 }
@@ -113,6 +118,7 @@ impl Default for Options {
             locate: Locate::Nothing,
             empty_block_list: true,
             file_cap: None,
+            pan123: Pan123Options::default(),
             seed: None,
         }
     }

@@ -14,6 +14,7 @@ use hyper::body::Incoming;
 use hyper::header::{self, HeaderMap};
 use hyper::http::request::Parts;
 use multer::{Constraints, Multipart, SizeLimit};
+use serde_json::Value;
 
 use crate::answer::Refusal;
 use crate::state::Cloud;
@@ -29,8 +30,25 @@ pub(crate) type Stream = BoxStream<'static, Result<Bytes, hyper::Error>>;
 pub(crate) enum Host {
     /// pan.baidu.com, d.pcs.baidu.com, openapi.baidu.com.
     Cloud,
-    /// Where dlinks lead to.
+    /// Where dlinks, presigned addresses and direct links lead to.
     Cdn,
+}
+
+/// Whose cloud is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vendor {
+    Baidu,
+    Pan123,
+}
+
+impl Vendor {
+    /// As `cloud` in what tests see.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Vendor::Baidu => "baidu",
+            Vendor::Pan123 => "pan123",
+        }
+    }
 }
 
 /// A call, taken apart.
@@ -43,6 +61,10 @@ pub(crate) struct Ask {
     pub(crate) host: Host,
     /// `lost_slices` fault: say yes to the slice and forget it.
     pub(crate) lose_slice: bool,
+    /// `flip` fault: this byte of the slice gets lost on its way.
+    pub(crate) flip: Option<u64>,
+    /// A JSON body, for the cloud that has them; its fields stand in `form` too, for the log.
+    pub(crate) json: Value,
 }
 
 /// Parameters of a query or of a form.
@@ -94,7 +116,18 @@ impl Ask {
             headers: parts.headers.clone(),
             host,
             lose_slice: false,
+            flip: None,
+            json: Value::Null,
         }
+    }
+
+    /// Whose call it is: the two clouds have no address in common.
+    pub(crate) fn vendor(&self) -> Vendor {
+        let of_pan123 = match self.host {
+            Host::Cloud => self.path.starts_with("/api/v1/") || self.path.starts_with("/upload/v1/"),
+            Host::Cdn => !self.path.starts_with("/cdn/"),
+        };
+        if of_pan123 { Vendor::Pan123 } else { Vendor::Baidu }
     }
 
     /// `method=` of the query: the name of the call at most addresses.
@@ -107,7 +140,7 @@ impl Ask {
     pub(crate) fn target(&self) -> String {
         let mut target = format!("{} {}", self.http_method, self.path);
         let mut joint = '?';
-        for key in ["method", "opera", "grant_type", "partseq"] {
+        for key in ["method", "opera", "grant_type", "partseq", "partNumber"] {
             if let Some(value) = self.query.get(key) {
                 target.push_str(&format!("{joint}{key}={value}"));
                 joint = '&';
@@ -162,22 +195,42 @@ impl Ask {
         Ok(())
     }
 
-    async fn read_urlencoded(&mut self, mut body: Stream) -> Result<(), Refusal> {
-        let mut text = Vec::new();
-        let mut too_long = false;
-        while let Some(chunk) = body.next().await {
-            let chunk = chunk.map_err(|_| Refusal::errno_saying(2, "param error: body was cut"))?;
-            too_long |= text.len() + chunk.len() > FORM_LIMIT;
-            if !too_long {
-                text.extend_from_slice(&chunk);
-            }
-        }
-        if too_long {
-            return Err(Refusal::errno_saying(2, "param error: body is too long"));
-        }
-        self.form = Params::parse(&text);
+    async fn read_urlencoded(&mut self, body: Stream) -> Result<(), Refusal> {
+        let wrong = |what| Refusal::errno_saying(2, format!("param error: {what}"));
+        self.form = Params::parse(&read_text(body).await.map_err(wrong)?);
         Ok(())
     }
+
+    /// Reads a body that is one JSON object, if there is any. The error says what is wrong with it.
+    pub(crate) async fn read_json(&mut self, body: Stream) -> Result<(), &'static str> {
+        let text = read_text(body).await?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        if !self.header("content-type").is_some_and(|kind| kind.starts_with("application/json")) {
+            return Err("Content-Type is not application/json");
+        }
+        let json: Value = serde_json::from_slice(&text).map_err(|_| "body is not JSON")?;
+        let fields = json.as_object().ok_or("body is not a JSON object")?;
+        let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        self.form = Params(fields.iter().map(|(key, value)| (key.clone(), shown(value))).collect());
+        self.json = json;
+        Ok(())
+    }
+}
+
+/// A body that is read into memory, to its end however long it is.
+async fn read_text(mut body: Stream) -> Result<Vec<u8>, &'static str> {
+    let mut text = Vec::new();
+    let mut too_long = false;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| "body was cut")?;
+        too_long |= text.len() + chunk.len() > FORM_LIMIT;
+        if !too_long {
+            text.extend_from_slice(&chunk);
+        }
+    }
+    if too_long { Err("body is too long") } else { Ok(text) }
 }
 
 /// The body as a stream that counts bytes and keeps to the bandwidth.

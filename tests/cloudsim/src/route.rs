@@ -1,8 +1,9 @@
-//! The table of calls: which address and `method=` goes to which handler. New families of calls
-//! (the other cloud, for example) are new files and new lines here.
+//! The table of calls: which address and `method=` goes to which handler. New families of calls are new
+//! files and new lines here; the calls of the other cloud are in `pan123`.
 
 use crate::answer::{Refusal, Reply};
-use crate::request::{Ask, Host, Stream, drain};
+use crate::pan123;
+use crate::request::{Ask, Host, Stream, Vendor, drain};
 use crate::state::Cloud;
 use crate::{
     create, device, download, files, kinds, locate, manager, oauth, preview, search, shares, slices, tasks,
@@ -11,10 +12,13 @@ use crate::{
 
 /// Whether a call's body is handed on unread: the handler streams it.
 pub(crate) fn wants_stream(ask: &Ask) -> bool {
-    matches!(
-        (ask.http_method.as_str(), ask.path.as_str(), ask.api_method()),
-        ("POST", "/rest/2.0/pcs/superfile2" | "/rest/2.0/pcs/file", "upload")
-    )
+    let is_picture_slice =
+        ask.host == Host::Cdn && ask.vendor() == Vendor::Pan123 && ask.http_method == "PUT";
+    is_picture_slice
+        || matches!(
+            (ask.http_method.as_str(), ask.path.as_str(), ask.api_method()),
+            ("POST", "/rest/2.0/pcs/superfile2" | "/rest/2.0/pcs/file", "upload")
+        )
 }
 
 /// Answers one call.
@@ -23,6 +27,7 @@ pub(crate) async fn answer(cloud: &Cloud, ask: &Ask, body: Option<Stream>) -> Re
     if let Some(body) = body {
         return match call {
             ("POST", "/rest/2.0/pcs/superfile2", _) => slices::superfile2(cloud, ask, body).await,
+            ("PUT", _, _) => pan123::storage::put(cloud, ask, body).await,
             ("POST", "/rest/2.0/pcs/file", _) => slices::single_shot(cloud, ask, body).await,
             _ => {
                 drain(body).await;
@@ -33,6 +38,7 @@ pub(crate) async fn answer(cloud: &Cloud, ask: &Ask, body: Option<Stream>) -> Re
     if ask.host == Host::Cdn {
         return match call {
             ("GET", path, _) if path.starts_with("/cdn/file/") => download::cdn(cloud, ask).await,
+            ("GET", _, _) => pan123::picture(cloud, ask).await,
             _ => Err(Refusal::NotFound),
         };
     }

@@ -7,7 +7,7 @@
 //! `<key>` is the uploadid. Sessions survive a restart; the documents name no lifetime, so only create,
 //! `forget_uploads` and `reset` end one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::dice::Dice;
+use crate::parts::{self, Slices};
 
 /// All open upload sessions by uploadid.
 #[derive(Debug)]
@@ -34,18 +35,10 @@ pub(crate) struct Session {
     pub(crate) size: u64,
     pub(crate) block_list: Vec<String>,
     #[serde(skip)]
-    pub(crate) slices: BTreeMap<u32, Slice>,
+    pub(crate) slices: Slices,
     /// A create is at work on it.
     #[serde(skip)]
     pub(crate) busy: bool,
-}
-
-/// A slice that has arrived.
-#[derive(Clone, Debug)]
-pub(crate) struct Slice {
-    pub(crate) md5: String,
-    pub(crate) size: u64,
-    pub(crate) file: PathBuf,
 }
 
 impl Sessions {
@@ -59,7 +52,7 @@ impl Sessions {
                 .and_then(|bytes| serde_json::from_slice::<Session>(&bytes).ok());
             match session {
                 Some(mut session) => {
-                    session.slices = find_slices(&folder)?;
+                    session.slices = parts::find(&folder)?;
                     open.insert(session.uploadid.clone(), session);
                 }
                 None => fs::remove_dir_all(&folder)?,
@@ -100,7 +93,7 @@ impl Sessions {
             path: path.into(),
             size,
             block_list,
-            slices: BTreeMap::new(),
+            slices: Slices::new(),
             busy: false,
         };
         let folder = self.folder(&uploadid);
@@ -118,15 +111,9 @@ impl Sessions {
         size: u64,
         file: &Path,
     ) -> io::Result<bool> {
-        let place = self.folder(uploadid).join(format!("{partseq}-{md5}"));
+        let folder = self.folder(uploadid);
         let Some(session) = self.open.get_mut(uploadid) else { return Ok(false) };
-        fs::rename(file, &place)?;
-        let slice = Slice { md5: md5.into(), size, file: place.clone() };
-        if let Some(old) = session.slices.insert(partseq, slice)
-            && old.file != place
-        {
-            let _ = fs::remove_file(old.file);
-        }
+        parts::keep(&mut session.slices, &folder, partseq, md5, size, file)?;
         Ok(true)
     }
 
@@ -156,20 +143,4 @@ impl Session {
     pub(crate) fn missing(&self) -> Vec<u32> {
         (0..self.block_list.len() as u32).filter(|partseq| !self.slices.contains_key(partseq)).collect()
     }
-}
-
-fn find_slices(folder: &Path) -> io::Result<BTreeMap<u32, Slice>> {
-    let mut slices = BTreeMap::new();
-    for file in fs::read_dir(folder)? {
-        let file = file?;
-        let name = file.file_name();
-        let Some((partseq, md5)) = name.to_str().and_then(|name| name.split_once('-')) else {
-            continue;
-        };
-        if let Ok(partseq) = partseq.parse() {
-            let slice = Slice { md5: md5.into(), size: file.metadata()?.len(), file: file.path() };
-            slices.insert(partseq, slice);
-        }
-    }
-    Ok(slices)
 }

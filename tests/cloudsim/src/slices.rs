@@ -29,11 +29,52 @@ const FIRST_SLICE: u64 = 4 * MIB;
 const SINGLE_SHOT_CAP: u64 = 2 << 30;
 
 /// Bytes that arrived whole.
-struct Received {
-    file: TempPath,
-    size: u64,
-    md5: String,
+pub(crate) struct Received {
+    pub(crate) file: TempPath,
+    pub(crate) size: u64,
+    pub(crate) md5: String,
     slice_md5: String,
+}
+
+/// Bytes as they arrive: hashed, and put into a temporary file that goes away by itself.
+pub(crate) struct Receiver {
+    file: tokio::fs::File,
+    place: TempPath,
+    size: u64,
+    whole: Md5,
+    head: Md5,
+}
+
+impl Receiver {
+    pub(crate) fn new(cloud: &Cloud) -> io::Result<Receiver> {
+        let (file, place) = temp_file(cloud)?.into_parts();
+        let file = tokio::fs::File::from_std(file);
+        Ok(Receiver { file, place, size: 0, whole: Md5::new(), head: Md5::new() })
+    }
+
+    /// How much has come.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes the next bytes.
+    pub(crate) async fn take(&mut self, chunk: &[u8]) -> io::Result<()> {
+        let in_head = SLICE_MD5_BYTES.saturating_sub(self.size).min(chunk.len() as u64) as usize;
+        self.size += chunk.len() as u64;
+        self.whole.update(chunk);
+        self.head.update(&chunk[..in_head]);
+        self.file.write_all(chunk).await
+    }
+
+    pub(crate) async fn end(mut self) -> io::Result<Received> {
+        self.file.flush().await?;
+        Ok(Received {
+            file: self.place,
+            size: self.size,
+            md5: hex(&self.whole.finalize()),
+            slice_md5: hex(&self.head.finalize()),
+        })
+    }
 }
 
 /// What superfile2's query says.
@@ -198,26 +239,14 @@ async fn receive(
         if field.name() != Some("file") || received.is_some() {
             continue;
         }
-        let (file, place) = temp_file(cloud)?.into_parts();
-        let mut file = tokio::fs::File::from_std(file);
-        let (mut whole, mut head, mut size) = (Md5::new(), Md5::new(), 0u64);
+        let mut receiver = Receiver::new(cloud)?;
         while let Some(chunk) = field.chunk().await.map_err(broken)? {
-            let in_head = SLICE_MD5_BYTES.saturating_sub(size).min(chunk.len() as u64) as usize;
-            size += chunk.len() as u64;
-            over |= size > cap;
+            over |= receiver.size() + chunk.len() as u64 > cap;
             if !over {
-                whole.update(&chunk);
-                head.update(&chunk[..in_head]);
-                file.write_all(&chunk).await?;
+                receiver.take(&chunk).await?;
             }
         }
-        file.flush().await?;
-        received = Some(Received {
-            file: place,
-            size,
-            md5: hex(&whole.finalize()),
-            slice_md5: hex(&head.finalize()),
-        });
+        received = Some(receiver.end().await?);
     }
     match received {
         Some(_) if over => Err(Refusal::pcs(too_long)),

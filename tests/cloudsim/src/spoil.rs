@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::answer::{Answer, Body, Refusal, Reply, html, json_page, page};
 use crate::body::Damage;
 use crate::faults::FaultKind;
+use crate::pan123::envelope;
 
 /// The MD5 of nothing that anyone stores.
 const NOT_THIS_MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
@@ -74,6 +75,8 @@ pub(crate) async fn send_page(mut response: Response<Body>, fault: Option<&Fault
     match fault {
         Some(FaultKind::DropAfter) => return (0, Outcome::Close),
         Some(FaultKind::Late(delay)) => tokio::time::sleep(*delay).await,
+        // Of nothing there is no half: the PUT of a slice.
+        Some(FaultKind::CutAnswer) if length == Some(0) => return (0, Outcome::Close),
         Some(FaultKind::CutAnswer) => damage.cut = length.map(|length| length / 2),
         Some(FaultKind::CutBody(bytes)) => damage.cut = Some(*bytes),
         Some(FaultKind::StallBody(bytes)) => damage.stall = Some(*bytes),
@@ -108,6 +111,7 @@ pub(crate) fn prevents_work(kind: &FaultKind) -> bool {
             | FaultKind::Empty500
             | FaultKind::Errno(_)
             | FaultKind::ErrorCode(_)
+            | FaultKind::Code(_)
             | FaultKind::OAuth(_)
             | FaultKind::Body(_)
             | FaultKind::Redirect(_)
@@ -150,6 +154,11 @@ pub(crate) fn instead(kind: &FaultKind, message: Option<&str>) -> Instead {
             }
             Instead::Reply(Err(refusal))
         }
+        FaultKind::Code(0) => Instead::Reply(envelope::ok(Value::Null)),
+        FaultKind::Code(code) => Instead::Reply(Err(match message {
+            Some(message) => envelope::refuse(*code, message),
+            None => envelope::refuse_code(*code),
+        })),
         FaultKind::Answer(json) => {
             Instead::Reply(Ok(Answer::without_id(serde_json::from_str(json).unwrap_or_default())))
         }
@@ -160,18 +169,18 @@ pub(crate) fn instead(kind: &FaultKind, message: Option<&str>) -> Instead {
     }
 }
 
-/// Every `md5` of the answer gets another first digit.
+/// Every `md5` and `etag` of the answer gets another first digit.
 fn spoil_md5(value: &mut Value) {
-    let Some(object) = value.as_object_mut() else { return };
-    for (key, value) in object {
-        match value {
-            Value::String(md5) if key == "md5" && !md5.is_empty() => {
+    match value {
+        Value::Object(object) => object.iter_mut().for_each(|(key, value)| match value {
+            Value::String(md5) if matches!(key.as_str(), "md5" | "etag") && !md5.is_empty() => {
                 let first = if md5.starts_with('0') { "1" } else { "0" };
                 md5.replace_range(..1, first);
             }
-            Value::Object(_) => spoil_md5(value),
-            _ => {}
-        }
+            inner => spoil_md5(inner),
+        }),
+        Value::Array(entries) => entries.iter_mut().for_each(spoil_md5),
+        _ => {}
     }
 }
 

@@ -3,7 +3,8 @@
 //! ```text
 //! DIR/.cloudsim/state.json   accounts, tokens, devices and shares, rewritten at every change
 //! ```
-//! Files have their own journal (see `drives`), upload sessions their own folders (see `sessions`);
+//! Files have their own journal (see `drives`), upload sessions their own folders (see `sessions`), and so
+//! has the other cloud (see `pan123`);
 //! faults, limits, tasks, pending device codes and the call log live in memory only.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,6 +26,7 @@ use crate::faults::Faults;
 use crate::limits::Limits;
 use crate::oauth::DeviceCodes;
 use crate::options::{Locate, Options};
+use crate::pan123::Pan123;
 use crate::request::Ask;
 use crate::sessions::Sessions;
 use crate::shares::Shares;
@@ -61,6 +63,8 @@ pub(crate) struct State {
     pub(crate) given: Given,
     pub(crate) tasks: Tasks,
     pub(crate) shares: Shares,
+    /// The other cloud.
+    pub(crate) pan123: Pan123,
 }
 
 /// What no log may show, and what clients did with it. In memory only; not even a reset forgets it.
@@ -110,6 +114,7 @@ impl Cloud {
             given: Given::default(),
             tasks: Tasks::default(),
             shares: saved.shares,
+            pan123: Pan123::open(&options, data)?,
         };
         Ok(Cloud {
             throttle: Throttle::new(options.bandwidth),

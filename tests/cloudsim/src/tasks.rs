@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal, Reply};
 use crate::manager::Job;
+use crate::pan123;
 use crate::request::Ask;
 use crate::state::{Cloud, State};
 use crate::transfer::SaveJob;
@@ -93,6 +94,9 @@ impl Cloud {
             if let Some(task) = state.tasks.0.get_mut(&id) {
                 task.progress = Progress::Done(outcomes);
             }
+        }
+        if let Err(error) = pan123::upload::settle(state, self.now_ms()) {
+            eprintln!("cloudsim: an upload that was being checked is lost: {error}");
         }
     }
 }

@@ -14,6 +14,7 @@ const PAGE: u32 = 100;
 const END: &str = "-1";
 
 /// One page of a folder.
+#[derive(Debug)]
 pub(super) struct Listed {
     pub(super) images: Vec<Image>,
     /// Where the next one begins.

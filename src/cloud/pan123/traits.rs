@@ -105,7 +105,7 @@ impl Images for Oss {
     fn mkdir<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String>> {
         // What is remembered may be gone.
         let look =
-            |id: String| async move { if id == ROOT { Ok(id) } else { Ok(self.image(&id).await?.file_id) } };
+            move |id: String| async move { if id == ROOT { Ok(id) } else { Ok(self.image(&id).await?.file_id) } };
         Box::pin(async move { self.in_folder(path, Want::Make, look).await })
     }
 

@@ -59,6 +59,10 @@ impl Cloud for Pan123 {
         &PICTURES
     }
 
+    fn has_links(&self) -> bool {
+        true
+    }
+
     fn explain(&self, code: &str) -> Vec<String> {
         let number = code.parse().ok();
         let line =

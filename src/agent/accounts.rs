@@ -104,6 +104,7 @@ async fn round(
     let name = &account.config.name;
     let login = || format!("log in with: xpand account login {name}");
     match login_of(shared, name) {
+        State::LoggedOut if crate::account::logs_in_by_itself(&account.config) => {}
         State::LoggedOut => {
             *drive = None;
             return Found::Waiting(AccountState::NeedsLogin, format!("not logged in; {}", login()));
@@ -130,6 +131,8 @@ async fn round(
         Ok(user) => user,
         Err(error) => return refused(&error, &login()),
     };
+    // An application that logs in by itself may have done so just now.
+    let login_id = login_id.or_else(|| shared.accounts.login_id(name));
     show_user(account, &user);
     match hub.core.keeper.with(|queue| queue.set_user(name, &user.id)) {
         Some(true) => {}

@@ -108,7 +108,7 @@ fn a_listing_that_was_left_alone_or_is_of_other_folders_begins_anew() {
         [(tops(), 1000 + LEFT_ALONE_MS + 1), (tops(), 999), (vec!["/apps/x/b".to_owned()], 2000)]
     {
         let fresh = survey.open(&store, &tops, now_ms).unwrap();
-        assert_eq!((fresh.after, fresh.files, fresh.next_top()), (None, 0, Some(&*tops[0])));
+        assert_eq!((&fresh.after, fresh.files, fresh.next_top()), (&None, 0, Some(&*tops[0])));
         assert!(everything(&survey, &store).is_empty());
         remove_all(&store, b"R").unwrap();
         begin(1000);

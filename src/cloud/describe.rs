@@ -27,6 +27,10 @@ pub trait Cloud: Sync {
     fn home(&self, account: &config::Account) -> Home;
     /// Which files it takes, as far as their names and sizes tell.
     fn takes(&self) -> &'static Takes;
+    /// Whether a stored file has an address that anybody can see it at ([`Drive::link`]).
+    fn has_links(&self) -> bool {
+        false
+    }
     /// What a server's number or word means here, one line a meaning; nothing when it is not known.
     fn explain(&self, code: &str) -> Vec<String>;
 }
@@ -58,7 +62,6 @@ impl Takes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::config::Provider;
 
     #[test]

@@ -40,6 +40,9 @@ providers! {
 }
 
 impl Provider {
+    /// Of an account that does not say.
+    pub const DEFAULT: Self = Self::Baidu;
+
     /// Whether an account of this cloud has such a setting: most are everybody's.
     pub(super) fn has(self, key: &str) -> bool {
         let is_own = |provider: &Self| provider.own_settings().contains(&key);

@@ -96,9 +96,18 @@ pub(super) fn place(query: &str, body: &[u8]) -> Result<Option<PathBuf>, Failure
     place.map(absolute).transpose()
 }
 
+/// Asks for the copy's link too.
+const LINK: &str = "link=1";
+
+/// Whether the query of `GET /v1/explain` asks for the copy's link, which takes a call to the cloud.
+pub(super) fn wants_link(query: &str) -> bool {
+    query.split('&').any(|part| part == LINK)
+}
+
 /// The query of `GET /v1/explain`.
 pub(super) fn explain(query: &str) -> Result<PathBuf, Failure> {
-    place(query, b"")?
+    let plain: Vec<&str> = query.split('&').filter(|&part| part != LINK).collect();
+    place(&plain.join("&"), b"")?
         .ok_or_else(|| Failure::bad_request("path is missing").hint("GET /v1/explain?path=/a/file"))
 }
 

@@ -279,6 +279,27 @@ mod tests {
         })
     }
 
+    #[test]
+    fn another_clouds_rules_refuse_other_characters_and_read_back_as_well() {
+        let rules = Rules { refused: "\"\\/:*?|><", only_bmp: false, longest: 254 };
+        for (name, escaped) in [
+            ("a:b.jpg", "a%3Ab.jpg"),
+            ("50% 😀.jpg", "50%25 😀.jpg"),
+            (" a/b. ", "%20a/b.%20"),
+            ("c.", "c%2E"),
+        ] {
+            assert_eq!(rules.escape(name.as_bytes()), escaped);
+            assert_eq!(rules.unescape(escaped).as_deref(), Some(name.as_bytes()));
+        }
+        for length in 250..=255 {
+            let name = "x".repeat(length);
+            let escaped = rules.escape(name.as_bytes());
+            assert_eq!(escaped.contains('/'), length > 254);
+            assert!(escaped.split('/').all(|name| name.len() <= 254));
+            assert_eq!(rules.unescape(&escaped).unwrap(), name.as_bytes());
+        }
+    }
+
     proptest! {
         #[test]
         fn any_path_comes_back_and_is_allowed(names in prop::collection::vec(name(), 1..4)) {

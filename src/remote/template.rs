@@ -301,6 +301,22 @@ mod tests {
     }
 
     #[test]
+    fn an_account_may_have_the_whole_drive() {
+        let drive = Home { path: String::new(), names: &STRICT };
+        for (text, remote, top) in [
+            ("{label}/{path}", "/l/a%3Ab", "/l"),
+            ("{path}", "/a%3Ab", ""),
+            ("{year}/{path}", "/2018/a%3Ab", ""),
+        ] {
+            let template = template(text);
+            let date = Some((2018, 9, 6));
+            assert_eq!(template.remote_path(&drive, "d", "l", b"a:b", date), remote);
+            assert_eq!(template.below(&drive, "d", "l", remote).as_deref(), Some(&b"a:b"[..]));
+            assert_eq!(template.top(&drive, "d", "l"), top);
+        }
+    }
+
+    #[test]
     fn the_default_and_dates_are_fine() {
         for good in [DEFAULT, "{path}", "{label}/{year}/{month}-{day}/{path}", "相册 {device}/{path}"] {
             assert!(good.parse::<Template>().is_ok(), "{good}");

@@ -260,7 +260,7 @@ impl Cloud {
             return Err(Error::new(Kind::Missing, "list", "no such folder"));
         }
         let from = usize::try_from(after.and_then(|after| after.number()).unwrap_or(0)).unwrap();
-        let next = (entries.len() > from + 7).then_some(from as u64 + 7);
+        let next = (entries.len() > from + 7).then(|| Cursor::at(from as u64 + 7));
         Ok(Page { entries: entries.into_values().skip(from).take(7).collect(), next })
     }
 

@@ -247,21 +247,43 @@ mod tests {
     use super::*;
     use crate::content::{Md5, Media, OnConflict, Purpose};
 
-    fn to_send(resumed: Option<&[usize]>, missing: &[u32]) -> Vec<usize> {
-        let file = Upload {
+    fn file() -> Upload {
+        Upload {
             path: "/apps/x/a.mp4".into(),
             size: 12 << 20,
             content_md5: Md5([0; 16]),
             head_md5: Md5([0; 16]),
             slice_size: 4 << 20,
-            slices: Arc::new([Md5([0; 16]); 3]),
+            slices: Arc::new([Md5([1; 16]), Md5([2; 16]), Md5([3; 16])]),
             purpose: Purpose::Backup,
             media: Media::Video,
             exif: None,
             ctime_secs: 0,
             mtime_secs: 0,
             on_conflict: OnConflict::KeepBoth,
-        };
+        }
+    }
+
+    #[test]
+    fn a_session_cuts_as_it_likes_and_only_what_was_read_so_is_compared() {
+        let file = file();
+        for (slice_size, lengths, md5s) in [
+            (4, vec![4, 4, 4], vec![Some(1), Some(2), Some(3)]),
+            (5, vec![5, 5, 2], vec![None; 3]),
+            (12, vec![12], vec![Some(0)]),
+            (100, vec![12], vec![Some(0)]),
+        ] {
+            let cut = Cut::of(&file, slice_size << 20).unwrap();
+            let all = 0..cut.count();
+            assert_eq!(all.clone().map(|number| cut.length(number) >> 20).collect::<Vec<_>>(), lengths);
+            let md5s: Vec<_> = md5s.into_iter().map(|byte| byte.map(|byte| Md5([byte; 16]))).collect();
+            assert_eq!(all.map(|number| cut.md5(number)).collect::<Vec<_>>(), md5s, "{slice_size}");
+        }
+        assert!(Cut::of(&file, 0).is_none() && Cut::of(&file, 1).is_none());
+    }
+
+    fn to_send(resumed: Option<&[usize]>, missing: &[u32]) -> Vec<usize> {
+        let file = file();
         let resumed = resumed.map(|confirmed| {
             let mut have = Bitmap::new(3);
             confirmed.iter().for_each(|&number| have.set(number));

@@ -105,6 +105,10 @@ impl Cloud for Pan123 {
         &PICTURES
     }
 
+    fn has_links(&self) -> bool {
+        true
+    }
+
     fn explain(&self, code: &str) -> Vec<String> {
         code.parse().map(codes::explain).unwrap_or_default()
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::folders::ROOT;
 use super::remembered::Remembered;
 use crate::cloud::images::Image;
 use crate::content::Md5;
@@ -178,7 +179,10 @@ impl Known {
     /// Nothing is known any more of the folder at a path and of those below it. Blocks for moments.
     pub(super) fn forget(&mut self, path: &str) {
         let gone: Vec<String> = self.below(path).filter_map(|path| self.ids.get(path).cloned()).collect();
-        self.contents.retain(|(id, ..)| !gone.contains(id));
+        // Nor that it is in the folder above it.
+        let above = path.rsplit_once('/').map_or("", |(above, _)| above);
+        let above = if above.is_empty() { Some(ROOT) } else { self.id(above) }.map(str::to_owned);
+        self.contents.retain(|(id, ..)| !gone.contains(id) && Some(id) != above.as_ref());
         self.remove(path);
         let all = self.ids.iter().map(|(path, id)| (path.as_str(), id.as_str()));
         self.disk.add(path, None, all);

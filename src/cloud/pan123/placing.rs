@@ -137,8 +137,8 @@ fn choose(known: &mut Known, id: &str, name: &str, file: &Upload) -> Choice {
 /// `b(1).jpg` of `b.jpg`: what Baidu makes of a name that is taken, and `remote/kept.rs` reads back.
 fn numbered(name: &str, number: u32) -> String {
     match name.rsplit_once('.') {
-        Some((stem, ending)) if !stem.is_empty() => format!("{stem}({number}).{ending}"),
-        _ => format!("{name}({number})"),
+        Some((stem, ending)) => format!("{stem}({number}).{ending}"),
+        None => format!("{name}({number})"),
     }
 }
 

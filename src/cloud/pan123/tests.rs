@@ -99,7 +99,8 @@ async fn too_many_calls_are_made_again_later_and_not_for_ever() {
 #[tokio::test]
 async fn a_login_is_the_applications_id_and_secret_for_a_token_with_an_end() {
     let server =
-        Server::start(|_| ok(json!({"accessToken": "TOKEN", "expiredAt": "2025-03-23T15:48:37+08:00"}))).await;
+        Server::start(|_| ok(json!({"accessToken": "TOKEN", "expiredAt": "2025-03-23T15:48:37+08:00"})))
+            .await;
     let login = Pan123.authority(&server.account());
     assert_eq!(login.application(), Some("AppKey"));
     let grant = login.obtain().await.unwrap();
@@ -128,7 +129,10 @@ async fn a_wrong_id_or_secret_is_said_in_words_without_the_secret() {
     assert_eq!(error.to_string(), "access_token: no … today (code 7)");
     let server = Server::start(|_| no(401, "tokens number has exceeded the limit")).await;
     let error = Pan123.authority(&server.account()).obtain().await.unwrap_err();
-    assert!(matches!(error.kind, Kind::Blocked { .. }) && error.message.contains("too many logins"), "{error}");
+    assert!(
+        matches!(error.kind, Kind::Blocked { .. }) && error.message.contains("too many logins"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -148,7 +152,11 @@ async fn pages_go_on_to_minus_one_and_what_has_no_name_that_a_file_can_have_is_l
     let listed = oss.page("F", Some("B")).await.unwrap();
     assert_eq!((listed.images.len(), listed.next), (1, None));
     assert_eq!(listed.images[0].create_at, Some(1_740_991_106));
-    assert_eq!(oss.page("F", Some("C")).await.map(|_| ()).unwrap_err().kind, Kind::Broken, "it goes round in circles");
+    assert_eq!(
+        oss.page("F", Some("C")).await.map(|_| ()).unwrap_err().kind,
+        Kind::Broken,
+        "it goes round in circles"
+    );
 }
 
 #[tokio::test]

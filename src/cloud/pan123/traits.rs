@@ -104,8 +104,9 @@ impl Oss {
 impl Images for Oss {
     fn mkdir<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<String>> {
         // What is remembered may be gone.
-        let look =
-            move |id: String| async move { if id == ROOT { Ok(id) } else { Ok(self.image(&id).await?.file_id) } };
+        let look = move |id: String| async move {
+            if id == ROOT { Ok(id) } else { Ok(self.image(&id).await?.file_id) }
+        };
         Box::pin(async move { self.in_folder(path, Want::Make, look).await })
     }
 

@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::*;
-use crate::cloud::testing::{Seen, Server, TwoTokens};
 use crate::cloud::Kind;
+use crate::cloud::testing::{Seen, Server, TwoTokens};
 use crate::content::{ExifInfo, Media, OnConflict, Purpose};
 
 fn open(server: &Server) -> (Xpan, Arc<TwoTokens>) {

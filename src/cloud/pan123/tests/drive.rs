@@ -44,9 +44,10 @@ impl Things {
 
     /// In one folder a content is there once: what has it gets the new name.
     fn put(&mut self, parent: &str, name: &str, content: (String, u64)) -> Option<String> {
-        let same = self.all.iter_mut().find(|thing| {
-            thing.parent == parent && thing.content.as_ref() == Some(&content)
-        });
+        let same = self
+            .all
+            .iter_mut()
+            .find(|thing| thing.parent == parent && thing.content.as_ref() == Some(&content));
         let same = same.map(|thing| thing.id.clone());
         let held = self.all.iter().find(|thing| thing.parent == parent && thing.name == name);
         if held.is_some_and(|held| Some(&held.id) != same.as_ref()) {
@@ -54,7 +55,10 @@ impl Things {
         }
         match same {
             Some(id) => {
-                self.all.iter_mut().filter(|thing| thing.id == id).for_each(|thing| thing.name = name.to_owned());
+                self.all
+                    .iter_mut()
+                    .filter(|thing| thing.id == id)
+                    .for_each(|thing| thing.name = name.to_owned());
                 Some(id)
             }
             None => Some(self.add(parent, name, Some(content))),
@@ -70,8 +74,12 @@ impl Things {
                 if !self.folder(&parent) {
                     return no(5066, "父级目录不存在");
                 }
-                let all: Vec<Value> =
-                    self.all.iter().filter(|thing| thing.parent == parent).map(|thing| self.show(thing)).collect();
+                let all: Vec<Value> = self
+                    .all
+                    .iter()
+                    .filter(|thing| thing.parent == parent)
+                    .map(|thing| self.show(thing))
+                    .collect();
                 ok(json!({"lastFileId": "-1", "fileList": all}))
             }
             "mkdir" => {
@@ -186,7 +194,8 @@ impl Rig {
     /// Path and first letters of the content of every picture, in order.
     fn files(&self) -> Vec<(String, String)> {
         let things = self.things.lock().unwrap();
-        let files = things.all.iter().filter_map(|thing| Some((things.path(thing), thing.content.clone()?.0)));
+        let files =
+            things.all.iter().filter_map(|thing| Some((things.path(thing), thing.content.clone()?.0)));
         let mut files: Vec<_> = files.collect();
         files.sort();
         files
@@ -230,7 +239,11 @@ async fn folders_are_made_once_and_remembered_over_a_restart() {
     assert_eq!((stored.path.as_str(), stored.size), ("/nas/photo/a.jpg", 1));
     rig.send(&upload("/nas/photo/b.jpg", "2")).await.unwrap();
     let one = ["create", "upload_complete", "detail"];
-    assert_eq!(rig.calls(), [&["list", "mkdir", "mkdir"], &one[..], &one[..]].concat(), "a new folder is empty");
+    assert_eq!(
+        rig.calls(),
+        [&["list", "mkdir", "mkdir"], &one[..], &one[..]].concat(),
+        "a new folder is empty"
+    );
     rig.again();
     rig.send(&upload("/nas/photo/c.jpg", "3")).await.unwrap();
     assert_eq!(rig.calls()[9..], [&["list"], &one[..]].concat(), "its id is known, what is in it is not");
@@ -249,7 +262,9 @@ async fn a_folder_that_is_gone_is_forgotten_and_made_anew() {
             let mut things = rig.things.lock().unwrap();
             ids.extend(things.all.iter().find(|thing| thing.name == gone).map(|thing| thing.id.clone()));
             while let Some(id) = ids.pop() {
-                ids.extend(things.all.iter().filter(|thing| thing.parent == id).map(|thing| thing.id.clone()));
+                ids.extend(
+                    things.all.iter().filter(|thing| thing.parent == id).map(|thing| thing.id.clone()),
+                );
                 things.all.retain(|thing| thing.id != id);
             }
         }
@@ -263,7 +278,10 @@ async fn a_folder_that_is_gone_is_forgotten_and_made_anew() {
         assert_eq!((page.entries.len(), page.entries[0].path.as_str()), (1, "/nas/photo/2024/a.jpg"));
     }
     let error = Drive::list(&rig.oss, "/nas/elsewhere", None).await.unwrap_err();
-    assert_eq!((error.kind, error.to_string().as_str()), (Kind::Missing, "list: there is no folder /nas/elsewhere"));
+    assert_eq!(
+        (error.kind, error.to_string().as_str()),
+        (Kind::Missing, "list: there is no folder /nas/elsewhere")
+    );
 }
 
 #[tokio::test]
@@ -296,7 +314,9 @@ async fn two_equal_pictures_on_their_way_at_once_are_both_in_the_cloud() {
 #[tokio::test]
 async fn other_content_of_the_same_name_is_kept_beside_it() {
     let mut rig = Rig::new().await;
-    for (content, path) in [("1", "/nas/a.jpg"), ("2", "/nas/a(1).jpg"), ("3", "/nas/a(2).jpg"), ("1", "/nas/a.jpg")] {
+    for (content, path) in
+        [("1", "/nas/a.jpg"), ("2", "/nas/a(1).jpg"), ("3", "/nas/a(2).jpg"), ("1", "/nas/a.jpg")]
+    {
         assert_eq!(rig.send(&upload("/nas/a.jpg", content)).await.unwrap().path, path);
         rig.again();
     }
@@ -309,7 +329,11 @@ async fn overwriting_takes_the_old_picture_away_only_when_the_new_one_is_there()
     rig.send(&over("/nas/a.jpg", "1")).await.unwrap();
     rig.send(&over("/nas/b.jpg", "2")).await.unwrap();
     let begun = rig.begin(&over("/nas/a.jpg", "new")).await.unwrap();
-    assert_eq!(rig.files(), [file("/nas/a.jpg", "1"), file("/nas/b.jpg", "2")], "nothing is lost by announcing it");
+    assert_eq!(
+        rig.files(),
+        [file("/nas/a.jpg", "1"), file("/nas/b.jpg", "2")],
+        "nothing is lost by announcing it"
+    );
     let Begin::Send { session, .. } = begun else { panic!("{begun:?}") };
     let stored = rig.oss.finish(&over("/nas/a.jpg", "new"), &session).await.unwrap();
     assert_eq!(stored.path, "/nas/a.jpg");

@@ -70,7 +70,11 @@ async fn a_slice_goes_to_the_presigned_address_with_its_length_and_nothing_of_ou
 async fn what_the_storage_says_decides_whether_the_slice_goes_again_or_the_whole_picture() {
     let again = Kind::Busy { after: Some(Duration::ZERO) };
     for (status, kind, words) in [
-        (403, again, "put: the presigned address is too old or not accepted: another one is asked for (HTTP 403)"),
+        (
+            403,
+            again,
+            "put: the presigned address is too old or not accepted: another one is asked for (HTTP 403)",
+        ),
         (404, Kind::Expired, "put: the upload is not known any more (HTTP 404)"),
         (503, Kind::Busy { after: None }, "put: the cloud failed (HTTP 503)"),
         (302, Kind::Broken, "put: the cloud sent us elsewhere, which it never should (HTTP 302)"),
@@ -85,7 +89,8 @@ async fn what_the_storage_says_decides_whether_the_slice_goes_again_or_the_whole
 
 #[tokio::test]
 async fn no_slice_goes_to_an_address_that_is_not_safe() {
-    for address in ["http://m74.123624.com/x", "ftp://HERE/x", "x", "", "https://user:word@m74.123624.com/x"] {
+    for address in ["http://m74.123624.com/x", "ftp://HERE/x", "x", "", "https://user:word@m74.123624.com/x"]
+    {
         let server = storage(200, address).await;
         let (oss, _) = open(&server);
         let error = oss.put("P", slice("content")).await.unwrap_err();

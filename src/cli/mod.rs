@@ -13,6 +13,7 @@ pub mod docs;
 pub mod drive;
 mod failed;
 mod fetching;
+pub mod image;
 mod log;
 mod qr;
 pub mod restore;
@@ -91,6 +92,8 @@ pub enum Command {
     Restore(restore::RestoreArgs),
     /// Compare what the agent believes to be in the cloud with what the cloud lists
     Verify(verify::VerifyArgs),
+    /// The 123pan image host: pictures with a link for everybody
+    Image(image::Args),
     /// Share links: make them, look into them, save from them
     Share(share::Args),
     /// Manual pages and shell completions.
@@ -296,6 +299,7 @@ fn dispatch(context: &Context, command: Command) -> Outcome {
                 Command::Account(command) => account::run(context, command),
                 Command::Device(command) => device::run(context, command),
                 Command::Drive(args) => drive::run(context, args),
+                Command::Image(args) => image::run(context, args),
                 Command::Share(args) => share::run(context, args),
                 Command::Restore(args) => restore::run(context, &args),
                 Command::Verify(args) => verify::run(context, &args),

@@ -22,7 +22,7 @@ pub(in crate::cli) struct How {
 
 /// How much depends on a remote path.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Weight {
+pub(in crate::cli) enum Weight {
     /// A file or folder like any other.
     Ordinary,
     /// The backup, or a folder with it in it.
@@ -32,13 +32,13 @@ pub(super) enum Weight {
 }
 
 /// What it would be to lose `path`.
-pub(super) fn weigh(session: &Session<'_>, path: &str) -> Weight {
+pub(in crate::cli) fn weigh(session: &Session<'_>, path: &str) -> Weight {
     let roots = backup_roots(&session.cloud.config, session.account, &session.path(""));
     weigh_among(&roots, path)
 }
 
 /// Refuses to touch what may never be touched.
-pub(super) fn refuse_tops<'p>(paths: impl IntoIterator<Item = &'p str>) -> Outcome {
+pub(in crate::cli) fn refuse_tops<'p>(paths: impl IntoIterator<Item = &'p str>) -> Outcome {
     match paths.into_iter().find(|path| weigh_among(&[], path) == Weight::Never) {
         None => Ok(()),
         Some(path) => Err(Failed::words(format!("{path} stays: it holds the files of every application"))
@@ -70,7 +70,7 @@ fn backup_roots(config: &Config, account: &config::Account, own: &str) -> Vec<St
 }
 
 /// Asks on a terminal; without one, `--yes` has to have been said. `heavy` wants a whole word.
-pub(super) fn confirm(question: &str, heavy: bool, how: How) -> Outcome {
+pub(in crate::cli) fn confirm(question: &str, heavy: bool, how: How) -> Outcome {
     if how.yes {
         return Ok(());
     }
@@ -94,7 +94,7 @@ fn is_yes(answer: &str, heavy: bool) -> bool {
 }
 
 /// `12 items, 3 of them folders`; `1 folder`.
-pub(super) fn items(number: usize, folders: usize) -> String {
+pub(in crate::cli) fn items(number: usize, folders: usize) -> String {
     match (number, folders) {
         (1, 0) => "1 file".to_owned(),
         (1, _) => "1 folder".to_owned(),

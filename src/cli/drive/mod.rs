@@ -4,7 +4,7 @@
 //! Remote paths are absolute; one without a slash at its beginning is below the account's own folder,
 //! `/apps/<app>`.
 
-mod ask;
+pub(super) mod ask;
 pub(super) mod category;
 mod cp;
 mod find;
@@ -18,9 +18,9 @@ mod media;
 mod mkdir;
 pub(super) mod pages;
 mod preview;
-mod put;
+pub(super) mod put;
 mod quota;
-mod rm;
+pub(super) mod rm;
 
 use std::sync::Arc;
 
@@ -122,8 +122,17 @@ pub(super) fn in_session(
     account: Option<&str>,
     command: impl AsyncFnOnce(&Session<'_>) -> Outcome,
 ) -> Outcome {
+    in_session_of(context, |cloud| cloud.account(account), command)
+}
+
+/// As [`in_session`], of the account that is chosen of the configuration.
+pub(super) fn in_session_of(
+    context: &Context,
+    choose: impl for<'c> FnOnce(&'c Cloud) -> Outcome<&'c config::Account>,
+    command: impl AsyncFnOnce(&Session<'_>) -> Outcome,
+) -> Outcome {
     let cloud = Cloud::open(context)?;
-    let account = cloud.account(account)?;
+    let account = choose(&cloud)?;
     context.runtime()?.block_on(async {
         let login = cloud.login(account)?;
         let session = Session { context, cloud: &cloud, account, drive: Arc::clone(&login.drive) };

@@ -8,9 +8,9 @@ use crate::cloud::{self, Cursor, Page};
 
 /// Asks for page after page and hands each on, until the last one or until `take` has enough. The outer
 /// result is the cloud's, the inner one that of `take`: who asks knows which path a refusal is about.
-pub(in crate::cli) async fn follow(
-    ask: impl AsyncFn(Option<Cursor>) -> cloud::Result<Page<Item>>,
-    mut take: impl FnMut(Vec<Item>) -> Outcome<ControlFlow<()>>,
+pub(in crate::cli) async fn follow<E>(
+    ask: impl AsyncFn(Option<Cursor>) -> cloud::Result<Page<E>>,
+    mut take: impl FnMut(Vec<E>) -> Outcome<ControlFlow<()>>,
 ) -> cloud::Result<Outcome> {
     let mut after = None;
     loop {

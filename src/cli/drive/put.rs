@@ -2,11 +2,11 @@
 //!
 //! What was begun goes on when the same command is typed again: see [`crate::backup::batch`].
 
-mod local;
-mod teller;
+pub(in crate::cli) mod local;
+pub(in crate::cli) mod teller;
 
 use std::collections::BTreeMap;
-use std::path::{PathBuf, absolute};
+use std::path::{Path, PathBuf, absolute};
 use std::sync::Arc;
 
 use super::ask::{How, confirm, items};
@@ -27,7 +27,7 @@ use local::{Local, What};
 use teller::Teller;
 
 /// Threads that read: one looks for files, four at most hash, one opens what is sent.
-const THREADS: usize = 6;
+pub(in crate::cli) const THREADS: usize = 6;
 
 /// What becomes of a file in the cloud that has the name already and other content.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -235,19 +235,25 @@ fn ask_before_replacing(good: &[Local], remote: &str, how: How) -> Outcome {
 fn key(session: &Session<'_>, user: &User, args: &PutArgs, remote: &str) -> Outcome<Md5> {
     let kind = format!("{} {:?}", args.recursive, args.on_conflict);
     let words = [session.account.name.as_str(), &user.id, &kind, remote];
+    key_of(&words, args.files.iter().map(PathBuf::as_path))
+}
+
+/// What a command with these words and local paths is known by when it is typed again.
+pub(in crate::cli) fn key_of<'p>(words: &[&str], files: impl Iterator<Item = &'p Path>) -> Outcome<Md5> {
     let mut all: Vec<u8> = Vec::new();
     for word in words {
         all.extend_from_slice(word.as_bytes());
         all.push(0);
     }
-    for typed in &args.files {
+    for typed in files {
         all.extend_from_slice(absolute(typed)?.as_os_str().as_encoded_bytes());
         all.push(0);
     }
     Ok(Md5::of(all))
 }
 
-fn stopped(session: &Session<'_>, stop: Stop) -> Failed {
+/// Why a batch ended before its end, and what to do next.
+pub(in crate::cli) fn stopped(session: &Session<'_>, stop: Stop) -> Failed {
     const AGAIN: &str = "the same command goes on where it was";
     match stop {
         Stop::Account(Pause::Login, why) => Failed::words(why)
@@ -264,6 +270,7 @@ fn stopped(session: &Session<'_>, stop: Stop) -> Failed {
     }
 }
 
-fn of_state(error: &store::Error) -> Failed {
+/// Trouble with what is kept of a batch.
+pub(in crate::cli) fn of_state(error: &store::Error) -> Failed {
     Failed::new(error).hint("what was sent is in the cloud; is the disk of agent.state_dir full?")
 }

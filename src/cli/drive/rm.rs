@@ -41,14 +41,7 @@ pub(super) async fn rm(session: &Session<'_>, args: &RmArgs) -> Outcome {
     let backup = all.iter().find(|item| weigh(session, &item.path) == Weight::Backup);
     let what = items(all.len(), folders);
     match backup {
-        Some(backup) => confirm(
-            &format!(
-                "{} holds the backup of this box: delete it, and with it the only copies there are in the cloud ({what})?",
-                backup.path
-            ),
-            true,
-            args.how,
-        )?,
+        Some(backup) => confirm(&question_of_backup(&backup.path, &what), true, args.how)?,
         None if all.len() > 1 || folders > 0 => {
             let named = all.first().filter(|_| all.len() == 1);
             let named = named.map_or_else(String::new, |item| format!(" {}", item.path));
@@ -60,8 +53,15 @@ pub(super) async fn rm(session: &Session<'_>, args: &RmArgs) -> Outcome {
     carry_out(session, &all).await
 }
 
+/// The question before a backup goes.
+pub(in crate::cli) fn question_of_backup(path: &str, what: &str) -> String {
+    format!(
+        "{path} holds the backup of this box: delete it, and with it the only copies there are in the cloud ({what})?"
+    )
+}
+
 /// What lies in a folder that goes anyway need not be named again: it would be missing by then.
-fn without_what_lies_in_others(all: Vec<Item>) -> Vec<Item> {
+pub(in crate::cli) fn without_what_lies_in_others(all: Vec<Item>) -> Vec<Item> {
     let folders: Vec<String> =
         all.iter().filter(|item| item.isdir).map(|item| format!("{}/", item.path)).collect();
     let lies_in_one = |item: &Item| folders.iter().any(|folder| item.path.starts_with(folder.as_str()));
@@ -75,7 +75,8 @@ struct WouldDelete<'i> {
     isdir: bool,
 }
 
-fn would_delete(session: &Session<'_>, item: &Item) -> Outcome {
+/// Tells what would be deleted.
+pub(in crate::cli) fn would_delete(session: &Session<'_>, item: &Item) -> Outcome {
     if session.context.json() {
         let document = WouldDelete { opera: "delete", path: &item.path, isdir: item.isdir };
         return session.context.print_json(&document);

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf, absolute};
 
 /// One of them.
 #[derive(Debug)]
-pub(super) struct Local {
+pub(in crate::cli) struct Local {
     /// As it was typed.
-    pub(super) typed: PathBuf,
+    pub(in crate::cli) typed: PathBuf,
     /// What it is called; empty for `/`.
-    pub(super) name: Box<[u8]>,
+    pub(in crate::cli) name: Box<[u8]>,
     /// What it is, behind all links.
-    pub(super) what: What,
+    pub(in crate::cli) what: What,
 }
 
 /// What a path is.
 #[derive(Debug)]
-pub(super) enum What {
+pub(in crate::cli) enum What {
     /// A file, in this folder.
     File {
         /// Absolute, without a link in it.
@@ -32,7 +32,7 @@ pub(super) enum What {
 
 impl Local {
     /// Looks at a path.
-    pub(super) fn look(typed: &Path) -> Self {
+    pub(in crate::cli) fn look(typed: &Path) -> Self {
         let what = What::of(typed).unwrap_or_else(|error| What::Bad(error.to_string()));
         let own_name = typed.file_name().map(|name| name.as_encoded_bytes().into());
         let name = match (own_name, &what) {
@@ -48,7 +48,7 @@ impl Local {
         Self { typed: typed.to_owned(), name, what }
     }
 
-    pub(super) fn is_folder(&self) -> bool {
+    pub(in crate::cli) fn is_folder(&self) -> bool {
         matches!(self.what, What::Folder(_))
     }
 }
@@ -72,7 +72,7 @@ impl What {
     }
 
     /// Where it is.
-    pub(super) fn path(&self) -> PathBuf {
+    pub(in crate::cli) fn path(&self) -> PathBuf {
         use std::os::unix::ffi::OsStrExt as _;
         match self {
             Self::File { root, below } => root.join(std::ffi::OsStr::from_bytes(below)),

@@ -25,10 +25,12 @@ use crate::status::Stage;
 const REDRAW: Duration = Duration::from_millis(200);
 
 /// See the module.
-pub(super) struct Teller<'c> {
+pub(in crate::cli) struct Teller<'c> {
     context: &'c Context,
     bars: Option<Bars>,
     sums: RefCell<Sums>,
+    /// What goes well is told by somebody else.
+    of_troubles: bool,
     has_told_of_escapes: Cell<bool>,
 }
 
@@ -59,19 +61,25 @@ struct Line<'a> {
 }
 
 impl<'c> Teller<'c> {
-    pub(super) fn new(context: &'c Context, is_dry: bool) -> Self {
+    pub(in crate::cli) fn new(context: &'c Context, is_dry: bool) -> Self {
         let bars = !is_dry && !context.json() && !context.is_quiet() && std::io::stderr().is_terminal();
         let sums = Sums { is_dry, done: 0, bytes: 0, instant: 0, skipped: 0, failed: 0, broken: Ok(()) };
         Self {
             context,
             bars: bars.then(Bars::new),
             sums: RefCell::new(sums),
+            of_troubles: false,
             has_told_of_escapes: Cell::default(),
         }
     }
 
+    /// One that says nothing on stdout: bars, what goes wrong, and the sums.
+    pub(in crate::cli) fn of_troubles(context: &'c Context) -> Self {
+        Self { of_troubles: true, ..Self::new(context, false) }
+    }
+
     /// Waits for `work` while bars are moved.
-    pub(super) async fn while_redrawing<T>(&self, work: impl Future<Output = T>) -> T {
+    pub(in crate::cli) async fn while_redrawing<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
@@ -84,14 +92,14 @@ impl<'c> Teller<'c> {
     }
 
     /// Tells of a path that stands for nothing.
-    pub(super) fn bad(&self, local: &Local) {
+    pub(in crate::cli) fn bad(&self, local: &Local) {
         if let What::Bad(why) = &local.what {
             self.ended(&local.typed, "", 0, &End::Failed(why.clone()));
         }
     }
 
     /// Says once that names are not in the cloud what they are here.
-    pub(super) fn escaped(&self, name: &[u8], escaped: &str) {
+    pub(in crate::cli) fn escaped(&self, name: &[u8], escaped: &str) {
         if !self.has_told_of_escapes.replace(true) {
             let name = String::from_utf8_lossy(name);
             self.say(&format!(
@@ -101,12 +109,12 @@ impl<'c> Teller<'c> {
         }
     }
 
-    pub(super) fn has_failed(&self) -> bool {
+    pub(in crate::cli) fn has_failed(&self) -> bool {
         self.sums.borrow().failed > 0
     }
 
     /// Takes the bars away, and sums up. `ran` is how it ended before every file was told of.
-    pub(super) fn end(self, ran: Outcome) -> Outcome {
+    pub(in crate::cli) fn end(self, ran: Outcome) -> Outcome {
         if let Some(bars) = &self.bars {
             bars.end();
         }
@@ -125,6 +133,12 @@ impl<'c> Teller<'c> {
     }
 
     fn line(&self, line: &Line<'_>) -> Outcome {
+        if self.of_troubles {
+            if let Some(reason) = line.reason {
+                Failed::words(format!("{}: {reason}", line.path)).warn();
+            }
+            return Ok(());
+        }
         if self.context.json() {
             return self.context.print_json(line);
         }

@@ -1,0 +1,277 @@
+//! `image put`: sends pictures as `drive put` does, and prints their links.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::manage::check_path;
+use super::{Host, in_session};
+use crate::backup::batch::state::State;
+use crate::backup::batch::{self, End, Named, Setting, Stop, Watch};
+use crate::backup::entry::{Copy, Limits};
+use crate::backup::progress::Progress;
+use crate::backup::source::{Naming, Reader, Source};
+use crate::cli::drive::put::local::{Local, What};
+use crate::cli::drive::put::teller::Teller;
+use crate::cli::drive::put::{THREADS, key_of, of_state, stopped};
+use crate::cli::terminal::plain;
+use crate::cli::{Context, ExitStatus, Failed, Outcome};
+use crate::cloud;
+use crate::content::{OnConflict, Purpose};
+use crate::fetch::Disk;
+
+/// `xpand image put`.
+#[derive(clap::Args, Debug)]
+pub struct PutArgs {
+    /// Pictures of this box: png gif jpg jpeg tif tiff webp svg bmp, at most 100 MiB each; the last one, when
+    /// it is no file, is the folder they go to [default: /]
+    #[arg(required = true, value_name = "FILE... [PATH]")]
+    files: Vec<PathBuf>,
+    /// Print a line to paste into a text: ![name](link)
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// Does it.
+pub(super) fn run(context: &Context, account: Option<&str>, args: &PutArgs) -> Outcome {
+    // Before the account is opened: files are looked at and read with the rights of whoever typed it.
+    let disk = Disk::start(THREADS)?;
+    let mut locals: Vec<Local> = args.files.iter().map(|typed| Local::look(typed)).collect();
+    let is_path = |local: &Local| !matches!(local.what, What::File { .. });
+    let remote = if locals.len() > 1 && locals.last().is_some_and(is_path) { locals.pop() } else { None };
+    if let Some(bad) = locals.iter().find(|local| is_path(local)) {
+        let why = match &bad.what {
+            What::Bad(why) => why.clone(),
+            _ => "it is a folder: name the pictures in it".to_owned(),
+        };
+        return Err(Failed::words(format!("{}: {why}", bad.typed.display()))
+            .hint("nothing was sent")
+            .status(ExitStatus::Usage));
+    }
+    let remote = match remote.map(|local| local.typed) {
+        None => "/".to_owned(),
+        Some(typed) => typed.to_str().map(str::to_owned).ok_or_else(|| {
+            Failed::words(format!("{} is no file, and no name of a folder either", typed.display()))
+                .status(ExitStatus::Usage)
+        })?,
+    };
+    in_session(context, account, async |host| put(host, disk, args, &locals, &remote).await)
+}
+
+async fn put(host: &Host<'_>, disk: Disk, args: &PutArgs, locals: &[Local], remote: &str) -> Outcome {
+    let session = host.session;
+    let takes = cloud::of(session.account.provider).takes();
+    let folder = session.path(remote);
+    if takes.takes_name(folder.as_bytes()) {
+        return Err(Failed::words(format!("{remote}: there is no such file, and a folder is not called so"))
+            .hint("nothing was sent")
+            .status(ExitStatus::Usage));
+    }
+    check_path(host, &folder)?;
+    let teller = Teller::of_troubles(session.context);
+    let reader = Reader::Own(Arc::new(move |work| disk.hand(work)));
+    let named = plan(host, locals, folder.trim_end_matches('/'), &reader)?;
+    let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
+    let words = ["image", &session.account.name, &user.id, &folder];
+    let key = key_of(&words, locals.iter().map(|local| local.typed.as_path()))?;
+    let (clock, config) = (session.context.clock(), &session.cloud.config);
+    let opened = State::open(&config.agent.state_dir, &key, clock.now_secs());
+    let Some(state) = opened.map_err(|error| of_state(&error))? else {
+        return Err(Failed::words("the same command is running already")
+            .hint("it does all that this one would; wait for its end"));
+    };
+    let setting = Setting {
+        account: session.account.name.clone(),
+        drive: Arc::clone(&session.drive),
+        user,
+        parallel: config.upload.parallel,
+        rate: config.upload.rate,
+        settle: config.agent.settle,
+        clock: clock.clone(),
+    };
+    let links = Links { teller: &teller, ended: RefCell::default() };
+    let ran = teller.while_redrawing(batch::run(setting, state.keeper(), named, &links)).await;
+    let ended = links.ended.into_inner();
+    let is_through = ran.is_ok() && ended.values().all(|ended| ended.copy.is_some());
+    let kept = state.end(is_through).await.map_err(|error| of_state(&error));
+    let ran = match ran {
+        Err(Stop::State) => kept.and(Err(Failed::words("the state cannot be written"))),
+        Err(stop) => Err(stopped(session, stop)),
+        Ok(()) => kept,
+    };
+    // What did arrive has its link, however the rest ended.
+    let told = tell(host, args, locals, ended).await;
+    let ran = teller.end(ran);
+    told?;
+    ran
+}
+
+/// What is sent as what.
+fn plan(host: &Host<'_>, locals: &[Local], folder: &str, reader: &Reader) -> Outcome<Vec<Named>> {
+    let session = host.session;
+    let (names, takes) = (session.home().names, cloud::of(session.account.provider).takes());
+    let limits = Limits { min_size: 0, max_size: u64::MAX, tier: None, takes };
+    let mut targets: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut all = Vec::with_capacity(locals.len());
+    for local in locals {
+        let What::File { root, below } = &local.what else { continue };
+        let target = format!("{folder}/{}", names.escape(&local.name));
+        let path = local.what.path();
+        match targets.insert(target.clone(), path.clone()) {
+            Some(other) if other == path => continue,
+            Some(other) => {
+                let (one, other) = (other.display(), path.display());
+                return Err(Failed::words(format!("{one} and {other} would both be {target}"))
+                    .hint("nothing was sent; send them one after the other")
+                    .status(ExitStatus::Usage));
+            }
+            None => {}
+        }
+        let source = Source {
+            root: root.clone(),
+            naming: Naming::At(target),
+            on_conflict: OnConflict::KeepBoth,
+            limits,
+            purpose: Purpose::Manual,
+            reader: reader.clone(),
+        };
+        all.push(Named { source: Arc::new(source), below: below.clone() });
+    }
+    Ok(all)
+}
+
+/// What became of a picture.
+struct Ended {
+    copy: Option<Copy>,
+    /// It was there already.
+    instant: bool,
+    reason: Option<String>,
+}
+
+/// Watches, and keeps what each came to: the links are printed in the order that was typed.
+struct Links<'t, 'c> {
+    teller: &'t Teller<'c>,
+    ended: RefCell<BTreeMap<PathBuf, Ended>>,
+}
+
+impl Watch for Links<'_, '_> {
+    fn expects(&self, local: &Path, remote: &str, size: u64, is_escaped: bool) {
+        self.teller.expects(local, remote, size, is_escaped);
+    }
+
+    fn begins(&self, local: &Path, size: u64, progress: &Arc<Progress>) {
+        self.teller.begins(local, size, progress);
+    }
+
+    fn ended(&self, local: &Path, remote: &str, size: u64, end: &End) {
+        let (copy, instant, reason) = match end {
+            End::Done(copy) => (Some(copy.clone()), false, None),
+            End::Instant(copy) => (Some(copy.clone()), true, None),
+            // What a person named is not left out in silence.
+            End::Skipped(why) | End::Failed(why) => (None, false, Some(why.clone())),
+            End::Later(_) => return self.teller.ended(local, remote, size, end),
+        };
+        let end = reason.clone().map_or_else(|| end.clone(), End::Failed);
+        self.teller.ended(local, remote, size, &end);
+        self.ended.borrow_mut().insert(local.to_owned(), Ended { copy, instant, reason });
+    }
+
+    fn waits(&self, words: &str) {
+        self.teller.waits(words);
+    }
+}
+
+/// One picture, with `--json`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    /// Of this box.
+    path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remote: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_id: Option<&'a str>,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+}
+
+/// Prints the links.
+async fn tell(
+    host: &Host<'_>,
+    args: &PutArgs,
+    locals: &[Local],
+    mut ended: BTreeMap<PathBuf, Ended>,
+) -> Outcome {
+    let context = host.session.context;
+    let mut failed = None;
+    for local in locals {
+        let Some(ended) = ended.remove(&local.what.path()) else { continue };
+        let link = match &ended.copy {
+            None => None,
+            Some(copy) => match host.images.detail(&copy.id).await {
+                Ok(image) => Some(image.link().to_owned()),
+                Err(error) => {
+                    failed = Some(host.session.failed_at(&copy.path, error));
+                    None
+                }
+            },
+        };
+        if context.json() {
+            context.print_json(&Line {
+                path: &local.typed.to_string_lossy(),
+                remote: ended.copy.as_ref().map(|copy| copy.path.as_str()),
+                file_id: ended.copy.as_ref().map(|copy| copy.id.as_str()),
+                state: match (&ended.copy, ended.instant) {
+                    (None, _) => "failed",
+                    (_, true) => "instant",
+                    (_, false) => "done",
+                },
+                link: link.as_deref(),
+                reason: ended.reason.as_deref(),
+            })?;
+        } else if let Some(link) = link {
+            let line = if args.markdown { markdown(&local.name, &link) } else { plain(&link) };
+            context.print_text(&format!("{line}\n"))?;
+        }
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+/// `![name](link)`: the name without its ending.
+fn markdown(name: &[u8], link: &str) -> String {
+    let name = plain(&String::from_utf8_lossy(name));
+    let stem = name.rsplit_once('.').map_or(name.as_str(), |(stem, _)| stem);
+    let mut text = String::from("![");
+    for char in stem.chars() {
+        if matches!(char, '[' | ']' | '\\' | '`' | '*' | '_' | '<' | '>' | '!') {
+            text.push('\\');
+        }
+        text.push(char);
+    }
+    let link = link.replace(' ', "%20").replace('(', "%28").replace(')', "%29");
+    format!("{text}]({})", plain(&link))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::markdown;
+
+    #[test]
+    fn a_line_to_paste_is_one_picture_whatever_its_name() {
+        let link = "https://vip.123pan.cn/1/ID.jpg";
+        for (name, text) in [
+            ("holiday.jpg", "![holiday](https://vip.123pan.cn/1/ID.jpg)"),
+            ("a[1]_b.c.jpg", "![a\\[1\\]\\_b.c](https://vip.123pan.cn/1/ID.jpg)"),
+            ("照片.jpg", "![照片](https://vip.123pan.cn/1/ID.jpg)"),
+        ] {
+            assert_eq!(markdown(name.as_bytes(), link), text);
+        }
+        assert_eq!(markdown(b"a\x1b.jpg", "https://x/(1) 2.jpg"), "![a\\\\u{1b}](https://x/%281%29%202.jpg)");
+    }
+}

@@ -15,8 +15,8 @@
 //! <state_dir>/accounts/            0700
 //!     <name>.json                  0600, replaced as a whole and durably
 //!     <name>.lock                  empty; held by who writes <name>.json, in whatever process
-//!     <name>.calls, <name>.turns   when which call was made (cloud/calls.rs)
-//!     <name>.<more>                what a cloud remembers of its own (Calls::beside)
+//!     <name>.calls                 when which call was made (cloud/calls.rs)
+//!     <name>.<more>                what a cloud remembers of its own
 //!     <name>.pause                 why nothing is sent, and until when (agent/breaker.rs)
 //! ```
 //!

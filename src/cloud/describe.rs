@@ -11,7 +11,7 @@ pub trait Cloud: Sync {
     /// What people call it, for sentences.
     fn title(&self) -> &'static str;
     /// The drive of a configured account, whose `calls` stay within the cloud's limits. No call is made yet.
-    /// What it has to remember of its own is kept in [`Calls::beside`].
+    /// What it has to remember of its own is kept beside the file that counts them.
     ///
     /// # Errors
     /// The endpoint or the CA file of the configuration cannot be used.

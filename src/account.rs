@@ -15,8 +15,9 @@
 //! <state_dir>/accounts/            0700
 //!     <name>.json                  0600, replaced as a whole and durably
 //!     <name>.lock                  empty; held by who writes <name>.json, in whatever process
-//!     <name>.calls, <name>.turns   when which call was made (cloud/calls.rs)
-//!     <name>.<more>                what a cloud remembers of its own (Calls::beside)
+//!     <name>.calls                 when which call was made (cloud/calls.rs)
+//!     <name>.pace                  when the next call may go, where so many a second may (cloud/calls/pace.rs)
+//!     <name>.folders               what 123pan calls the folders that were used (cloud/pan123/remembered.rs)
 //!     <name>.pause                 why nothing is sent, and until when (agent/breaker.rs)
 //! ```
 //!

@@ -10,14 +10,11 @@
 //! such: reviewed applications have no such limit, and at 1,000 a day it would take a month to bring home
 //! 30,000 photos.
 //!
-//! Other clouds count by the second ([`Calls::pace`]): the same, in a file of its own that stays short.
-//!
 //! # On disk
 //!
 //! ```text
 //! <state_dir>/accounts/<name>.calls     0600, one line a call: endpoint, milliseconds since 1970;
 //!                                       `download-refused` instead: the cloud said "too many" then
-//! <state_dir>/accounts/<name>.turns     the same, of the last second
 //! ```
 //!
 //! The file is its own lock, shared by the running agent and by commands. A call costs one line at its
@@ -26,9 +23,12 @@
 //! anew from nothing. That is the better mistake - if it was one call too many, the cloud says 31034 and
 //! the account pauses for a minute; the other way round a flipped bit would stop a box for a day.
 //!
+//! Clouds that allow so many calls a second have [`Calls::pace`] (`pace.rs`).
+//!
 //! A clock that is set back must not stop the calls either: what was made in the future was made just
 //! now, is put down so, and is out of every window after its time.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -36,19 +36,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+mod pace;
+
 use super::{Error, Kind, Result};
 use crate::clock::Clock;
 use crate::durable::Lock;
 
-const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 /// Our windows are this much longer: the cloud counts a call when it arrives, which is later than when we
 /// count it, and not always equally late.
 const MARGIN: Duration = Duration::from_secs(5);
-/// The same of a second: what the ways of two calls to the cloud may differ by.
-const SHORT_MARGIN: Duration = Duration::from_millis(200);
 /// A file that is larger is no file of ours: a day's calls at every endpoint are a tenth of it.
 const MAX_BYTES: u64 = 1 << 20;
 /// Lines that no window needs any more are kept until there are so many.
@@ -100,21 +99,15 @@ type Tell = Box<dyn Fn(Waiting) + Send + Sync>;
 
 /// One account's calls.
 pub struct Calls {
-    /// Of a day; `None` when nobody counts.
-    long: Option<Log>,
-    /// Of a second.
-    short: Option<Log>,
+    file: Option<PathBuf>,
     clock: Clock,
     tell: Option<Tell>,
     /// What was told last, and until when it holds, milliseconds since 1970.
     told: Mutex<Option<(&'static str, i64)>>,
-}
-
-/// A file of calls.
-struct Log {
-    file: PathBuf,
     /// What the disk did not take.
     unsaved: Mutex<Vec<Made>>,
+    /// Where a call a second is allowed or so: when the next of each endpoint may go, milliseconds since 1970.
+    places: Mutex<BTreeMap<String, i64>>,
 }
 
 /// A call that was made.
@@ -155,43 +148,22 @@ impl Calls {
         Arc::new(Self::new(None, Clock::system(), None))
     }
 
-    fn new(file: Option<PathBuf>, clock: Clock, tell: Option<Tell>) -> Self {
-        let log = |file| Log { file, unsaved: Mutex::default() };
-        let short = file.as_ref().map(|file| log(file.with_extension("turns")));
-        Self { long: file.map(log), short, clock, tell, told: Mutex::default() }
-    }
-
-    /// A file beside the one that calls are counted in, for what a cloud has to remember of an account:
-    /// `<state_dir>/accounts/<name>.<ending>`. `None` where nothing is kept.
+    /// A file of the account's beside the one that counts, with another ending: for what a cloud has to
+    /// remember of its own. `None` where nothing is counted. The folder exists once an account is logged in.
     #[must_use]
     pub fn beside(&self, ending: &str) -> Option<PathBuf> {
-        self.long.as_ref().map(|log| log.file.with_extension(ending))
+        self.file.as_ref().map(|file| file.with_extension(ending))
     }
 
-    /// Waits for the turn of a call of which `most` may be made a second, and counts it. It is a moment, which
-    /// nobody is told of. Dropping the future ends the waiting.
-    pub async fn pace(self: &Arc<Self>, endpoint: &'static str, most: usize) {
-        while self.short.is_some() {
-            let this = Arc::clone(self);
-            match tokio::task::spawn_blocking(move || this.try_pace(endpoint, most)).await {
-                Ok(Some(wait)) => tokio::time::sleep(wait).await,
-                Ok(None) | Err(_) => return,
-            }
+    fn new(file: Option<PathBuf>, clock: Clock, tell: Option<Tell>) -> Self {
+        Self {
+            file,
+            clock,
+            tell,
+            told: Mutex::default(),
+            unsaved: Mutex::default(),
+            places: Mutex::default(),
         }
-    }
-
-    /// A wait of a cloud's own, before a call is made again.
-    pub async fn rest(&self, so_long: Duration) {
-        tokio::time::sleep(self.clock.wait(so_long)).await;
-    }
-
-    /// Counts the call if it may be made now, or says how long there is to wait. Blocks for moments.
-    fn try_pace(&self, endpoint: &str, most: usize) -> Option<Duration> {
-        let (now_ms, window) = (self.clock.now_ms(), millis(self.clock.wait(SECOND + SHORT_MARGIN)));
-        self.short.as_ref()?.update(now_ms, window, |all| {
-            let wait = free_in(&times_of(all, endpoint), window, most, now_ms);
-            (wait, wait.is_none().then(|| endpoint.to_owned()))
-        })
     }
 
     /// Waits for the turn of a call and counts it. Dropping the future ends the waiting.
@@ -199,7 +171,7 @@ impl Calls {
     /// # Errors
     /// [`Kind::Busy`], unsent: the hour's or the day's calls are used up.
     pub async fn admit(self: &Arc<Self>, endpoint: &'static str, allowance: Allowance) -> Result<()> {
-        if self.long.is_none() {
+        if self.file.is_none() {
             return Ok(());
         }
         loop {
@@ -232,9 +204,7 @@ impl Calls {
     }
 
     fn note_refusal(&self, endpoint: &str) {
-        if let Some(log) = &self.long {
-            log.update(self.clock.now_ms(), self.millis(DAY), |_| ((), Some(refusal_of(endpoint))));
-        }
+        self.update((), |_, _| ((), Some(refusal_of(endpoint))));
     }
 
     /// Tells of a wait, once for all calls that wait together.
@@ -251,48 +221,34 @@ impl Calls {
 
     /// Counts the call if it may be made now. Blocks for moments.
     fn try_now(&self, endpoint: &str, allowance: Allowance) -> Turn {
-        let Some(log) = &self.long else { return Turn::Now };
-        let now_ms = self.clock.now_ms();
-        log.update(now_ms, self.millis(DAY), |all| {
+        self.update(Turn::Now, |all, now_ms| {
             let refusal = refusal_of(endpoint);
             if allowance.holds == Holds::AfterRefusal && !all.iter().any(|made| made.endpoint == refusal) {
                 return (Turn::Now, None);
             }
-            let turn = self.turn(&times_of(all, endpoint), allowance, now_ms);
+            let mut times: Vec<i64> =
+                all.iter().filter(|made| made.endpoint == endpoint).map(|made| made.at_ms).collect();
+            times.sort_unstable();
+            let turn = self.turn(&times, allowance, now_ms);
             let counted = (turn == Turn::Now).then(|| endpoint.to_owned());
             (turn, counted)
         })
     }
 
-    /// Whether a call may be made at `now_ms`, after those at `times`, oldest first.
-    fn turn(&self, times: &[i64], allowance: Allowance, now_ms: i64) -> Turn {
-        let free_in = |window: Duration, count: usize| free_in(times, self.millis(window), count, now_ms);
-        if let Some(wait) = free_in(DAY, allowance.day) {
-            return Turn::UsedUp(wait, allowance.day, "a day");
-        }
-        if let Some(wait) = free_in(HOUR, allowance.hour) {
-            return Turn::UsedUp(wait, allowance.hour, "an hour");
-        }
-        free_in(MINUTE, allowance.minute).map_or(Turn::Now, Turn::Wait)
-    }
-
-    fn millis(&self, window: Duration) -> i64 {
-        millis(self.clock.wait(window + MARGIN))
-    }
-}
-
-impl Log {
-    /// Looks at the calls of the last `window` milliseconds, and adds one if `look` says so. Blocks for moments.
-    fn update<T>(&self, now_ms: i64, window: i64, look: impl FnOnce(&[Made]) -> (T, Option<String>)) -> T {
-        let file = &self.file;
+    /// Looks at the calls of the last day, and adds one if `look` says so. `without`: what there is to say
+    /// when nothing is counted. Blocks for moments.
+    fn update<T>(&self, without: T, look: impl FnOnce(&[Made], i64) -> (T, Option<String>)) -> T {
+        let Some(file) = &self.file else { return without };
         // Without the lock two processes may count one call as two, or two as one: no reason not to call.
         let _lock = Lock::wait(file).ok();
+        let now_ms = self.clock.now_ms();
         let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut all, lines) = read(file, now_ms);
         unsaved.iter_mut().for_each(|made| made.at_ms = made.at_ms.min(now_ms));
         all.extend(unsaved.iter().cloned());
-        all.retain(|made| now_ms - made.at_ms < window);
-        let (seen, added) = look(&all);
+        let day_ms = self.millis(DAY);
+        all.retain(|made| now_ms - made.at_ms < day_ms);
+        let (seen, added) = look(&all, now_ms);
         let is_added = added.is_some();
         if let Some(endpoint) = added {
             unsaved.push(Made { endpoint, at_ms: now_ms });
@@ -311,25 +267,27 @@ impl Log {
         }
         seen
     }
-}
 
-/// When calls of an endpoint were made, oldest first.
-fn times_of(all: &[Made], endpoint: &str) -> Vec<i64> {
-    let mut times: Vec<i64> =
-        all.iter().filter(|made| made.endpoint == endpoint).map(|made| made.at_ms).collect();
-    times.sort_unstable();
-    times
-}
+    /// Whether a call may be made at `now_ms`, after those at `times`, oldest first.
+    fn turn(&self, times: &[i64], allowance: Allowance, now_ms: i64) -> Turn {
+        // The call before which `count` calls were made is out of the window at this time.
+        let free_in = |window: Duration, count: usize| {
+            let oldest = times.len().checked_sub(count.max(1)).and_then(|at| times.get(at))?;
+            let wait = oldest + self.millis(window) - now_ms;
+            u64::try_from(wait).ok().filter(|wait| *wait > 0).map(Duration::from_millis)
+        };
+        if let Some(wait) = free_in(DAY, allowance.day) {
+            return Turn::UsedUp(wait, allowance.day, "a day");
+        }
+        if let Some(wait) = free_in(HOUR, allowance.hour) {
+            return Turn::UsedUp(wait, allowance.hour, "an hour");
+        }
+        free_in(MINUTE, allowance.minute).map_or(Turn::Now, Turn::Wait)
+    }
 
-/// How long until the call before which `count` calls were made is out of a window of milliseconds.
-fn free_in(times: &[i64], window: i64, count: usize, now_ms: i64) -> Option<Duration> {
-    let oldest = times.len().checked_sub(count.max(1)).and_then(|at| times.get(at))?;
-    let wait = oldest + window - now_ms;
-    u64::try_from(wait).ok().filter(|wait| *wait > 0).map(Duration::from_millis)
-}
-
-fn millis(time: Duration) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4)
+    fn millis(&self, window: Duration) -> i64 {
+        i64::try_from(self.clock.wait(window + MARGIN).as_millis()).unwrap_or(i64::MAX / 4)
+    }
 }
 
 /// The line that says that the cloud refused a call.

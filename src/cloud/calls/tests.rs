@@ -203,28 +203,3 @@ async fn whoever_waits_is_told_once_how_long_and_why() {
     let words = Waiting { wait: Duration::from_millis(39_100), minute: 5, ..waits }.to_string();
     assert_eq!(words, "waiting 40 s: the cloud allows 5 listall calls a minute");
 }
-
-#[tokio::test]
-async fn calls_a_second_are_spread_over_all_processes_and_their_file_stays_short() {
-    let bench = Bench::new();
-    let (one, other) = (bench.calls(), bench.calls());
-    let mut made = Vec::new();
-    for step in 0..600_i64 {
-        for calls in [&one, &other] {
-            if calls.try_pace("create", 2).is_none() {
-                made.push(step * 100);
-            }
-        }
-        assert_eq!(one.try_pace("mkdir", 600), None, "another endpoint has its own turns");
-        bench.pass(Duration::from_millis(100));
-    }
-    let most = made.iter().map(|from| made.iter().filter(|at| (*from..from + 1000).contains(*at)).count());
-    assert_eq!(most.max(), Some(2));
-    assert_eq!(made.len(), 100, "two every 1.2 seconds");
-    let lines = std::fs::read_to_string(bench.folder.path().join("home.turns")).unwrap().lines().count();
-    assert!(lines <= STALE_LINES + 20, "{lines}");
-    assert!(!bench.file().exists(), "the day's calls are counted elsewhere");
-    // Nobody counts: nobody waits.
-    Calls::uncounted().pace("create", 1).await;
-    assert_eq!(one.beside("folders"), Some(bench.folder.path().join("home.folders")));
-}

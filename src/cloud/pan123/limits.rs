@@ -4,7 +4,7 @@
 //! What is not there has the number of the call it goes with.
 
 /// Call, times a second, where that is from.
-const TABLE: &[(&str, usize, &str)] = &[
+const TABLE: &[(&str, u32, &str)] = &[
     ("access_token", 1, "api/v1/access_token"),
     ("mkdir", 2, "upload/v1/file/mkdir"),
     ("create", 2, "upload/v1/file/create"),
@@ -21,7 +21,7 @@ const TABLE: &[(&str, usize, &str)] = &[
 
 /// How often a second `endpoint` may be called; `None`: nobody counts, as of what goes to another server.
 #[must_use]
-pub(super) fn a_second(endpoint: &str) -> Option<usize> {
+pub(super) fn a_second(endpoint: &str) -> Option<u32> {
     TABLE.iter().find(|(name, ..)| *name == endpoint).map(|(_, count, _)| *count)
 }
 

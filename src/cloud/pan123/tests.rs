@@ -92,8 +92,8 @@ async fn too_many_calls_are_made_again_later_and_not_for_ever() {
     let (oss, _) = open_in(&server, folder.path());
     assert!(oss.page("", None).await.is_ok());
     assert_eq!(server.seen().len(), 3);
-    let turns = std::fs::read_to_string(folder.path().join("home.turns")).unwrap();
-    assert!(turns.starts_with("list "), "{turns}");
+    let places = std::fs::read_to_string(folder.path().join("home.pace")).unwrap();
+    assert!(places.starts_with("list "), "{places}");
 }
 
 #[tokio::test]

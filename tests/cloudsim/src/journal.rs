@@ -1,5 +1,5 @@
 //! Journals of what is stored: `DIR/.cloudsim/*.jsonl`, one JSON line a change, written at once and read
-//! back when a server starts on the same folder.
+//! back when a server starts on the same folder; and small files that are written whole.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -48,6 +48,22 @@ impl Journal {
         file.flush()?;
         fs::rename(&fresh, path)?;
         Journal::open(path)
+    }
+}
+
+/// Writes a small file anew, whole or not at all.
+pub(crate) fn replace(path: &Path, value: &impl Serialize) -> io::Result<()> {
+    let fresh = path.with_extension("new");
+    fs::write(&fresh, serde_json::to_vec_pretty(value)?)?;
+    fs::rename(fresh, path)
+}
+
+/// What [`replace`] wrote; the default when there is nothing yet.
+pub(crate) fn read_whole<T: DeserializeOwned + Default>(path: &Path) -> io::Result<T> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+        Err(error) => Err(error),
     }
 }
 

@@ -1,8 +1,8 @@
-//! # cloudsim: a local cloud that speaks the documents
+//! # cloudsim: local clouds that speak the documents
 //!
-//! A real HTTP server that plays the cloud for xpand's tests and for `cargo demo`. It is written from
-//! the documents alone and shares no code with the agent, so that the two witness each other: where
-//! they disagree, one of them has misread the documents.
+//! A real HTTP server that plays Baidu Netdisk and 123pan's image host for xpand's tests and for
+//! `cargo demo`. It is written from the documents alone and shares no code with the agent, so that the two
+//! witness each other: where they disagree, one of them has misread the documents.
 //!
 //! ## The map
 //!

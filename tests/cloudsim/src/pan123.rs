@@ -33,6 +33,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::answer::{Refusal, Reply};
 use crate::drives::OWN_FOLDER;
+use crate::journal;
 use crate::options::Options;
 use crate::request::{Ask, Stream};
 use crate::state::Cloud;
@@ -96,11 +97,7 @@ impl Pan123 {
         let own = data.join(OWN_FOLDER).join(PAN123_FOLDER);
         fs::create_dir_all(&own)?;
         let saved_path = own.join("state.json");
-        let saved: Saved = match fs::read(&saved_path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Saved::default(),
-            Err(error) => return Err(error),
-        };
+        let saved: Saved = journal::read_whole(&saved_path)?;
         let mut pan123 = Pan123 {
             clients: saved.clients,
             library: Library::open(data)?,
@@ -121,10 +118,7 @@ impl Pan123 {
             clients: &'a Clients,
             verdicts: &'a Verdicts,
         }
-        let view = View { clients: &self.clients, verdicts: &self.verdicts };
-        let fresh = self.saved.with_extension("new");
-        fs::write(&fresh, serde_json::to_vec_pretty(&view)?)?;
-        fs::rename(fresh, &self.saved)
+        journal::replace(&self.saved, &View { clients: &self.clients, verdicts: &self.verdicts })
     }
 
     /// Back to an empty cloud.

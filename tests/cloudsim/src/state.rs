@@ -23,6 +23,7 @@ use crate::device::Devices;
 use crate::dice::Dice;
 use crate::drives::{Drives, OWN_FOLDER};
 use crate::faults::Faults;
+use crate::journal;
 use crate::limits::Limits;
 use crate::oauth::DeviceCodes;
 use crate::options::{Locate, Options};
@@ -92,11 +93,7 @@ impl Cloud {
         fs::create_dir_all(data.join(OWN_FOLDER))?;
         let mut dice = Dice::new(options.seed);
         let drives = Drives::open(data, Dice::new(Some(dice.next())))?;
-        let saved: Saved = match fs::read(saved_path(data)) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Saved::default(),
-            Err(error) => return Err(error),
-        };
+        let saved: Saved = journal::read_whole(&saved_path(data))?;
         let mut users = saved.users;
         users.ensure(DEFAULT_ACCOUNT, options.vip, options.quota);
         let state = State {
@@ -141,10 +138,7 @@ impl Cloud {
             shares: &'a Shares,
         }
         let view = View { users: &state.users, devices: &state.devices, shares: &state.shares };
-        let path = saved_path(&self.data);
-        let fresh = path.with_extension("new");
-        fs::write(&fresh, serde_json::to_vec_pretty(&view)?)?;
-        fs::rename(fresh, path)
+        journal::replace(&saved_path(&self.data), &view)
     }
 
     /// The cloud's clock: the machine's, moved by `advance`.

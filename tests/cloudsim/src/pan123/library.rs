@@ -199,6 +199,8 @@ impl Library {
                 if let Some(folder) = disk.parent() {
                     fs::create_dir_all(folder)?;
                 }
+                // What a killed server left here may be another picture, too, under a second name.
+                let _ = fs::remove_file(&disk);
                 match bytes.instant {
                     // Stored bytes are never written again, only replaced: two names for them do no harm.
                     true => fs::hard_link(bytes.file, &disk)

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cloud_md5::md5_hex;
 use crate::dice::Dice;
+use crate::journal;
 use crate::parts::{self, Slices};
 
 /// Random numbers in a preuploadID; it is about as long as the documents'.
@@ -210,10 +211,7 @@ impl Uploads {
     }
 
     fn write(&self, upload: &Upload) -> io::Result<()> {
-        let path = self.folder(&upload.key).join("upload.json");
-        let fresh = path.with_extension("new");
-        fs::write(&fresh, serde_json::to_vec(upload)?)?;
-        fs::rename(fresh, path)
+        journal::replace(&self.folder(&upload.key).join("upload.json"), upload)
     }
 
     fn folder(&self, key: &str) -> PathBuf {

@@ -82,6 +82,10 @@ async fn a_slice_has_a_length_and_keeps_to_it() {
     line.write_all(head.as_bytes()).await.unwrap();
     line.shutdown().await.unwrap();
     let _ = line.read_to_end(&mut Vec::new()).await;
+    // A call is in the log when all is done that it leads to.
+    while host.sim.count("PUT ") < 3 {
+        tokio::task::yield_now().await;
+    }
     let (_, message) = refusal(&host.complete(&id).await);
     assert!(message.contains("[1, 2]"), "{message}");
     let left = std::fs::read_dir(host.sim.data_dir().join(".cloudsim/tmp")).unwrap().count();

@@ -25,14 +25,20 @@ pub struct Rules {
     pub only_bmp: bool,
     /// The longest name, in bytes.
     pub longest: usize,
+    /// Names are known by their endings: of one that is too long the last piece is a name with the ending.
+    pub whole_endings: bool,
 }
 
 /// The strictest: names written by them are good anywhere. The agent's own requests and answers have local
 /// paths in this way, because they need not be UTF-8.
-pub const STRICT: Rules = Rules { refused: "\\?|\"><:*\u{fffe}\u{ffff}", only_bmp: true, longest: MAX_NAME };
+pub const STRICT: Rules =
+    Rules { refused: "\\?|\"><:*\u{fffe}\u{ffff}", only_bmp: true, longest: MAX_NAME, whole_endings: false };
 
 /// The longest name by [`STRICT`]: 255 is what disks have.
 pub const MAX_NAME: usize = 240;
+
+/// With its dot, in bytes; what is longer is no ending.
+const LONGEST_ENDING: usize = 8;
 
 /// Ends every piece but the last of a name that was too long.
 const MARK: &str = "%+";
@@ -71,14 +77,17 @@ impl Rules {
     /// Escapes one name onto the end of `out`. A `/` in it (of a label, say) is escaped too.
     pub fn escape_name(&self, name: &[u8], out: &mut String) {
         let start = out.len();
-        self.for_each_piece(name, |piece, _| out.push_str(piece));
+        self.for_each_piece(name, |piece, _, _| out.push_str(piece));
         if out.len() - start <= self.longest {
             return;
         }
         out.truncate(start);
         let mut from = start;
-        self.for_each_piece(name, |piece, plain| {
-            if out.len() - from + piece.len() > self.longest.saturating_sub(MARK.len()) {
+        let (ending, mut length) = (self.ending(name), 0);
+        self.for_each_piece(name, |piece, _, at| length += if at >= ending { piece.len() } else { 0 });
+        self.for_each_piece(name, |piece, plain, at| {
+            let together = if at == ending { length } else { piece.len() };
+            if out.len() - from + together > self.longest.saturating_sub(MARK.len()) {
                 out.push_str(MARK);
                 out.push('/');
                 from = out.len();
@@ -91,29 +100,45 @@ impl Rules {
         });
     }
 
+    /// Where the part of a name begins that no piece may end in: the ending, and the character before it.
+    fn ending(&self, name: &[u8]) -> usize {
+        let dot = name.iter().rposition(|&byte| byte == b'.').filter(|_| self.whole_endings);
+        match dot {
+            Some(dot) if dot > 0 && name.len() - dot <= LONGEST_ENDING => {
+                let before = name.get(..dot).unwrap_or_default();
+                let mut last = before.len() - 1;
+                self.for_each_piece(before, |_, _, at| last = at);
+                last
+            }
+            _ => name.len(),
+        }
+    }
+
     /// Calls `each` with every character of `name` as it is to be written, in order; with the character
-    /// itself when it is written plainly.
-    fn for_each_piece(&self, name: &[u8], mut each: impl FnMut(&str, Option<char>)) {
+    /// itself when it is written plainly, and with where it stands.
+    fn for_each_piece(&self, name: &[u8], mut each: impl FnMut(&str, Option<char>, usize)) {
         let mut piece = String::with_capacity(12);
         let mut rest = name.len();
         for chunk in name.utf8_chunks() {
             for char in chunk.valid().chars() {
                 let first = rest == name.len();
+                let at = name.len() - rest;
                 rest -= char.len_utf8();
                 piece.clear();
                 if self.is_plain(char, first, rest == 0) {
                     piece.push(char);
-                    each(&piece, Some(char));
+                    each(&piece, Some(char), at);
                 } else {
                     percent(char, &mut piece);
-                    each(&piece, None);
+                    each(&piece, None, at);
                 }
             }
             for byte in chunk.invalid() {
+                let at = name.len() - rest;
                 rest -= 1;
                 piece.clear();
                 let _ = write!(piece, "%{byte:02X}");
-                each(&piece, None);
+                each(&piece, None, at);
             }
         }
     }
@@ -281,7 +306,7 @@ mod tests {
 
     #[test]
     fn another_clouds_rules_refuse_other_characters_and_read_back_as_well() {
-        let rules = Rules { refused: "\"\\/:*?|><", only_bmp: false, longest: 254 };
+        let rules = Rules { refused: "\"\\/:*?|><", only_bmp: false, longest: 254, whole_endings: true };
         for (name, escaped) in [
             ("a:b.jpg", "a%3Ab.jpg"),
             ("50% 😀.jpg", "50%25 😀.jpg"),
@@ -295,6 +320,15 @@ mod tests {
             let name = "x".repeat(length);
             let escaped = rules.escape(name.as_bytes());
             assert_eq!(escaped.contains('/'), length > 254);
+            assert!(escaped.split('/').all(|name| name.len() <= 254));
+            assert_eq!(rules.unescape(&escaped).unwrap(), name.as_bytes());
+        }
+        // A picture is known by its ending.
+        for stem in ["n".repeat(251), format!("{} ", "n".repeat(250)), "照".repeat(83), ":".repeat(250)] {
+            let name = format!("{stem}.jpg");
+            let escaped = rules.escape(name.as_bytes());
+            let last = escaped.rsplit('/').next().unwrap();
+            assert!(last.ends_with(".jpg") && last.len() > 4, "{escaped}");
             assert!(escaped.split('/').all(|name| name.len() <= 254));
             assert_eq!(rules.unescape(&escaped).unwrap(), name.as_bytes());
         }

@@ -69,7 +69,7 @@ pub(super) struct Pan123;
 
 /// "文件名要小于255个字符且不能包含以下任何字符：\"\\/:*?|><" (创建文件). Bytes, of which there are never fewer
 /// than characters.
-const NAMES: Rules = Rules { refused: "\"\\/:*?|><", only_bmp: false, longest: 254 };
+const NAMES: Rules = Rules { refused: "\"\\/:*?|><", only_bmp: false, longest: 254, whole_endings: true };
 
 /// Field notes 8.3.
 const PICTURES: Takes = Takes {

@@ -73,7 +73,7 @@ async fn put(host: &Host<'_>, disk: Disk, args: &PutArgs, locals: &[Local], remo
     check_path(host, &folder)?;
     let teller = Teller::of_troubles(session.context);
     let reader = Reader::Own(Arc::new(move |work| disk.hand(work)));
-    let named = plan(host, locals, folder.trim_end_matches('/'), &reader)?;
+    let named = plan(host, locals, folder.trim_end_matches('/'), &reader, &teller)?;
     let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
     let words = ["image", &session.account.name, &user.id, &folder];
     let key = key_of(&words, locals.iter().map(|local| local.typed.as_path()))?;
@@ -110,7 +110,13 @@ async fn put(host: &Host<'_>, disk: Disk, args: &PutArgs, locals: &[Local], remo
 }
 
 /// What is sent as what.
-fn plan(host: &Host<'_>, locals: &[Local], folder: &str, reader: &Reader) -> Outcome<Vec<Named>> {
+fn plan(
+    host: &Host<'_>,
+    locals: &[Local],
+    folder: &str,
+    reader: &Reader,
+    teller: &Teller<'_>,
+) -> Outcome<Vec<Named>> {
     let session = host.session;
     let (names, takes) = (session.home().names, cloud::of(session.account.provider).takes());
     let limits = Limits { min_size: 0, max_size: u64::MAX, tier: None, takes };
@@ -118,7 +124,11 @@ fn plan(host: &Host<'_>, locals: &[Local], folder: &str, reader: &Reader) -> Out
     let mut all = Vec::with_capacity(locals.len());
     for local in locals {
         let What::File { root, below } = &local.what else { continue };
-        let target = format!("{folder}/{}", names.escape(&local.name));
+        let name = names.escape(&local.name);
+        if name.as_bytes() != &*local.name {
+            teller.escaped(&local.name, &name);
+        }
+        let target = format!("{folder}/{name}");
         let path = local.what.path();
         match targets.insert(target.clone(), path.clone()) {
             Some(other) if other == path => continue,

@@ -1,0 +1,158 @@
+//! The agent backs up to 123pan: the same pipeline, another cloud behind it.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod common;
+
+use std::fs;
+use std::time::Duration;
+
+use cloudsim::{Fault, FaultKind};
+use common::{Rig, Setup, media};
+use xpand::status::Status;
+
+/// A rig whose account is at 123pan. Nobody logs in to it.
+fn ready(change: impl FnOnce(&mut Setup)) -> Rig {
+    let rig = Rig::ready(|setup| {
+        setup.accounts[0].logged_in = false;
+        change(setup);
+    });
+    let text = fs::read_to_string(rig.config_file()).unwrap();
+    let text = text.replace("[account.home]\n", "[account.home]\nprovider = \"pan123\"\n");
+    fs::write(rig.config_file(), text.replace("app = \"xpand\"\n", "")).unwrap();
+    rig
+}
+
+/// Paths of everything that is there.
+fn stored(rig: &Rig) -> Vec<String> {
+    rig.sim.pan123().files().into_iter().map(|file| file.path).collect()
+}
+
+async fn arrived(rig: &Rig, count: u64) -> Status {
+    rig.until("everything backed up", |status| {
+        status.totals.counts.backed_up == count
+            && status.totals.counts.waiting == 0
+            && status.active.is_empty()
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_arrive_where_they_belong_and_nothing_else_is_read() {
+    let mut rig = ready(|setup| setup.sim.limits = false);
+    rig.put("2024/été/a:b?.jpg", &media::photo(1, 3000));
+    rig.put("2024/b.png", &media::photo(2, 4000));
+    rig.put("film.mp4", &media::video(3, 5000));
+    rig.put("c.heic", &media::photo(4, 4000));
+    rig.begin();
+    let status = arrived(&rig, 2).await;
+    assert_eq!((status.totals.counts.skipped, status.totals.counts.failed), (2, 0));
+    assert_eq!(stored(&rig), ["/photo/2024/b.png", "/photo/2024/été/a%3Ab%3F.jpg"]);
+    let told = rig.client.explain(&rig.root("photo").join("film.mp4")).await;
+    let told = format!("{told:?}");
+    assert!(told.contains("123pan keeps pictures only"), "{told}");
+    rig.stop().await;
+    // A restart sends nothing, and asks for no other token.
+    let mark = rig.mark();
+    rig.begin();
+    arrived(&rig, 2).await;
+    rig.stop().await;
+    assert_eq!((rig.calls_after(mark, "PUT").len(), rig.calls_after(0, "access_token").len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn equal_pictures_of_one_folder_are_all_in_the_cloud_and_come_home_by_their_names() {
+    let mut rig = ready(|_| ());
+    let names = ["a.jpg", "b.jpg", "c.jpg", "sub/a.jpg"];
+    for name in names {
+        rig.put(name, &media::photo(1, 3000));
+    }
+    rig.put("d.jpg", &media::photo(2, 3000));
+    rig.begin();
+    arrived(&rig, 5).await;
+    assert_eq!(rig.sim.pan123().files().len(), 5);
+    assert!(rig.sim.pan123().files().iter().all(|file| file.overwritten == 0), "{:?}", stored(&rig));
+    rig.run(&["verify"]).done();
+    rig.stop().await;
+    // The box is lost with all that it remembered.
+    let photo = rig.root("photo");
+    for name in names {
+        fs::remove_file(photo.join(name)).unwrap();
+    }
+    fs::remove_dir_all(rig.state_dir()).unwrap();
+    let home = rig.path("home");
+    rig.run(&["restore", photo.to_str().unwrap(), "--to", home.to_str().unwrap()]).done();
+    for name in names {
+        let found =
+            [home.join(name), home.join("photo").join(name)].into_iter().find_map(|path| fs::read(path).ok());
+        assert_eq!(
+            found.as_deref(),
+            Some(&*media::photo(1, 3000)),
+            "{name}: {:?}",
+            common::files_below(&home)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rejected_picture_is_failed_with_the_reason_and_the_others_arrive() {
+    let mut rig = ready(|_| ());
+    rig.sim.pan123().review("bad", 104).unwrap();
+    rig.put("good.jpg", &media::photo(1, 3000));
+    rig.put("bad.jpg", &media::photo(2, 3000));
+    rig.begin();
+    let status = rig
+        .until("one failed", |status| status.totals.counts.failed == 1 && status.totals.counts.waiting == 0)
+        .await;
+    assert_eq!(status.totals.counts.backed_up, 1);
+    let told = rig.run(&["explain", rig.root("photo").join("bad.jpg").to_str().unwrap()]).done();
+    assert!(told.contains("123pan's review rejected this picture (status 104)"), "{told}");
+    let told = rig.run(&["explain", rig.root("photo").join("good.jpg").to_str().unwrap()]).done();
+    assert!(told.contains("http://127.0.0.1:"), "the link is told: {told}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_gets_lost_on_the_way_every_picture_arrives() {
+    let mut rig = ready(|setup| setup.sim.limits = true);
+    rig.sim.pan123().set_async(Some(Duration::from_millis(20)));
+    let calls = ["mkdir", "file/create", "get_upload_url", "PUT ", "upload_complete"];
+    let more = ["upload_async_result", "file/detail", "file/list"];
+    for endpoint in calls.into_iter().chain(more) {
+        for kind in [
+            FaultKind::DropBefore,
+            FaultKind::DropAfter,
+            FaultKind::Status(503),
+            FaultKind::Status(429),
+            FaultKind::Html(502),
+            FaultKind::Code(429),
+            FaultKind::Code(5000),
+        ] {
+            rig.sim.fault(Fault::chance(endpoint, kind, 0.03)).unwrap();
+        }
+    }
+    rig.sim.fault(Fault::chance("PUT ", FaultKind::LostSlices, 0.1)).unwrap();
+    rig.sim.fault(Fault::chance("PUT ", FaultKind::Flip(5), 0.1)).unwrap();
+    for number in 0..12 {
+        rig.put(&format!("{}/{number}.jpg", number % 3), &media::photo(100 + number, 3000));
+    }
+    rig.begin();
+    rig.until("everything begun", |status| status.totals.counts.backed_up >= 6).await;
+    rig.sim.clear_faults();
+    arrived(&rig, 12).await;
+    rig.stop().await;
+    assert_eq!(stored(&rig).len(), 12, "{:?}", stored(&rig));
+    assert!(rig.sim.leaks().is_empty(), "{:?}", rig.sim.leaks());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_deleted_in_the_app_is_made_anew_for_what_comes_next() {
+    let mut rig = ready(|_| ());
+    rig.put("2024/a.jpg", &media::photo(1, 3000));
+    rig.begin();
+    arrived(&rig, 1).await;
+    rig.sim.pan123().remove("demo", "/photo").unwrap();
+    rig.put("2024/b.jpg", &media::photo(2, 3000));
+    arrived(&rig, 2).await;
+    assert_eq!(stored(&rig), ["/photo/2024/b.jpg"]);
+    rig.stop().await;
+}

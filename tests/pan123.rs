@@ -38,7 +38,7 @@ async fn arrived(rig: &Rig, count: u64) -> Status {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pictures_arrive_where_they_belong_and_nothing_else_is_read() {
-    let mut rig = ready(|setup| setup.sim.limits = false);
+    let mut rig = ready(|_| ());
     rig.put("2024/été/a:b?.jpg", &media::photo(1, 3000));
     rig.put("2024/b.png", &media::photo(2, 4000));
     rig.put("film.mp4", &media::video(3, 5000));
@@ -113,7 +113,10 @@ async fn a_rejected_picture_is_failed_with_the_reason_and_the_others_arrive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_gets_lost_on_the_way_every_picture_arrives() {
-    let mut rig = ready(|setup| setup.sim.limits = true);
+    let mut rig = ready(|setup| {
+        setup.sim.limits = true;
+        setup.sim.limits_hurry = setup.hurry;
+    });
     rig.sim.pan123().set_async(Some(Duration::from_millis(20)));
     let calls = ["mkdir", "file/create", "get_upload_url", "PUT ", "upload_complete"];
     let more = ["upload_async_result", "file/detail", "file/list"];

@@ -75,6 +75,7 @@ const TABLE: &[Row] = &[
     said("already exist", Kind::Exists, "the name is taken").at(NAMES),
     said("格式", Kind::Refused, "this is no kind of picture that 123pan takes").at(&["create"]),
     said("大小", Kind::Refused, "it is larger than 123pan takes pictures (100 MiB)").at(&["create"]),
+    said("文件名", Kind::Refused, "123pan does not take this name").at(&["create", "mkdir"]),
     row(5066, Kind::Missing, "there is no such file or folder"),
     row(5113, Kind::DayLimit, "the day's traffic is used up"),
     row(20103, wait_ms(1000), "the cloud is still verifying the file"),
@@ -158,6 +159,7 @@ mod tests {
             ("create", 1, "该目录下已经有同名文件,不能重名", Kind::Exists),
             ("mkdir", 77, "folder Already Exists", Kind::Exists),
             ("create", 1, "不支持的图片格式", Kind::Refused),
+            ("create", 1, "文件名不合法", Kind::Refused),
             ("create", 77777, "什么", Kind::Refused),
         ] {
             assert_eq!(meaning(endpoint, number, text, 200).0, kind, "{endpoint} {number} {text}");

@@ -230,11 +230,7 @@ mod tests {
     fn a_numbered_name_is_read_back() {
         for name in ["b.jpg", "b.c.jpg", "b", ".b"] {
             let path = format!("/x/{}", numbered(name, 7));
-            assert_eq!(
-                original(&path),
-                Some(format!("/x/{name}")).filter(|_| name != ".b" || true),
-                "{path}"
-            );
+            assert_eq!(original(&path), Some(format!("/x/{name}")), "{path}");
         }
     }
 }

@@ -37,8 +37,9 @@ pub(super) enum Created {
     },
 }
 
-/// How long is asked for the result of an upload: about as long as the documents' own example does.
-const POLL_FOR: Duration = Duration::from_secs(600);
+/// How long is asked for the result of an upload at a time. It holds one of the places for calls meanwhile; what
+/// takes longer is seen in the folder, or asked for again.
+const POLL_FOR: Duration = Duration::from_secs(120);
 /// "请1秒后再次调用此接口".
 const POLL_EVERY: Duration = Duration::from_secs(1);
 /// Later on it is asked less often.

@@ -286,3 +286,38 @@ fn percent_signs_are_decoded_and_nothing_else() {
         assert_eq!(decode(text), decoded);
     }
 }
+
+#[tokio::test]
+async fn what_has_nothing_secret_may_come_from_any_host_over_https_and_from_this_machine_if_that_is_the_endpoint()
+ {
+    for (endpoint, address, fits) in [
+        (None, "https://vip.example/1.jpg", true),
+        (None, "https://d.pcs.baidu.com/1.jpg", true),
+        (None, "http://vip.example/1.jpg", false),
+        (None, "http://127.0.0.1:1/1.jpg", false),
+        (None, "https://user:word@vip.example/1.jpg", false),
+        (None, "file:///etc/passwd", false),
+        (Some("http://127.0.0.1:8765"), "http://127.0.0.1:1/1.jpg", true),
+        (Some("http://127.0.0.1:8765"), "http://vip.example/1.jpg", false),
+        (Some("https://gateway.example"), "http://127.0.0.1:1/1.jpg", false),
+    ] {
+        let http = Http::new(options(endpoint)).unwrap();
+        assert_eq!(http.bare("download", address).is_ok(), fits, "{endpoint:?} {address}");
+    }
+    let file = Server::start(|_| (200, "abc".into())).await;
+    let onward = file.url.to_string();
+    let server = Server::replying(move |seen| match seen.call() {
+        "GET /there" => moved(302, &onward),
+        _ => moved(302, "http://vip.example/x"),
+    })
+    .await;
+    let http = client(&server);
+    let fetched = async |path| {
+        let url = http.bare("download", server.url.join(path).unwrap().as_str()).unwrap();
+        http.fetch_bare("download", url, 0).await
+    };
+    let Fetched::File(file) = fetched("there").await.unwrap() else { panic!() };
+    assert_eq!(drain(file).await.0, "abc");
+    let error = fetched("elsewhere").await.map(|_| ()).unwrap_err();
+    assert_eq!(error.message, "the cloud sends us on to vip.example, which is not https");
+}

@@ -127,7 +127,7 @@ async fn a_result_that_never_comes_is_given_up() {
     let (oss, _) = open_in(&server, folder.path());
     let error = oss.complete("P").await.unwrap_err();
     assert_eq!(error.kind, Kind::Busy { after: None });
-    assert_eq!(error.message, "the cloud did not say in 10 minutes whether it has the file");
+    assert_eq!(error.message, "the cloud did not say in 2 minutes whether it has the file");
 }
 
 #[tokio::test]

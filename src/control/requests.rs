@@ -252,6 +252,8 @@ mod tests {
         assert_eq!(place("", b""), Ok(None));
         assert_eq!(place("", br#"{"path":"/a"}"#), Ok(Some(PathBuf::from("/a"))));
         assert_eq!(place("", br#"{"path":"a"}"#).unwrap_err().message, "path: \"a\" is not absolute");
+        assert_eq!(explain("link=1&path=/a"), Ok(PathBuf::from("/a")));
+        assert!(wants_link("path=/a&link=1") && !wants_link("path=/link=1"));
         assert_eq!(explain("").unwrap_err().message, "path is missing");
         assert_eq!(explain("path=%2").unwrap_err().message, "the query is not percent-encoded");
     }

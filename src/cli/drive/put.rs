@@ -179,6 +179,8 @@ fn plan(
     teller: &Teller<'_>,
 ) -> Outcome<Vec<Named>> {
     let purpose = if args.recursive { Purpose::Batch } else { Purpose::Manual };
+    // The drive itself.
+    let remote = if remote == "/" { "" } else { remote };
     let (names, takes) = (session.home().names, cloud::of(session.account.provider).takes());
     let limits = Limits { min_size: 0, max_size: u64::MAX, tier: None, takes };
     let mut sources: BTreeMap<(PathBuf, String), Arc<Source>> = BTreeMap::new();

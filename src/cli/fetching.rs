@@ -59,6 +59,11 @@ impl Sink<'_> {
         self.found.send(found).await.is_ok()
     }
 
+    /// Who hears of long waits.
+    pub(super) fn watch(&self) -> &dyn Watch {
+        self.teller
+    }
+
     /// Tells of something that cannot be fetched.
     pub(super) async fn bad(&self, remote: &str, size: u64, why: impl Into<String>) -> bool {
         self.send(Found::Bad { remote: remote.to_owned(), size, why: why.into() }).await

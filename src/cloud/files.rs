@@ -75,8 +75,9 @@ pub trait Files: Send + Sync {
     fn taskquery<'a>(&'a self, taskid: &'a str) -> BoxFuture<'a, Result<Task>>;
     /// Makes a folder, and those above it that are missing. One that exists already is no failure.
     fn create_folder<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Stored>>;
-    /// Begins to fetch a file from `from` on. `dlink` is of [`Item::dlink`]; it is good for eight hours.
-    fn download<'a>(&'a self, dlink: &'a str, from: u64) -> BoxFuture<'a, Result<Download>>;
+    /// Begins to fetch a file of `size` bytes from `from` on. `dlink` is of [`Item::dlink`]; it is good for
+    /// eight hours. What comes with another size is the caller's to judge, unless it tells of a failure.
+    fn download<'a>(&'a self, dlink: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>>;
     /// One part of a document's preview, from 0. `lodocpreview` is of [`Item::lodocpreview`].
     fn newinfo<'a>(&'a self, lodocpreview: &'a str, part_index: u32) -> BoxFuture<'a, Result<PreviewPart>>;
     /// Begins to fetch such a part: a PDF.

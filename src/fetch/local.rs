@@ -56,9 +56,13 @@ pub(super) fn look(
     if u64::try_from(stat.st_size).is_ok_and(|size| size == wanted.size) {
         // FAT keeps every second second. What this run wrote may be another file of the same place.
         let is_of_then = wanted.mtime.is_some_and(|(secs, _)| secs.abs_diff(mtime) <= 1);
-        if is_of_then && !is_new || is_same(&folder, drive, wanted)? {
+        // On a disk that takes `a` for `A`, one file's time must not speak for another.
+        if is_of_then && !is_new && folder.has_exactly(name)? || is_same(&folder, drive, wanted)? {
             return Ok(Looked::Present);
         }
+    }
+    if stat.st_size == 0 && wanted.size > 0 && part::waits_whole(&folder, name, wanted.size)? {
+        return Ok(Looked::Replace);
     }
     if !overwrite {
         return taken("a different file is there and stays; --overwrite replaces it");
@@ -198,6 +202,20 @@ mod tests {
         let old = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_001);
         std::fs::File::options().write(true).open(path("other")).unwrap().set_modified(old).unwrap();
         assert_eq!(look("other", false, later), Looked::Present, "by its size and time");
+    }
+
+    #[test]
+    fn an_empty_file_beside_its_whole_part_is_what_a_crash_left_of_the_renaming() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["whole", "half", "none"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::fs::write(dir.path().join(".whole.0123456789abcdef.xpand-part"), "abc").unwrap();
+        std::fs::write(dir.path().join(".half.0123456789abcdef.xpand-part"), "ab").unwrap();
+        let target = Target::open(dir.path(), false).unwrap();
+        let look = |name: &str| look(&target, &Plain, &wanted(name, b"abc"), false, i64::MAX).unwrap();
+        assert_eq!(look("whole"), Looked::Replace);
+        assert!(matches!((look("half"), look("none")), (Looked::Taken(_), Looked::Taken(_))));
     }
 
     #[test]

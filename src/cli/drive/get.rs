@@ -8,7 +8,7 @@ use crate::cli::fetching::{self, How, Sink, fetch};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::Kind;
 use crate::cloud::files::{Item, ListAll};
-use crate::fetch::{Disk, Found, Place, Wanted};
+use crate::fetch::{Disk, Found, Place, Reader, Wanted};
 
 /// `xpand drive get`.
 #[derive(clap::Args, Debug)]
@@ -46,6 +46,14 @@ async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
         (true, _) | (_, []) => None,
         (false, [one, ..]) => Some(one),
     };
+    if !is_folder && !found.items.iter().any(|item| args.recursive || !item.isdir) {
+        // Nothing is made for nothing.
+        let words = match new_name {
+            Some(one) => format!("{}: it is a folder; add -r to fetch folders", one.path),
+            None => found.missing.join("; "),
+        };
+        return Err(Failed::words(words));
+    }
     let to = match new_name {
         // A file gets the new name in the folder that there is.
         Some(one) if !one.isdir => folder_above(&args.local)?,
@@ -105,7 +113,7 @@ async fn all_below(session: &Session<'_>, sink: &Sink<'_>, folder: &str, top: &s
         }
     }
     let head = if folder == "/" { String::new() } else { folder.to_owned() };
-    list_all(session, folder, async |item| {
+    list_all(session, sink, folder, async |item| {
         let below = item.path.strip_prefix(&head).and_then(|below| below.strip_prefix('/'));
         let place = match below {
             Some(below) if top.is_empty() => Place::of(below.as_bytes()).map_err(|bad| bad.to_string()),
@@ -117,17 +125,20 @@ async fn all_below(session: &Session<'_>, sink: &Sink<'_>, folder: &str, top: &s
     .await
 }
 
-/// Hands on everything below a remote folder, page by page, until `take` has enough.
+/// Hands on everything below a remote folder, page by page, until `take` has enough. A page that does not come
+/// is asked for again.
 pub(in crate::cli) async fn list_all(
     session: &Session<'_>,
+    sink: &Sink<'_>,
     folder: &str,
     mut take: impl AsyncFnMut(Item) -> ControlFlow<()>,
 ) -> Outcome {
     let files = session.files()?;
+    let reader = Reader::new(files, session.context.clock().clone(), sink.watch());
     let ask = ListAll { recursion: true, ..ListAll::default() };
     let mut after = None;
     loop {
-        let page = match files.listall(folder, &ask, after).await {
+        let page = match reader.patiently(async || files.listall(folder, &ask, after).await).await {
             Ok(page) => page,
             // It was deleted while it was read.
             Err(error) if error.kind == Kind::Missing && after.is_some() => return Ok(()),

@@ -22,7 +22,7 @@ async fn text(download: Download) -> String {
 }
 
 async fn failure(xpan: &Xpan, from: u64) -> Error {
-    xpan.download(DLINK, from).await.err().unwrap()
+    xpan.download(DLINK, from, 1000).await.err().unwrap()
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn the_token_joins_the_dlink_and_goes_no_further() {
     let to = format!("{}cdn/x?sign=1&access_token=t1", cdn.url);
     let server = Server::replying(move |_| Reply::of(302, &[("Location", &to)], "")).await;
     let (xpan, _) = open(&server);
-    let download = xpan.download(DLINK, 2).await.unwrap();
+    let download = xpan.download(DLINK, 2, 6).await.unwrap();
     assert_eq!((download.from, download.total, download.content_md5), (2, 6, None));
     assert_eq!(text(download).await, "cdef");
     let seen = server.last();
@@ -48,7 +48,7 @@ async fn a_dlink_that_is_not_the_clouds_gets_no_token() {
     let elsewhere = Server::replying(|_| Reply::of(200, &[], "abc")).await;
     let (xpan, _) = open(&server);
     for dlink in ["https://evil.example/file/1?a=1", "file:///etc/passwd", "", elsewhere.url.as_str()] {
-        let error = xpan.download(dlink, 0).await.err().unwrap();
+        let error = xpan.download(dlink, 0, 3).await.err().unwrap();
         assert_eq!((error.kind, error.sent), (Kind::Broken, false), "{dlink}");
     }
     assert!(server.seen().is_empty() && elsewhere.seen().is_empty());
@@ -63,7 +63,7 @@ async fn a_refused_token_is_renewed_once_but_not_for_what_the_next_server_says()
     })
     .await;
     let (xpan, tokens) = open(&server);
-    assert_eq!(text(xpan.download(DLINK, 0).await.unwrap()).await, "abc");
+    assert_eq!(text(xpan.download(DLINK, 0, 3).await.unwrap()).await, "abc");
     assert_eq!((server.seen().len(), tokens.renewals.load(Ordering::Relaxed)), (2, 1));
 
     let server = Server::replying(move |seen| match seen.call() {
@@ -116,6 +116,28 @@ async fn what_comes_instead_of_a_file_has_its_meaning() {
 }
 
 #[tokio::test]
+async fn http_200_makes_no_file_of_an_error_and_no_error_of_a_file() {
+    let expired = r#"{"error_code":31360,"error_msg":"url expired t1"}"#;
+    let chunked = format!("{:x}\r\n{expired}\r\n0\r\n\r\n", expired.len());
+    let whole = Server::replying(move |_| Reply::of(200, &[], expired)).await;
+    let pieces =
+        Server::replying(move |_| Reply::raw(200, &[("Transfer-Encoding", "chunked")], &chunked)).await;
+    for (server, from) in [(&whole, 0), (&whole, 7), (&pieces, 0)] {
+        let error = failure(&open(server).0, from).await;
+        assert_eq!(error.kind, Kind::Expired, "{error}");
+        assert!(!format!("{error} {error:?}").contains("t1"), "{error:?}");
+    }
+    // Of the length that the file has it is the file, whatever stands in it.
+    let (xpan, size) = (open(&whole).0, expired.len() as u64);
+    assert_eq!(text(xpan.download(DLINK, 0, size).await.unwrap()).await, expired);
+    // Of another length, and no error: whoever asked judges.
+    let other = r#"{"no":"error"}"#;
+    let server = Server::replying(move |_| Reply::of(200, &[], other)).await;
+    let came = open(&server).0.download(DLINK, 0, 1000).await.unwrap();
+    assert_eq!((came.total, text(came).await.as_str()), (14, other));
+}
+
+#[tokio::test]
 async fn downloads_keep_the_documents_pace_only_after_the_cloud_has_refused_one() {
     let server = Server::replying(|seen| match seen.header("range") {
         Some(_) => Reply::of(403, &[], r#"{"error_code":31326,"error_msg":"hitcode:119"}"#),
@@ -128,15 +150,15 @@ async fn downloads_keep_the_documents_pace_only_after_the_cloud_has_refused_one(
     let calls = Calls::of(file.clone(), clock);
     let xpan = Xpan::open(&server.account(), Arc::new(TwoTokens::default()), calls).unwrap();
     for _ in 0..25 {
-        assert_eq!(text(xpan.download(DLINK, 0).await.unwrap()).await, "abc");
+        assert_eq!(text(xpan.download(DLINK, 0, 3).await.unwrap()).await, "abc");
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
     assert_eq!(failure(&xpan, 1).await.kind, BUSY);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "download-refused 1795000000000\n");
     for _ in 0..20 {
-        xpan.download(DLINK, 0).await.unwrap();
+        xpan.download(DLINK, 0, 3).await.unwrap();
     }
-    let waiting = tokio::time::timeout(Duration::from_millis(200), xpan.download(DLINK, 0)).await;
+    let waiting = tokio::time::timeout(Duration::from_millis(200), xpan.download(DLINK, 0, 3)).await;
     assert!(waiting.is_err(), "the twenty-first waits for the next minute");
     assert_eq!(server.seen().len(), 25 + 1 + 20);
 }

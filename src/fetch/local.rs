@@ -126,38 +126,13 @@ pub(super) fn verdict(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cloud::{Begin, BoxFuture, Page, Quota, Result, Slice, Stored, Upload, User};
+    use crate::cloud::testing::Lists;
     use crate::fetch::Place;
     use std::os::unix::fs::symlink;
 
     /// A cloud that is asked nothing, and whose listed md5 is the content's.
-    struct Plain;
-
-    impl Drive for Plain {
-        fn user(&self) -> BoxFuture<'_, Result<User>> {
-            unreachable!()
-        }
-        fn quota(&self) -> BoxFuture<'_, Result<Quota>> {
-            unreachable!()
-        }
-        fn begin<'a>(&'a self, _: &'a Upload, _: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
-            unreachable!()
-        }
-        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Md5>> {
-            unreachable!()
-        }
-        fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {
-            unreachable!()
-        }
-        fn list<'a>(&'a self, _: &'a str, _: Option<u64>) -> BoxFuture<'a, Result<Page>> {
-            unreachable!()
-        }
-        fn is_same(&self, _: &Entry, _: &Upload) -> bool {
-            unreachable!()
-        }
-        fn has_content(&self, entry: &Entry, content: &Content) -> Option<bool> {
-            entry.md5.as_ref()?.parse().ok().map(|md5: Md5| md5 == content.md5)
-        }
+    fn cloud() -> impl Drive {
+        Lists(|_: &str, _: Option<u64>| unreachable!())
     }
 
     fn wanted(name: &str, bytes: &[u8]) -> Wanted {
@@ -184,7 +159,7 @@ mod tests {
         std::fs::create_dir(path("folder")).unwrap();
         symlink("same", path("link")).unwrap();
         let look = |name: &str, overwrite, since_ns| {
-            look(&target, &Plain, &wanted(name, b"abc"), overwrite, since_ns).unwrap()
+            look(&target, &cloud(), &wanted(name, b"abc"), overwrite, since_ns).unwrap()
         };
         let later = i64::MAX;
         assert_eq!(look("none", false, later), Looked::Free);
@@ -213,7 +188,7 @@ mod tests {
         std::fs::write(dir.path().join(".whole.0123456789abcdef.xpand-part"), "abc").unwrap();
         std::fs::write(dir.path().join(".half.0123456789abcdef.xpand-part"), "ab").unwrap();
         let target = Target::open(dir.path(), false).unwrap();
-        let look = |name: &str| look(&target, &Plain, &wanted(name, b"abc"), false, i64::MAX).unwrap();
+        let look = |name: &str| look(&target, &cloud(), &wanted(name, b"abc"), false, i64::MAX).unwrap();
         assert_eq!(look("whole"), Looked::Replace);
         assert!(matches!((look("half"), look("none")), (Looked::Taken(_), Looked::Taken(_))));
     }
@@ -233,9 +208,9 @@ mod tests {
         ] {
             let listed = listed.map(|md5: Md5| md5.to_string());
             let wanted = Wanted { md5: known, listed, ..wanted("a", b"abc") };
-            assert_eq!(verdict(&Plain, &wanted, &content, told), answer, "{wanted:?} {told:?}");
+            assert_eq!(verdict(&cloud(), &wanted, &content, told), answer, "{wanted:?} {told:?}");
         }
         let short = Content { size: 2, ..content };
-        assert_eq!(verdict(&Plain, &wanted("a", b"abc"), &short, Some(short.md5)), Some(false));
+        assert_eq!(verdict(&cloud(), &wanted("a", b"abc"), &short, Some(short.md5)), Some(false));
     }
 }

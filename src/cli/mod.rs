@@ -16,6 +16,7 @@ mod fetching;
 mod log;
 mod qr;
 pub mod restore;
+mod screen;
 pub mod share;
 mod status_text;
 mod terminal;

@@ -216,4 +216,8 @@ fn at_a_terminal_the_password_is_asked_for_and_not_shown() {
         said.code == Some(1) && said.err.contains("(errno -9)") && !said.err.contains("wrong\r"),
         "{said:?}"
     );
+    // Ctrl-C ends it by the signal that it is, and the terminal shows again what is typed.
+    let before = rig.sim.count("shareverify");
+    let said = ask("abc\x03\n");
+    assert_eq!((said.code, rig.sim.count("shareverify")), (None, before), "{said:?}");
 }

@@ -99,13 +99,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Goes on where the digest ends.
-    async fn more(
-        &self,
-        dlink: &str,
-        size: u64,
-        digest: &mut Digest,
-        came: &impl Fn(u64),
-    ) -> Result<()> {
+    async fn more(&self, dlink: &str, size: u64, digest: &mut Digest, came: &impl Fn(u64)) -> Result<()> {
         let mut download = self.files.download(dlink, digest.size(), size).await?;
         self.line.moves();
         if download.from != digest.size() {

@@ -258,8 +258,10 @@ fn kind(folder: &Folder, name: &[u8]) -> io::Result<FileType> {
 /// What the disk says to a name, in words where its own are of no use.
 pub(super) fn refused(errno: Errno, what: &str) -> io::Error {
     match errno {
-        Errno::INVAL | Errno::ILSEQ => {
-            let words = format!("this disk does not take {what} as it is (FAT and NTFS take no \\ : * ? \" < > |)");
+        // exFAT through FUSE says that there is nothing of that name.
+        Errno::INVAL | Errno::ILSEQ | Errno::NOENT => {
+            let words =
+                format!("this disk does not take {what} as it is (FAT and NTFS take no \\ : * ? \" < > |)");
             io::Error::new(io::ErrorKind::InvalidFilename, words)
         }
         Errno::NAMETOOLONG => {

@@ -87,8 +87,12 @@ impl Streamed {
         };
         let body: Vec<u8> = pieces.iter().flatten().flatten().copied().collect();
         let answer = Answer { endpoint, status: 200, body: body.into(), took: begun.elapsed(), secrets };
+        if is_whole {
+            self.body = Box::pin(stream::iter(pieces));
+            return (Some(answer), self);
+        }
         self.body = Box::pin(stream::iter(pieces).chain(self.body));
-        (is_whole.then_some(answer), self)
+        (None, self)
     }
 }
 

@@ -112,6 +112,11 @@ impl Backend for Agent {
         Box::pin(async move { Ok(vec![Repaired::Queued; files.len()]) })
     }
 
+    fn forget(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        self.note(format!("{files:?}"));
+        Box::pin(async move { Ok(vec![Repaired::Forgotten; files.len()]) })
+    }
+
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Err(Failure::bad_config("c.toml:1:1: no").hint("mend it")) })
     }

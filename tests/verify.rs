@@ -392,7 +392,7 @@ async fn what_keeps_it_from_comparing_is_said_and_nothing_is_called_well() {
     fs::remove_file(&calls).unwrap();
     rig.sim.remove("demo", "/apps/xpand/photo/2024/00/IMG_0000.jpg").unwrap();
     let late = std::time::Duration::from_secs(3);
-    rig.sim.fault(Fault::once("xpan/file?method=list", FaultKind::Delay(late))).unwrap();
+    rig.sim.fault(Fault::once("xpan/file.method=list", FaultKind::Delay(late))).unwrap();
     let mark = rig.mark();
     let mut command = rig.command(&["verify", "--repair"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -407,7 +407,8 @@ async fn what_keeps_it_from_comparing_is_said_and_nothing_is_called_well() {
     }
     rig.begin();
     rig.wait_quiet().await;
-    assert_eq!(verify(&rig, &["--repair"]).2["queued"], 1);
+    let (repaired, lines, summary) = verify(&rig, &["--repair"]);
+    assert_eq!(summary["queued"], 1, "{said} {repaired:?} {lines:?}");
     rig.wait_arrived().await;
     assert_eq!(verify(&rig, &[]).0.code, Some(0));
     // A folder that the agent has not heard of, no folder at all, and nobody logged in.

@@ -229,8 +229,8 @@ impl Files for Xpan {
         Box::pin(self.make_folder(path))
     }
 
-    fn download<'a>(&'a self, dlink: &'a str, from: u64) -> BoxFuture<'a, Result<Download>> {
-        Box::pin(self.download_file(dlink, from))
+    fn download<'a>(&'a self, dlink: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>> {
+        Box::pin(self.download_file(dlink, from, size))
     }
 
     fn newinfo<'a>(&'a self, lodocpreview: &'a str, part_index: u32) -> BoxFuture<'a, Result<PreviewPart>> {

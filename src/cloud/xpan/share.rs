@@ -156,9 +156,18 @@ impl Xpan {
         })
     }
 
-    /// 查询附件链接信息: "只要接口正常返回数据就可以，无需关心errno".
+    /// 查询附件链接信息: "只要接口正常返回数据就可以，无需关心errno". "linksource+shorturl 或者shareid+uk 这2组参数必须有一组":
+    /// of a link without a `linksource` the numbers are asked for first.
     async fn share_info(&self, link: &Link, spd: &str) -> Result<LinkInfo> {
         let endpoint = "shorturlinfo";
+        let numbers = match link {
+            Link::Short { linksource, .. } if linksource.is_empty() => {
+                let Shared { shareid, uk, .. } = self.list_share(link, spd, None, None).await?;
+                (is_id(&shareid) && is_id(&uk)).then_some(Link::Numbers { shareid, uk })
+            }
+            _ => None,
+        };
+        let link = numbers.as_ref().unwrap_or(link);
         let mut query = named(link, "shorturl");
         if let Link::Short { linksource, .. } = link
             && !linksource.is_empty()

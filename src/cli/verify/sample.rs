@@ -124,7 +124,7 @@ async fn one(
     };
     let mut wrong = Came::Well;
     for _ in 0..2 {
-        match reader.read(&copy.fs_id, dlink, &came).await? {
+        match reader.read(&copy.fs_id, dlink, item.size, &came).await? {
             Read::Failed(why) => return Ok(Came::Unread(why)),
             Read::Content(content) if content.size != copy.size => {
                 wrong = Came::Wrong(What::WrongSize, Some(content.size));

@@ -84,15 +84,24 @@ async fn a_call_that_failed_as_a_whole_is_a_failure() {
     for (json, kind) in [
         (r#"{"errno":12}"#, Kind::Refused),
         (r#"{"errno":12,"info":[]}"#, Kind::Refused),
+        // One of two is told of, and the other is not.
         (r#"{"errno":-7,"info":[{"errno":-7,"path":"/a"}]}"#, Kind::Refused),
+        // Nothing failed: then what did?
+        (r#"{"errno":12,"info":[{"errno":0},{"errno":0}]}"#, Kind::Refused),
+        (r#"{"errno":-6,"info":[{"errno":-6},{"errno":-6}]}"#, Kind::Unauthorized),
         (r#"{"errno":132}"#, Kind::Blocked { after: std::time::Duration::from_secs(6 * 3600) }),
         (r#"{"errno":111}"#, Kind::Busy { after: Some(std::time::Duration::from_secs(10)) }),
     ] {
         let server = Server::start(move |_| ok(json)).await;
-        let opera = Opera::Delete(vec!["/a".into()]);
+        let opera = Opera::Delete(vec!["/a".into(), "/b".into()]);
         let error = open(&server).0.filemanager(&opera, Run::Sync).await.unwrap_err();
         assert_eq!(error.kind, kind, "{json}");
     }
+    // A cloud that says the number of the one that failed still tells of each.
+    let server = Server::start(|_| ok(r#"{"errno":-9,"info":[{"errno":"-9"},{"errno":0}]}"#)).await;
+    let opera = Opera::Delete(vec!["/a".into(), "/b".into()]);
+    let managed = open(&server).0.filemanager(&opera, Run::Sync).await.unwrap();
+    assert_eq!(managed.info, [fared("/a", -9, "there is no such file or folder"), fared("/b", 0, "")]);
     // Neither too much nor nothing is sent at all.
     let server = Server::start(|_| ok("{}")).await;
     let (xpan, _) = open(&server);

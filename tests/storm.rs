@@ -279,11 +279,18 @@ impl Storm {
         self.rig.sim.clear_faults();
         self.arm();
         self.until_quiet(&mut agent).await;
-        // Everything is in the cloud, so that something of this must be copied there.
+        // Everything is in the cloud, so that this can be copied there.
         for _ in 0..4 {
             self.move_some();
         }
-        let status = self.until_quiet(&mut agent).await;
+        let mut status = self.until_quiet(&mut agent).await;
+        let begun = Instant::now();
+        while !self.rig.sim.files().iter().any(|file| file.copied) {
+            assert!(begun.elapsed() < PATIENCE, "nothing is copied inside the cloud: {}", self.rig.log());
+            self.rig.sim.clear_faults();
+            self.move_some();
+            status = self.until_quiet(&mut agent).await;
+        }
         let told = self.reckon(&status);
         let (ended, _) = agent.terminate().await;
         assert!(ended.success(), "{ended}: {}", self.rig.log());
@@ -386,7 +393,6 @@ impl Storm {
             calls.len(),
         );
         assert!(again <= reasons, "{told}");
-        assert!(copied > 0, "{told}");
         told
     }
 

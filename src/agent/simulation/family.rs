@@ -138,8 +138,8 @@ pub(super) fn act(sim: &Sim) {
             // Under the name of a file that was there: the other gets its own, or a new one.
             let other = sim.chance(|chance| chance.pick(&names)).unwrap();
             let free = b"swapped.jpg".to_vec();
-            let last =
-                sim.chance(|chance| chance.in_thousand(600)).then(|| below.clone()).unwrap_or(name(sim));
+            let is_swapped = sim.chance(|chance| chance.in_thousand(600));
+            let last = if is_swapped { below.clone() } else { name(sim) };
             if other != below {
                 let moves = [(other.clone(), free.clone()), (below, other), (free, last)];
                 rename(sim, at, at, &moves, now_ns);

@@ -192,12 +192,12 @@ impl Storm {
 
     /// Some files get new names, or a whole folder does: never one that was there before.
     fn move_some(&mut self) {
-        for _ in 0..1 + self.dice.below(3) {
+        for _ in 0..1 + self.dice.below(2) {
             let all: Vec<Vec<u8>> = self.wanted.values().map(|wanted| wanted.below.clone()).collect();
             let one = self.dice.pick(&all);
             let name = one.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
             let new = format!("moved {}", self.tally.moved).into_bytes();
-            match self.dice.below(3) {
+            match self.dice.below(4) {
                 0 if name > 0 => self.rename(&one[..name - 1], &new),
                 1 => self.rename(one, &[&one[..name], &new, b"/", &one[name..]].concat()),
                 _ => self.rename(one, &[&new, &b"/"[..], &one[name..]].concat()),
@@ -280,7 +280,7 @@ impl Storm {
         self.arm();
         self.until_quiet(&mut agent).await;
         // Everything is in the cloud, so that this can be copied there.
-        for _ in 0..4 {
+        for _ in 0..2 {
             self.move_some();
         }
         let mut status = self.until_quiet(&mut agent).await;

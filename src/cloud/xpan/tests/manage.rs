@@ -5,7 +5,7 @@ use crate::cloud::files::{
     Files, ItemResult, MOST_MANAGED, Managed, OnDup, Opera, Run, Task, TaskStatus, Transfer,
 };
 use crate::cloud::testing::Server;
-use crate::cloud::{Kind, Stored};
+use crate::cloud::{Drive as _, Kind, Stored};
 
 fn way(path: &str, ondup: OnDup) -> Transfer {
     let (dest, newname) = ("/测试目录/abc".into(), "11223.docx".into());
@@ -165,4 +165,31 @@ async fn a_folder_is_made_and_one_that_is_there_is_no_failure() {
         assert_eq!(made.as_ref().err().map(|error| error.kind), kind);
         assert!(made.is_err() || made.unwrap().path == "/apps/xpand/a");
     }
+}
+
+#[tokio::test]
+async fn a_copy_whose_folder_cannot_be_made_does_not_keep_the_others_from_being_made() {
+    let server =
+        Server::start(|seen| match (seen.asked("method").as_deref(), seen.form("path").as_deref()) {
+            (Some("create"), Some("/apps/x/taken.jpg")) => ok(r#"{"errno":-8}"#),
+            (Some("create"), _) => ok(r#"{"errno":0,"fs_id":1,"path":"/apps/x/new"}"#),
+            (Some("list"), _) => ok(r#"{"errno":-9}"#),
+            _ => {
+                ok(r#"{"errno":12,"info":[{"errno":-9,"path":"/apps/x/b"},{"errno":-8,"path":"/apps/x/c"}]}"#)
+            }
+        })
+        .await;
+    let (xpan, _) = open(&server);
+    let files = [
+        ("/apps/x/a", "/apps/x/taken.jpg/a"),
+        ("/apps/x/b", "/apps/x/new/b"),
+        ("/apps/x/c", "/apps/x/new/c"),
+    ];
+    // What is gone is not there; of what has the name the listing tells.
+    assert_eq!(xpan.copy(&files).await.unwrap(), [false, false, true]);
+    let asked = server.last().form("filelist").unwrap();
+    assert!(!asked.contains("taken") && asked.matches("newname").count() == 2, "{asked}");
+    // Nothing is asked for where nothing is left to ask.
+    assert_eq!(xpan.copy(&files[..1]).await.unwrap(), [false]);
+    assert_ne!(server.last().asked("method").unwrap(), "filemanager");
 }

@@ -58,15 +58,15 @@ impl<'a> Reader<'a> {
             .await
     }
 
-    /// Fetches a file of `size` bytes to its end and keeps only its MD5. `came` hears of each piece.
+    /// Fetches a file to its end and keeps only its MD5. `size`: as it was listed. `came` hears of each piece.
     ///
     /// # Errors
     /// See [`Stop`]: no other file would fare better.
     pub async fn read(
         &self,
         fs_id: &str,
-        size: u64,
         dlink: &str,
+        size: u64,
         came: impl Fn(u64),
     ) -> std::result::Result<Read, Stop> {
         let (mut digest, mut patience) = (Digest::new(&[]), Patience::default());

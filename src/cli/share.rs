@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::drive::lines::{Columns, Lines, Shown, time};
 use super::drive::pages::follow;
-use super::drive::{Session, glob, in_session};
+use super::drive::{Session, glob, in_session, remote_path};
 use super::terminal::{Look, columns, plain};
 use super::{Context, ExitStatus, Failed, Outcome, Report};
 use crate::cloud::files::Item;
@@ -52,7 +52,7 @@ pub enum Command {
 #[derive(clap::Args, Debug)]
 pub struct CreateArgs {
     /// Files in the cloud, at most 1000, no folders; * ? [...] stand for many
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = remote_path)]
     paths: Vec<String>,
     /// How many days it lives; 0: for ever
     #[arg(long, value_name = "0|1|7", default_value_t = 0, value_parser = days)]

@@ -53,7 +53,7 @@ impl OnDuplicate {
 #[derive(clap::Args, Debug)]
 pub struct CopyArgs {
     /// What (* ? [...] stand for many), and at last where to: a folder, or a new name for one
-    #[arg(required = true, num_args = 2.., value_name = "PATH")]
+    #[arg(required = true, num_args = 2.., value_name = "PATH", value_parser = super::remote_path)]
     paths: Vec<String>,
     /// Folders too, with everything in them (mv moves them anyway)
     #[arg(short, long)]
@@ -69,6 +69,7 @@ pub struct CopyArgs {
 #[derive(clap::Args, Debug)]
 pub struct RenameArgs {
     /// A file or a folder
+    #[arg(value_parser = super::remote_path)]
     path: String,
     /// What it is called then, without a folder
     newname: String,

@@ -18,6 +18,7 @@ pub struct FindArgs {
     /// What the name has in it: at most 30 characters
     word: String,
     /// Where to look [default: /apps/<app>]; / is the whole drive
+    #[arg(value_parser = super::remote_path)]
     path: Option<String>,
     /// Only files of this kind
     #[arg(long, value_name = category::HELP)]

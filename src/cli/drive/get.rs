@@ -14,7 +14,7 @@ use crate::fetch::{Disk, Found, Place, Wanted};
 #[derive(clap::Args, Debug)]
 pub struct GetArgs {
     /// Files and folders in the cloud
-    #[arg(required = true, value_name = "REMOTE")]
+    #[arg(required = true, value_name = "REMOTE", value_parser = super::remote_path)]
     remote: Vec<String>,
     /// A folder of this box, or a new name for the one file
     #[arg(required = true, value_name = "LOCAL")]

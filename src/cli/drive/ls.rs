@@ -15,7 +15,7 @@ use crate::cloud::{self, Kind};
 #[command(disable_help_flag = true)]
 pub struct LsArgs {
     /// Files and folders; * ? [...] stand for many [default: /apps/<app>]
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", value_parser = super::remote_path)]
     paths: Vec<String>,
     #[command(flatten)]
     columns: Columns,

@@ -23,6 +23,7 @@ pub struct MediaArgs {
     #[arg(value_name = "KIND", required_unless_present = "category")]
     kind: Option<String>,
     /// Where to look [default: /apps/<app>]; / is the whole drive
+    #[arg(value_parser = super::remote_path)]
     path: Option<String>,
     /// Folders within folders too
     #[arg(short, long)]
@@ -110,6 +111,7 @@ async fn media(session: &Session<'_>, args: &MediaArgs, what: &What, path: Optio
 #[command(disable_help_flag = true)]
 pub struct CountArgs {
     /// Where to count [default: /apps/<app>]; / is the whole drive
+    #[arg(value_parser = super::remote_path)]
     path: Option<String>,
     /// Folders within folders too
     #[arg(short, long)]

@@ -161,6 +161,12 @@ impl Session<'_> {
     }
 }
 
+/// A remote path on a command line. An empty one is a variable that was never set, and `drive rm -r
+/// "$FOLDER"` must not mean the whole backup then.
+pub(in crate::cli) fn remote_path(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Err("it is empty; the folder /apps/<app> is written .") } else { Ok(text.to_owned()) }
+}
+
 /// `typed` below `/apps/<app>`, or from the top where it begins with a slash.
 fn absolute(app: &str, typed: &str) -> String {
     let mut parts: Vec<&str> = if typed.starts_with('/') { Vec::new() } else { vec!["apps", app] };

@@ -36,6 +36,7 @@ const MOST_PARTS: u32 = 10_000;
 #[derive(clap::Args, Debug)]
 pub struct PreviewArgs {
     /// A document in the cloud
+    #[arg(value_parser = super::remote_path)]
     path: String,
     /// Where the PDF goes; a document of several parts becomes FILE-1.pdf, FILE-2.pdf ...
     #[arg(value_name = "FILE.pdf")]

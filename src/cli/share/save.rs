@@ -9,7 +9,7 @@ use super::{sekey, shares};
 use crate::cli::drive::glob::{Pattern, is_pattern};
 use crate::cli::drive::manage::{follow, in_turn};
 use crate::cli::drive::pages::name;
-use crate::cli::drive::{Session, in_session};
+use crate::cli::drive::{Session, in_session, remote_path};
 use crate::cli::terminal::files;
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::{ItemResult, OnDup, Run};
@@ -27,7 +27,7 @@ pub struct SaveArgs {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// A folder of the own drive
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = remote_path)]
     to: String,
     /// When the name is taken there
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]

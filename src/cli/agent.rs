@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -47,7 +48,7 @@ pub enum Command {
         #[arg(required_unless_present = "code")]
         path: Option<PathBuf>,
         /// Tell what a number of the cloud's server, or its word at a login, means instead
-        #[arg(long, value_name = "N", conflicts_with = "path", allow_negative_numbers = true)]
+        #[arg(long, value_name = "N", conflicts_with = "path", allow_negative_numbers = true, value_parser = NonEmptyStringValueParser::new())]
         code: Option<String>,
     },
     /// Stop uploads

@@ -53,23 +53,26 @@ pub struct Args {
     pub command: Command,
 }
 
+/// Over the options that every command understands, so that its own stand alone.
+const EVERYWHERE: &str = "Every command";
+
 /// What every command understands.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Global {
     /// The configuration
-    #[arg(long, global = true, env = "XPAND_CONFIG", value_name = "PATH", default_value = DEFAULT_FILE)]
+    #[arg(long, global = true, env = "XPAND_CONFIG", value_name = "PATH", default_value = DEFAULT_FILE, help_heading = EVERYWHERE)]
     pub config: PathBuf,
     /// The agent's control socket [default: agent.socket of the configuration]
-    #[arg(long, global = true, env = "XPAND_SOCKET", value_name = "PATH")]
+    #[arg(long, global = true, env = "XPAND_SOCKET", value_name = "PATH", help_heading = EVERYWHERE)]
     pub socket: Option<PathBuf>,
     /// Print JSON: one document, or one a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// Tell more; twice: everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = EVERYWHERE)]
     pub verbose: u8,
     /// Tell only what went wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
     pub quiet: bool,
 }
 

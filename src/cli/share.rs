@@ -16,7 +16,7 @@ use super::terminal::{Look, columns, plain};
 use super::{Context, ExitStatus, Failed, Outcome, Report};
 use crate::cloud::files::Item;
 use crate::cloud::shares::{Link, LinkInfo, MOST_SHARED, Period, Share};
-use crate::cloud::{Page, Shares};
+use crate::cloud::{self, Page, Shares};
 use password::LinkArgs;
 
 /// Folders in a share that are still to be looked into.
@@ -115,7 +115,8 @@ pub(super) fn run(context: &Context, args: Args) -> Outcome {
             in_session(context, account, async |session| {
                 let spd = sekey(session, &link, password.as_deref()).await?;
                 let info = shares(session)?.info(&link, &spd).await;
-                session.context.print(&info.map_err(|error| session.failed(&error))?)
+                let known = password.is_some();
+                session.context.print(&info.map_err(|error| failed_without(session, known, &error))?)
             })
         }
         Command::Save(args) => save::run(context, account, &args),
@@ -138,6 +139,17 @@ async fn sekey(session: &Session<'_>, link: &Link, password: Option<&str>) -> Ou
             let verified = shares(session)?.verify(link, password).await;
             verified.map_err(|error| session.failed(&error))
         }
+    }
+}
+
+/// A call about a link failed. Without the password the cloud says that there is nothing.
+fn failed_without(session: &Session<'_>, password: bool, error: &cloud::Error) -> Failed {
+    let failed = session.failed(error);
+    match (password, error.kind) {
+        (false, cloud::Kind::Missing) => {
+            failed.hint("if the link has a password: --password, or --password-stdin")
+        }
+        _ => failed,
     }
 }
 
@@ -222,7 +234,8 @@ async fn list(session: &Session<'_>, args: &ListArgs, link: &Link, sekey: &str) 
             }
             Ok(ControlFlow::Continue(()))
         };
-        follow(ask, take).await.map_err(|error| session.failed(&error))??;
+        let told = follow(ask, take).await;
+        told.map_err(|error| failed_without(session, !sekey.is_empty(), &error))??;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::ask::{How, Weight, confirm, items, refuse_tops, weigh};
 use super::glob::{self, Found, look_up};
-use super::manage::{Change, Copied, Moved, Renamed, carry_out};
+use super::manage::{Change, Copied, Moved, Renamed, carry_out, target};
 use super::mkdir::check_name;
 use super::pages::name;
 use super::{Session, folder_and_name};
@@ -193,13 +193,6 @@ fn goes_into(found: &Found, dest: &str, to_a_folder: bool, sources: usize) -> Ou
         _ => return Ok(false),
     };
     Err(Failed::words(words).hint("nothing was done; xpand drive mkdir makes folders"))
-}
-
-fn target(transfer: &Transfer) -> String {
-    match transfer.dest.as_str() {
-        "/" => format!("/{}", transfer.newname),
-        dest => format!("{dest}/{}", transfer.newname),
-    }
 }
 
 /// Tells it, or asks and does it.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::password::LinkArgs;
-use super::{sekey, shares};
+use super::{failed_without, sekey, shares};
 use crate::cli::drive::glob::{Pattern, is_pattern};
 use crate::cli::drive::manage::{follow, in_turn};
 use crate::cli::drive::pages::name;
 use crate::cli::drive::{Session, in_session, remote_path};
-use crate::cli::terminal::files;
+use crate::cli::terminal::{files, plain};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::{ItemResult, OnDup, Run};
 use crate::cloud::shares::{Link, Save};
@@ -32,6 +32,9 @@ pub struct SaveArgs {
     /// When the name is taken there
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     on_duplicate: OnDuplicate,
+    /// Only tell what would be saved
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 /// What becomes of something that has the name already: a transfer can do no more.
@@ -61,6 +64,10 @@ struct Top {
 async fn save(session: &Session<'_>, args: &SaveArgs, link: &Link, password: Option<&str>) -> Outcome {
     let sekey = sekey(session, link, password).await?;
     let top = top(session, args, link, &sekey).await?;
+    if args.dry_run {
+        let to = session.path(&args.to);
+        return top.items.iter().try_for_each(|(_, path)| would(session, path, &to));
+    }
     let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
     let path = session.path(&args.to);
     let ondup = match args.on_duplicate {
@@ -88,6 +95,17 @@ async fn save(session: &Session<'_>, args: &SaveArgs, link: &Link, password: Opt
     if failed == 0 { Ok(()) } else { Err(Failed::told(ExitStatus::Failed)) }
 }
 
+/// Tells of one that would be saved, in the words of `drive cp --dry-run`.
+fn would(session: &Session<'_>, path: &str, to: &str) -> Outcome {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let to = format!("{}/{name}", to.trim_end_matches('/'));
+    if session.context.json() {
+        let document = serde_json::json!({"opera": "transfer", "path": path, "to": to});
+        return session.context.print_json(&document);
+    }
+    session.context.print_text(&format!("would save {} to {}\n", plain(name), plain(&to)))
+}
+
 /// 转存数量限制: how many files one transfer takes, by membership.
 fn at_once(vip_type: u8) -> usize {
     match vip_type {
@@ -108,7 +126,8 @@ async fn top(session: &Session<'_>, args: &SaveArgs, link: &Link, sekey: &str) -
     };
     let (mut items, mut after) = (Vec::new(), None);
     loop {
-        let listed = shares.list(link, sekey, None, after).await.map_err(|error| session.failed(&error))?;
+        let listed = shares.list(link, sekey, None, after).await;
+        let listed = listed.map_err(|error| failed_without(session, !sekey.is_empty(), &error))?;
         if shareid.is_empty() {
             (shareid, uk) = (listed.shareid, listed.uk);
         }

@@ -92,7 +92,12 @@ fn a_file_gets_another_name() {
     }
     fails(&rig, &["rename", "*.jpg", "c.jpg"], 2, &["only one can have a name"]);
     assert!(changing(&rig, mark).is_empty());
-    fails(&rig, &["rename", "b.jpg", "新 名.jpg"], 1, &["/apps/xpand/b.jpg: ", "(errno -8)"]);
+    fails(
+        &rig,
+        &["rename", "b.jpg", "新 名.jpg"],
+        1,
+        &["/apps/xpand/b.jpg to /apps/xpand/新 名.jpg: ", "(errno -8)"],
+    );
 }
 
 #[test]

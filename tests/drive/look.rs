@@ -227,19 +227,21 @@ fn media_are_listed_by_kind_and_counted() {
     for (kind, name) in
         [("photos", "a.jpg"), ("videos", "d.mp4"), ("documents", "e.pdf"), ("torrents", "f.torrent")]
     {
-        assert_eq!(done(&rig, &["media", kind]), format!("{name}\n"), "{kind}");
+        let flat = done(&rig, &["media", kind, "--not-recursive"]);
+        assert_eq!(flat, format!("{name}\n"), "{kind}");
     }
+    assert_eq!(done(&rig, &["media", "photos"]).lines().count(), 2);
     assert_eq!(done(&rig, &["media", "photos", "-r"]).lines().count(), 2);
-    assert_eq!(done(&rig, &["media", "photos", "b"]), "c.jpg\n");
-    let two = done(&rig, &["media", "--category", "picture,1", "/apps/xpand", "-r"]);
+    assert_eq!(done(&rig, &["media", "photos", "b", "--not-recursive"]), "c.jpg\n");
+    let two = done(&rig, &["media", "--category", "picture,1", "/apps/xpand"]);
     assert_eq!(two.lines().count(), 3, "{two}");
     assert_eq!(done(&rig, &["media", "--category", "3", "--ext", ".png", "-r"]), "");
     fails(&rig, &["media", "films"], 2, &["photos, videos, documents or torrents"]);
     fails(&rig, &["media", "--category", "films"], 2, &["video|audio|picture"]);
-    let table = done(&rig, &["count", "-r"]);
+    let table = done(&rig, &["count"]);
     assert!(table.contains("\n  picture   2 ") && table.contains("\n  all       6 "), "{table}");
     assert_eq!(rig.sim.count("categoryinfo"), 7);
-    let json = done(&rig, &["count", "--json", "--category", "3"]);
+    let json = done(&rig, &["count", "--json", "--category", "3", "--not-recursive"]);
     assert_eq!(documents(&json)[0]["info"]["3"]["count"], 1, "{json}");
 }
 

@@ -171,7 +171,7 @@ async fn one_batch<C: Change>(session: &Session<'_>, batch: &[C]) -> Outcome<Vec
     })?;
     match managed.taskid {
         None => Ok(managed.info),
-        Some(task) => follow(session, &task).await,
+        Some(task) => follow(session, async || files.taskquery(&task).await).await,
     }
 }
 
@@ -205,15 +205,17 @@ fn longer(pause: Duration) -> Duration {
 }
 
 /// Follows a task to its end and returns how each item fared, as far as the cloud says.
-pub(in crate::cli) async fn follow(session: &Session<'_>, taskid: &str) -> Outcome<Vec<ItemResult>> {
-    let files = session.files()?;
+pub(in crate::cli) async fn follow(
+    session: &Session<'_>,
+    query: impl AsyncFn() -> cloud::Result<Task>,
+) -> Outcome<Vec<ItemResult>> {
     let (mut pause, mut unanswered) = (FIRST_POLL, 0);
     let begun = Instant::now();
     let mut told = begun;
     loop {
         tokio::time::sleep(pause).await;
         pause = longer(pause);
-        match files.taskquery(taskid).await {
+        match query().await {
             Ok(task) => match ended(task) {
                 Some(result) => return result,
                 None => unanswered = 0,

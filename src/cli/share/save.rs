@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::password::LinkArgs;
 use super::{failed_without, sekey, shares};
-use crate::cli::drive::glob::{Pattern, is_pattern};
+use crate::cli::drive::glob::{Pattern, is_pattern, look_up};
 use crate::cli::drive::manage::{follow, in_turn};
 use crate::cli::drive::pages::name;
 use crate::cli::drive::{Session, in_session, remote_path};
@@ -64,12 +64,19 @@ struct Top {
 async fn save(session: &Session<'_>, args: &SaveArgs, link: &Link, password: Option<&str>) -> Outcome {
     let sekey = sekey(session, link, password).await?;
     let top = top(session, args, link, &sekey).await?;
+    let path = session.path(&args.to);
+    let words = match look_up(session, [&path]).await?.items.get(&path) {
+        Some(item) if item.isdir => None,
+        Some(_) => Some(format!("{path} is a file, not a folder")),
+        None => Some(format!("{path}: there is no such folder in the cloud")),
+    };
+    if let Some(words) = words {
+        return Err(Failed::words(words).hint("nothing was saved; xpand drive mkdir makes folders"));
+    }
     if args.dry_run {
-        let to = session.path(&args.to);
-        return top.items.iter().try_for_each(|(_, path)| would(session, path, &to));
+        return top.items.iter().try_for_each(|(_, from)| would(session, from, &path));
     }
     let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
-    let path = session.path(&args.to);
     let ondup = match args.on_duplicate {
         OnDuplicate::Fail => OnDup::Fail,
         OnDuplicate::KeepBoth => OnDup::NewCopy,
@@ -83,7 +90,7 @@ async fn save(session: &Session<'_>, args: &SaveArgs, link: &Link, password: Opt
         let saved = in_turn(session, async || shares.transfer(&ask, Run::Async).await).await;
         let saved = saved.map_err(|error| session.failed_at(&path, error))?;
         let results = match &saved.taskid {
-            Some(task) => follow(session, task).await?,
+            Some(task) => follow(session, async || shares.taskquery(task).await).await?,
             None => saved.info,
         };
         failed += tell(session, batch, &results, saved.saved)?;

@@ -189,6 +189,27 @@ fn a_batch_that_is_refused_leaves_the_rest_and_says_how_far_it_came() {
 }
 
 #[test]
+fn an_empty_path_is_never_the_whole_backup() {
+    let rig = rig_with(&["a.jpg", "dir/b.jpg"]);
+    let mark = rig.mark();
+    for args in [
+        &["rm", "-r", "--yes", ""][..],
+        &["rm", "--yes", "a.jpg", ""],
+        &["mv", "--yes", "", "dir"],
+        &["mv", "a.jpg", ""],
+        &["cp", "-r", "", "dir"],
+        &["rename", "", "b"],
+        &["mkdir", ""],
+        &["ls", ""],
+        &["get", "-r", "", "/tmp"],
+        &["put", "/etc/hostname", ""],
+    ] {
+        fails(&rig, args, 2, &["it is empty; the folder /apps/<app> is written ."]);
+    }
+    assert!(rig.calls_after(mark, "").is_empty());
+}
+
+#[test]
 fn a_task_of_the_cloud_is_followed_to_its_end() {
     let rig = Rig::ready(|setup| {
         setup.tidies = true;

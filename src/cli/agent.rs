@@ -39,7 +39,7 @@ pub enum Command {
         #[arg(long, value_enum)]
         state: Option<FileState>,
         /// At most so many
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, value_name = "N", value_parser = at_least_one)]
         limit: Option<u64>,
     },
     /// Tell why a file is, or is not, backed up, and where its copy is
@@ -91,6 +91,10 @@ impl ValueEnum for FileState {
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         Some(self.as_str().into())
     }
+}
+
+fn at_least_one(text: &str) -> Result<u64, &'static str> {
+    text.parse().ok().filter(|&number| number > 0).ok_or("write a number from 1 on")
 }
 
 fn pause_time(text: &str) -> Result<Duration, String> {

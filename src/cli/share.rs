@@ -142,13 +142,11 @@ async fn sekey(session: &Session<'_>, link: &Link, password: Option<&str>) -> Ou
     }
 }
 
-/// A call about a link failed. Without the password the cloud says that there is nothing.
+/// A call about a link failed. Without the password it is -9, as with a wrong one.
 fn failed_without(session: &Session<'_>, password: bool, error: &cloud::Error) -> Failed {
     let failed = session.failed(error);
-    match (password, error.kind) {
-        (false, cloud::Kind::Missing) => {
-            failed.hint("if the link has a password: --password, or --password-stdin")
-        }
+    match (password, error.number()) {
+        (false, Some(-9)) => failed.hint("if the link has a password: --password, or --password-stdin"),
         _ => failed,
     }
 }

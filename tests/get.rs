@@ -88,6 +88,12 @@ fn files_and_folders_are_fetched_with_the_habits_of_cp() {
     let expected = ["c.txt", "copy/a.jpg", "copy/e/b.jpg", "d/a.jpg", "d/e/b.jpg", "new.txt"];
     assert_eq!(names(&rig.path("home")), expected);
     assert_eq!(fs::read(home(&rig, "copy/e/b.jpg")).unwrap(), b);
+    // A folder that a slip of the pen names is not made.
+    let said = rig.run(&["drive", "get", "c.txt", &home(&rig, "nowhere/c.txt")]);
+    assert!(said.code == Some(2) && said.err.contains("there is no such folder"), "{said:?}");
+    let said = rig.run(&["drive", "get", "-n", "d/a.jpg", &to]);
+    assert!(said.code == Some(0) && said.out.contains("it would be fetched"), "{said:?}");
+    assert_eq!(names(&rig.path("home")), expected);
     // Many want a folder.
     let said = rig.run(&["drive", "get", "c.txt", "d/a.jpg", &home(&rig, "nowhere")]);
     assert_eq!(said.code, Some(2));

@@ -34,7 +34,7 @@ pub(super) struct How {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
     parallel: u8,
     /// Fetch nothing, only tell what would be fetched
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 }
 

@@ -14,7 +14,7 @@ use crate::fetch::{Disk, Found, Place, Reader, Wanted};
 #[derive(clap::Args, Debug)]
 pub struct GetArgs {
     /// Files and folders in the cloud
-    #[arg(required = true, value_name = "REMOTE")]
+    #[arg(required = true, value_name = "REMOTE", value_parser = super::remote_path)]
     remote: Vec<String>,
     /// A folder of this box, or a new name for the one file
     #[arg(required = true, value_name = "LOCAL")]
@@ -56,7 +56,14 @@ async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
     }
     let to = match new_name {
         // A file gets the new name in the folder that there is.
-        Some(one) if !one.isdir => folder_above(&args.local)?,
+        Some(one) if !one.isdir => {
+            let above = folder_above(&args.local)?;
+            let there = above.clone();
+            if !disk.run(move || Ok(there.is_dir())).await? {
+                return Err(no_folder(&above));
+            }
+            above
+        }
         _ => args.local.clone(),
     };
     fetch(session, disk, &to, args.how, async |sink| {
@@ -95,10 +102,14 @@ fn folder_above(local: &Path) -> Outcome<PathBuf> {
         Some(above) if local.file_name().is_some() && !is_named_folder => {
             Ok(if above.as_os_str().is_empty() { PathBuf::from(".") } else { above.to_owned() })
         }
-        _ => Err(Failed::words(format!("{}: there is no such folder", local.display()))
-            .status(ExitStatus::Usage)
-            .hint("make it first: mkdir")),
+        _ => Err(no_folder(local)),
     }
+}
+
+fn no_folder(path: &Path) -> Failed {
+    Failed::words(format!("{}: there is no such folder", path.display()))
+        .status(ExitStatus::Usage)
+        .hint("make it first: mkdir")
 }
 
 /// Finds everything below a remote folder, and puts it below `top` in the target.

@@ -60,7 +60,7 @@ pub struct PutArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A folder in the cloud, below /apps/<app>, or a new name for the one file
-    #[arg(required = true, value_name = "REMOTE")]
+    #[arg(required = true, value_name = "REMOTE", value_parser = super::remote_path)]
     remote: String,
     /// Folders too, each with all that is in it below its own name
     #[arg(short, long)]

@@ -80,7 +80,8 @@ impl Xpan {
     }
 
     /// `/share/taskquery` (field notes 3.8; not in the documents).
-    async fn query_task(&self, taskid: &str) -> Result<Task> {
+    /// `item`: where the numbers of its items have their meaning.
+    pub(super) async fn query_task(&self, taskid: &str, item: &str) -> Result<Task> {
         let endpoint = "taskquery";
         let query = [("taskid", taskid)];
         let answer: WireTask = self.get(endpoint, "/share/taskquery", &query, LARGE).await?;
@@ -91,7 +92,7 @@ impl Xpan {
             Some("failed") => TaskStatus::Failed,
             _ => return Err(answer::broken(endpoint, "the answer does not say how far the task is")),
         };
-        let info = fared("filemanager", answer.list, &[]);
+        let info = fared(item, answer.list, &[]);
         Ok(Task { status, errno: answer.task_errno.unwrap_or(0), info })
     }
 
@@ -222,7 +223,7 @@ impl Files for Xpan {
     }
 
     fn taskquery<'a>(&'a self, taskid: &'a str) -> BoxFuture<'a, Result<Task>> {
-        Box::pin(self.query_task(taskid))
+        Box::pin(self.query_task(taskid, "filemanager"))
     }
 
     fn create_folder<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Stored>> {

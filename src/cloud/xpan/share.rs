@@ -9,7 +9,7 @@ use super::listing::{numbers, refuse};
 use super::manage::{fared, task, tells_each};
 use super::wire::shares::{Info, Listed, Made, Transferred, Verified};
 use super::{Call, LARGE, Xpan, answer, codes};
-use crate::cloud::files::{OnDup, Run};
+use crate::cloud::files::{OnDup, Run, Task};
 use crate::cloud::http;
 use crate::cloud::shares::{Link, LinkInfo, MOST_SHARED, Period, Save, Saved, Share, Shared};
 use crate::cloud::{BoxFuture, Code, Error, Kind, Page, Result, Shares};
@@ -281,5 +281,9 @@ impl Shares for Xpan {
 
     fn transfer<'a>(&'a self, ask: &'a Save, run: Run) -> BoxFuture<'a, Result<Saved>> {
         Box::pin(self.save_share(ask, run))
+    }
+
+    fn taskquery<'a>(&'a self, taskid: &'a str) -> BoxFuture<'a, Result<Task>> {
+        Box::pin(self.query_task(taskid, "share item"))
     }
 }

@@ -4,7 +4,7 @@
 //! Remote paths are absolute; one without a slash at its beginning is below the account's own folder,
 //! `/apps/<app>`.
 
-mod ask;
+pub(super) mod ask;
 pub(super) mod category;
 mod cp;
 mod find;
@@ -162,6 +162,10 @@ impl Session<'_> {
 
     /// A failed call about a path, which is named.
     pub(super) fn failed_at(&self, path: &str, error: cloud::Error) -> Failed {
+        // It is about the login, not about the path.
+        if error.endpoint == "token" {
+            return self.failed(&error);
+        }
         let message = format!("{path}: {}", error.message);
         of_cloud(&cloud::Error { message, ..error }, &self.account.name)
     }
@@ -169,6 +173,16 @@ impl Session<'_> {
     /// The absolute remote path of what was typed, without `.`, `..` and doubled slashes.
     pub(super) fn path(&self, typed: &str) -> String {
         absolute(&self.home().path, typed)
+    }
+}
+
+/// A remote path on a command line. An empty one is a variable that was never set, and `drive rm -r
+/// "$FOLDER"` must not mean the whole backup then.
+pub(in crate::cli) fn remote_path(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        Err("it is empty; the folder /apps/<app> is written .")
+    } else {
+        Ok(text.to_owned())
     }
 }
 

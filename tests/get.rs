@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind};
+use common::disks::{Mounted, is_done};
 use common::media::{noise, set_mtime};
 use common::{PATIENCE, Rig, files_below};
 use serde_json::{Value, json};
@@ -87,6 +88,12 @@ fn files_and_folders_are_fetched_with_the_habits_of_cp() {
     let expected = ["c.txt", "copy/a.jpg", "copy/e/b.jpg", "d/a.jpg", "d/e/b.jpg", "new.txt"];
     assert_eq!(names(&rig.path("home")), expected);
     assert_eq!(fs::read(home(&rig, "copy/e/b.jpg")).unwrap(), b);
+    // A folder that a slip of the pen names is not made.
+    let said = rig.run(&["drive", "get", "c.txt", &home(&rig, "nowhere/c.txt")]);
+    assert!(said.code == Some(2) && said.err.contains("there is no such folder"), "{said:?}");
+    let said = rig.run(&["drive", "get", "-n", "d/a.jpg", &to]);
+    assert!(said.code == Some(0) && said.out.contains("it would be fetched"), "{said:?}");
+    assert_eq!(names(&rig.path("home")), expected);
     // Many want a folder.
     let said = rig.run(&["drive", "get", "c.txt", "d/a.jpg", &home(&rig, "nowhere")]);
     assert_eq!(said.code, Some(2));
@@ -354,49 +361,95 @@ fn a_dlink_that_is_too_old_is_asked_for_anew() {
     assert_eq!(fs::read(home(&rig, "a.jpg")).unwrap(), bytes);
 }
 
-/// A small disk of its own; `None` where this user may not mount.
-struct SmallDisk(PathBuf);
+#[test]
+fn a_refusal_with_http_200_is_no_file() {
+    let bytes = noise(1, 3000);
+    let rig = cloud_with(&[("a.jpg", &bytes)]);
+    let expired = FaultKind::Body(r#"{"error_code":31360,"error_msg":"url expired"}"#.into());
+    rig.sim.fault(Fault::once("GET /file/", expired)).unwrap();
+    let gone = FaultKind::Body(r#"{"error_code":31066,"error_msg":"no such file"}"#.into());
+    rig.sim.fault(Fault::once(BYTES, gone)).unwrap();
+    let said = rig.run(&["drive", "get", "a.jpg", &home(&rig, "")]);
+    assert!(said.code == Some(1) && said.out.contains("error_code 31066"), "{said:?}");
+    assert_eq!(rig.calls_after(0, "method=filemetas").len(), 2, "the expired address was asked for anew");
+    assert_eq!(rig.run(&["drive", "get", "a.jpg", &home(&rig, "")]).code, Some(0));
+    assert_eq!(tree(&rig.path("home")), [("a.jpg".to_owned(), bytes)]);
+}
 
-impl SmallDisk {
-    fn new(place: PathBuf, size: &str) -> Option<Self> {
-        fs::create_dir_all(&place).unwrap();
-        let option = format!("size={size}");
-        let mounted = run(Command::new("mount").args(["-t", "tmpfs", "-o", &option, "xp-test"]).arg(&place));
-        if !mounted {
-            println!("SKIPPED: mounting needs root");
-            return None;
+#[test]
+fn nothing_is_made_for_nothing() {
+    let rig = cloud_with(&[("d/a.jpg", &noise(1, 3000))]);
+    for remote in ["no-such", "d"] {
+        let said = rig.run(&["drive", "get", remote, &home(&rig, "new")]);
+        assert!(said.code == Some(1) && said.err.contains(&format!("/apps/xpand/{remote}")), "{said:?}");
+        assert!(!rig.path("home/new").exists(), "{remote}");
+    }
+}
+
+#[test]
+fn a_page_of_a_listing_that_does_not_come_is_asked_for_again() {
+    let bytes = noise(1, 3000);
+    let rig = cloud_with(&[("d/a.jpg", &bytes)]);
+    rig.sim.fault(Fault::times("method=listall", FaultKind::Status(503), 2)).unwrap();
+    let said = rig.run(&["drive", "get", "-r", "d", &home(&rig, "")]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert_eq!(fs::read(home(&rig, "d/a.jpg")).unwrap(), bytes);
+}
+
+/// A disk that takes `a` for `A`: FAT, or else exFAT through FUSE.
+fn folding_disk(rig: &Rig) -> Option<Mounted> {
+    let (image, place) = (rig.path("image"), rig.path("home"));
+    fs::File::create(&image).unwrap().set_len(32 * MIB as u64).unwrap();
+    let image = image.to_str().unwrap();
+    for (make, kind) in [("mkfs.vfat", "vfat"), ("mkfs.exfat", "exfat"), ("mkfs.exfat", "exfat-fuse")] {
+        let options = ["-t", kind, "-o", "loop", image];
+        if is_done(Command::new(make).arg(image))
+            && let Some(disk) = Mounted::new(&place, &options)
+        {
+            return Some(disk);
         }
-        Some(Self(place))
     }
+    println!("SKIPPED: no disk here takes a for A");
+    None
 }
 
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg("-l").arg(&self.0));
+#[test]
+fn on_a_disk_that_takes_a_for_a_large_a_one_never_stands_for_the_other() {
+    let (large, small) = (noise(1, 3000), noise(2, 3000));
+    let rig = cloud_with(&[("d/A.jpg", &large), ("d/a.jpg", &small), ("d/b.jpg", &small)]);
+    let Some(_disk) = folding_disk(&rig) else { return };
+    assert_eq!(rig.run(&["drive", "get", "d/A.jpg", "d/b.jpg", &home(&rig, "")]).code, Some(0));
+    let mtime = rig.sim.file("/apps/xpand/d/a.jpg").unwrap().local_mtime;
+    set_mtime(Path::new(&home(&rig, "A.jpg")), mtime);
+    for more in [&[][..], &["--overwrite"]] {
+        let said = rig.run(&[&["--json", "drive", "get"], more, &["d/*.jpg", &home(&rig, "")]].concat());
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert_eq!(
+            states(&said.out),
+            [pair("A.jpg", "present"), pair("a.jpg", "failed"), pair("b.jpg", "present")]
+        );
     }
-}
-
-fn run(command: &mut Command) -> bool {
-    command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    assert_eq!(tree(&rig.path("home")), [("A.jpg".to_owned(), large), ("b.jpg".to_owned(), small)]);
 }
 
 #[test]
 fn a_full_disk_stops_it_with_a_sentence_and_it_goes_on_when_there_is_room() {
     let files: Vec<_> = (0..3).map(|seed| noise(seed, 1500 * 1024)).collect();
     let rig = cloud_with(&[("d/0.mp4", &files[0]), ("d/1.mp4", &files[1]), ("d/2.mp4", &files[2])]);
-    let Some(disk) = SmallDisk::new(rig.path("home/small"), "2m") else { return };
-    let args = ["drive", "get", "-r", "d", &disk.0.display().to_string()];
+    let small = rig.path("home/small");
+    let Some(_disk) = Mounted::new(&small, &["-t", "tmpfs", "-o", "size=2m", "xp-test"]) else { return };
+    let args = ["drive", "get", "-r", "d", small.to_str().unwrap()];
     let said = rig.run(&args);
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(said.err.contains("the disk is full"), "{said:?}");
     assert!(said.err.contains("the same command goes on where it was"), "{said:?}");
-    assert!(run(Command::new("mount").args(["-o", "remount,size=8m"]).arg(&disk.0)));
+    assert!(is_done(Command::new("mount").args(["-o", "remount,size=8m"]).arg(&small)));
     let said = rig.run(&args);
     assert_eq!(said.code, Some(0), "{said:?}");
     for (number, bytes) in files.iter().enumerate() {
-        assert_eq!(fs::read(disk.0.join(format!("d/{number}.mp4"))).unwrap(), *bytes);
+        assert_eq!(fs::read(small.join(format!("d/{number}.mp4"))).unwrap(), *bytes);
     }
-    assert_eq!(names(&disk.0).len(), 3);
+    assert_eq!(names(&small).len(), 3);
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Rig {
     }
 
     async fn send(&self, file: &Local, session: &str, number: u32) -> cloud::Result<Md5> {
-        Ok(self.drive.send(&file.upload, session, file.slice(number)).await?.expect("Baidu tells it"))
+        Ok(self.drive.send(&file.upload, session, file.slice(number)).await?.unwrap())
     }
 
     async fn upload(&self, file: &Local) -> cloud::Result<Stored> {

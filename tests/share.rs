@@ -105,6 +105,7 @@ fn a_wrong_password_is_a_sentence_and_none_is_asked_for() {
     }
     fails(&rig, &["save", &link.link, "--password", "wrong", "--to", "x"], 1, &[words]);
     fails(&rig, &["verify", &link.link], 2, &["which password?", "--password-stdin"]);
+    fails(&rig, &["list", &link.link], 1, &["(errno -9)", "if the link has a password: --password"]);
     fails(&rig, &["verify", "https://evil.example/s/1abc", "--password", "x"], 2, &["leads elsewhere"]);
     fails(&rig, &["list", "https://pan.baidu.com/link/zh/1nothing", "--password", "x"], 1, &["(errno "]);
     let mut command = rig.command(&["share", "verify", &link.surl, "--password-stdin"]);
@@ -142,6 +143,9 @@ fn what_a_link_leads_to_is_listed() {
     );
     let text = done(&rig, &args("info"));
     assert!(text.contains("\n  lives    7 days\n"), "{text}");
+    // What stands behind the last slash does not say which linksource it has.
+    assert_eq!(done(&rig, &["info", &link.surl, "--password", &link.pwd]), text);
+    fails(&rig, &["info", &link.surl], 1, &["the password or the key of the share is wrong", "(errno -9)"]);
     let hostile = r#"{"list":{"path":"/x\u001b[2J","server_filename":"x\u001b[2J\u009b"}}"#;
     rig.sim.fault(Fault::always("method=list", FaultKind::Edit(hostile.into()))).unwrap();
     for more in [&[][..], &["-l"], &["--json"]] {
@@ -173,9 +177,17 @@ fn files_of_a_link_are_saved() {
             "{said:?}"
         );
     }
+    let said = share(&rig, &["save", &link.link, "--password", &link.pwd, "--to", "nowhere"]);
+    let words = "/apps/xpand/nowhere: there is no such folder in the cloud";
+    assert!(said.code == Some(1) && said.err.contains(words) && said.err.contains("mkdir"), "{said:?}");
+    let said = save(&["--dry-run", "a.jpg"]);
+    assert_eq!((said.code, &*said.out), (Some(0), "would save a.jpg to /apps/xpand/own/a.jpg\n"), "{said:?}");
+    let said = save(&["-n", "a.jpg", "--json"]);
+    assert_eq!(documents(&said.out)[0]["to"], "/apps/xpand/own/a.jpg", "{said:?}");
     assert_eq!(rig.sim.count("method=transfer"), transfers);
     let said = save(&["a.jpg"]);
-    assert!(said.code == Some(1) && said.err.contains("(errno "), "{said:?}");
+    let words = "the file is there already (errno 10)";
+    assert!(said.code == Some(1) && said.err.contains(words), "{said:?}");
     let said = save(&["a.jpg", "dir", "--on-duplicate", "keep-both", "--json"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let lines = documents(&said.out);
@@ -216,4 +228,8 @@ fn at_a_terminal_the_password_is_asked_for_and_not_shown() {
         said.code == Some(1) && said.err.contains("(errno -9)") && !said.err.contains("wrong\r"),
         "{said:?}"
     );
+    // Ctrl-C ends it by the signal that it is, and the terminal shows again what is typed.
+    let before = rig.sim.count("shareverify");
+    let said = ask("abc\x03\n");
+    assert_eq!((said.code, rig.sim.count("shareverify")), (None, before), "{said:?}");
 }

@@ -286,53 +286,28 @@ pub(super) fn parent(path: &str) -> &str {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cloud::{Begin, BoxFuture, Cursor, Page, Quota, Slice, Stored, User};
+    use crate::cloud::testing::Lists;
+    use crate::cloud::{Cursor, Page};
     use crate::content::{Md5, Media, Purpose};
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// A cloud whose folders have one full page after the other: each another, or always the same.
-    struct Endless {
-        is_same_page: bool,
-        pages: AtomicUsize,
-    }
-
-    impl Drive for Endless {
-        fn list<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
-            Box::pin(async move {
-                let page = self.pages.fetch_add(1, Ordering::Relaxed);
-                let page = if self.is_same_page { 0 } else { page };
-                let entry = |number: u64| Entry {
-                    id: String::new(),
-                    path: format!("{folder}/{page}-{number}"),
-                    size: 1,
-                    is_folder: false,
-                    md5: None,
-                };
-                let entries = (0..1000).map(entry).collect();
-                Ok(Page {
-                    entries,
-                    next: Some(Cursor::at(after.and_then(|after| after.number()).unwrap_or(0) + 1000)),
-                })
-            })
-        }
-        fn is_same(&self, _: &Entry, _: &Upload) -> bool {
-            false
-        }
-        fn user(&self) -> BoxFuture<'_, Result<User>> {
-            unreachable!()
-        }
-        fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
-            unreachable!()
-        }
-        fn begin<'a>(&'a self, _: &'a Upload, _: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
-            unreachable!()
-        }
-        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Option<Md5>>> {
-            unreachable!()
-        }
-        fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {
-            unreachable!()
-        }
+    fn endless(is_same_page: bool, pages: &Arc<AtomicUsize>) -> impl Drive + use<> {
+        let pages = Arc::clone(pages);
+        Lists(move |folder: &str, after: Option<Cursor>| {
+            let page = pages.fetch_add(1, Ordering::Relaxed);
+            let page = if is_same_page { 0 } else { page };
+            let entry = |number: u64| Entry {
+                id: String::new(),
+                path: format!("{folder}/{page}-{number}"),
+                size: 1,
+                is_folder: false,
+                md5: None,
+            };
+            let after = after.and_then(|after| after.number()).unwrap_or(0);
+            Page { entries: (0..1000).map(entry).collect(), next: Some(Cursor::at(after + 1000)) }
+        })
     }
 
     #[tokio::test]
@@ -352,14 +327,15 @@ mod tests {
             on_conflict: OnConflict::KeepBoth,
         };
         for (is_same_page, most) in [(true, 2), (false, PAGES)] {
-            let cloud = Endless { is_same_page, pages: AtomicUsize::new(0) };
-            let looked = look(&cloud, &file).await;
+            let pages = Arc::default();
+            let looked = look(&endless(is_same_page, &pages), &file).await;
             assert_eq!(looked.is_err(), !is_same_page, "{looked:?}");
-            assert_eq!(cloud.pages.load(Ordering::Relaxed), most);
+            assert_eq!(pages.load(Ordering::Relaxed), most);
             // Too large to be kept: its files are simply sent.
-            let cloud = Endless { is_same_page, pages: AtomicUsize::new(0) };
+            let pages = Arc::default();
+            let cloud = endless(is_same_page, &pages);
             assert_eq!(Lookup::default().find(&cloud, &file).await.unwrap().same(&file), None);
-            assert_eq!(cloud.pages.load(Ordering::Relaxed), ENTRIES / 1000);
+            assert_eq!(pages.load(Ordering::Relaxed), ENTRIES / 1000);
         }
     }
 

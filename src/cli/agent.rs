@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Subcommand, ValueEnum};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
@@ -38,7 +39,7 @@ pub enum Command {
         #[arg(long, value_enum)]
         state: Option<FileState>,
         /// At most so many
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        #[arg(long, value_name = "N", value_parser = at_least_one)]
         limit: Option<u64>,
     },
     /// Tell why a file is, or is not, backed up, and where its copy is
@@ -47,7 +48,7 @@ pub enum Command {
         #[arg(required_unless_present = "code")]
         path: Option<PathBuf>,
         /// Tell what a number of the cloud's server, or its word at a login, means instead
-        #[arg(long, value_name = "N", conflicts_with = "path", allow_negative_numbers = true)]
+        #[arg(long, value_name = "N", conflicts_with = "path", allow_negative_numbers = true, value_parser = NonEmptyStringValueParser::new())]
         code: Option<String>,
     },
     /// Stop uploads
@@ -90,6 +91,10 @@ impl ValueEnum for FileState {
     fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
         Some(self.as_str().into())
     }
+}
+
+fn at_least_one(text: &str) -> Result<u64, &'static str> {
+    text.parse().ok().filter(|&number| number > 0).ok_or("write a number from 1 on")
 }
 
 fn pause_time(text: &str) -> Result<Duration, String> {

@@ -3,15 +3,22 @@
 use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::process::{Gid, Uid, geteuid};
 
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::account::{self, Accounts, Tokens};
+use crate::cloud::calls::Waiting;
 use crate::cloud::{self, Drive, Kind};
 use crate::config::{self, Config};
 use crate::device;
+
+/// A wait that is not worth another line.
+const SHORT: Duration = Duration::from_secs(2);
+/// What to do about secrets that only root and the agent can read.
+pub(super) const AS_ROOT: &str = "run it as root: sudo xpand …";
 
 /// The configuration, and the tokens of its accounts.
 pub(super) struct Cloud {
@@ -60,8 +67,13 @@ impl Cloud {
         let tokens = self.accounts.tokens(account).map_err(failed)?;
         let source = Arc::clone(&tokens) as Arc<dyn cloud::TokenSource>;
         let quiet = self.quiet;
-        let tell = move |waiting| {
-            if !quiet {
+        // Many short waits for the same calls are one piece of news.
+        let last = Mutex::new(None);
+        let tell = move |waiting: Waiting| {
+            let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_news = *last != Some(waiting.endpoint) || waiting.wait > SHORT;
+            *last = Some(waiting.endpoint);
+            if !quiet && is_news {
                 let _ = writeln!(std::io::stderr(), "{waiting}");
             }
         };
@@ -105,6 +117,7 @@ pub(super) fn of_cloud(error: &cloud::Error, account: &str) -> Failed {
             if error.message.contains(&next) { failed } else { failed.hint(next) }
         }
         Kind::Offline => failed.hint("is the network up?"),
+        Kind::Local if failed.says("Permission denied") => failed.hint(AS_ROOT),
         _ => failed,
     }
 }
@@ -137,7 +150,7 @@ pub(super) fn of_device(error: &device::Error, account: &str) -> Failed {
 fn of_file(error: &dyn std::error::Error, source: &std::io::Error) -> Failed {
     let failed = Failed::new(error);
     match source.kind() {
-        std::io::ErrorKind::PermissionDenied => failed.hint("run it as root: sudo xpand …"),
+        std::io::ErrorKind::PermissionDenied => failed.hint(AS_ROOT),
         _ => failed,
     }
 }

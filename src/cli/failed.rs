@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{self, Write as _};
 
+use super::cloud::AS_ROOT;
 use super::{ExitStatus, plain};
 use crate::agent;
 use crate::config::ConfigError;
@@ -106,7 +107,8 @@ impl From<io::Error> for Failed {
 impl From<ConfigError> for Failed {
     fn from(error: ConfigError) -> Self {
         let ConfigError::Mistakes { mistakes, .. } = &error else {
-            return Self::new(&error).status(ExitStatus::Usage);
+            let failed = Self::new(&error).status(ExitStatus::Usage);
+            return if failed.says("Permission denied") { failed.hint(AS_ROOT) } else { failed };
         };
         let mut lines: Vec<String> = error.to_string().lines().map(plain).collect();
         lines.push(match mistakes.len() {

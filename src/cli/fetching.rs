@@ -3,17 +3,17 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::drive::Session;
+use super::screen::{Bars, Screen};
 use super::status_text::short_name;
-use super::terminal::{bytes, count, files, plain};
+use super::terminal::{bytes, count, files};
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::fetch::many::Options;
 use crate::fetch::{Disk, End, Fetcher, Found, NoRoom, Stop, Target, Wanted, Watch};
@@ -34,7 +34,7 @@ pub(super) struct How {
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=16))]
     parallel: u8,
     /// Fetch nothing, only tell what would be fetched
-    #[arg(long)]
+    #[arg(short = 'n', long)]
     dry_run: bool,
 }
 
@@ -54,9 +54,14 @@ impl Sink<'_> {
     /// Hands one on; `false` when no more are fetched.
     pub(super) async fn send(&self, found: Found) -> bool {
         if let Found::File(wanted) = &found {
-            self.teller.expects(wanted);
+            self.teller.screen.expects(wanted.size);
         }
         self.found.send(found).await.is_ok()
+    }
+
+    /// Who hears of long waits.
+    pub(super) fn watch(&self) -> &dyn Watch {
+        self.teller
     }
 
     /// Tells of something that cannot be fetched.
@@ -166,7 +171,7 @@ impl Sums {
 #[derive(Serialize)]
 struct Line<'a> {
     path: &'a str,
-    local: Option<String>,
+    local: Option<&'a str>,
     size: u64,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,122 +180,60 @@ struct Line<'a> {
 
 /// Tells how it goes.
 struct Teller<'c> {
-    context: &'c Context,
-    bars: Option<Bars>,
+    screen: Screen<'c>,
+    /// By remote path.
+    files: RefCell<HashMap<String, ProgressBar>>,
     sums: RefCell<Sums>,
-}
-
-/// Progress bars on a terminal.
-struct Bars {
-    all: MultiProgress,
-    total: ProgressBar,
-    /// By remote path, with the bytes that were there when it began.
-    files: RefCell<HashMap<String, (ProgressBar, u64)>>,
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("##-")
-}
-
-impl Bars {
-    fn new() -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let template =
-            "[{bar:30}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}, {eta} left";
-        let total = all.add(ProgressBar::new(0).with_style(style(template)));
-        Self { all, total, files: RefCell::default() }
-    }
-
-    fn begins(&self, file: &Wanted, from: u64) {
-        let bar = ProgressBar::new(file.size)
-            .with_style(style("[{bar:20}] {percent:>3}%  {wide_msg}"))
-            .with_position(from);
-        let bar = self.all.insert_before(&self.total, bar);
-        bar.set_message(format!("{}, {}", short_name(&file.remote), bytes(file.size)));
-        // What is there needs not to be fetched: speed and time left are of the rest.
-        self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(from));
-        if let Some((old, _)) = self.files.borrow_mut().insert(file.remote.clone(), (bar, from)) {
-            old.finish_and_clear();
-        }
-    }
-
-    fn at(&self, file: &Wanted, now: u64) {
-        if let Some((bar, _)) = self.files.borrow().get(&file.remote) {
-            self.total.inc(now.saturating_sub(bar.position()));
-            bar.set_position(now);
-        }
-    }
-
-    /// A file is not expected any more: what of it did not come.
-    fn ended(&self, remote: &str, size: u64) {
-        let known = self.files.borrow_mut().remove(remote);
-        let came = known.map_or(0, |(bar, _)| {
-            let came = bar.position();
-            bar.finish_and_clear();
-            self.all.remove(&bar);
-            came
-        });
-        let rest = size.saturating_sub(came);
-        self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(rest));
-    }
 }
 
 impl<'c> Teller<'c> {
     fn new(context: &'c Context) -> Self {
-        let bars = !context.json() && !context.is_quiet() && std::io::stderr().is_terminal();
-        Self { context, bars: bars.then(Bars::new), sums: RefCell::default() }
-    }
-
-    fn expects(&self, wanted: &Wanted) {
-        if let Some(bars) = &self.bars {
-            bars.total.inc_length(wanted.size);
-        }
+        Self { screen: Screen::new(context, true), files: RefCell::default(), sums: RefCell::default() }
     }
 
     /// Takes the bars away.
     fn end(&self) -> Sums {
-        if let Some(bars) = &self.bars {
-            bars.files.borrow_mut().drain().for_each(|(_, (bar, _))| bar.finish_and_clear());
+        if let Some(bars) = &self.screen.bars {
+            self.files.borrow_mut().drain().for_each(|(_, bar)| bar.finish_and_clear());
             bars.total.finish_and_clear();
         }
         self.sums.take()
     }
 
-    fn line(&self, line: &Line<'_>) -> Outcome {
-        if self.context.json() {
-            return self.context.print_json(line);
-        }
-        let name = line.local.as_deref().unwrap_or(line.path);
-        let reason = line.reason.map_or(String::new(), |reason| format!("  ({})", plain(reason)));
-        let text = format!("{:<8} {:>9}  {}{reason}", line.state, bytes(line.size), plain(name));
-        match &self.bars {
-            // A person who watches the bars only has to be told what went wrong.
-            Some(bars) if matches!(line.state, "failed" | "skipped") => Ok(bars.all.println(text)?),
-            Some(_) => Ok(()),
-            None if self.context.is_quiet() && line.state != "failed" => Ok(()),
-            None => self.context.print_text(&format!("{text}\n")),
-        }
+    /// A file is not expected any more: what of it did not come.
+    fn is_over(&self, bars: &Bars, remote: &str, size: u64) {
+        let came = self.files.borrow_mut().remove(remote).map_or(0, |bar| {
+            let came = bar.position();
+            bars.away(&bar);
+            came
+        });
+        bars.shorten(size.saturating_sub(came));
     }
 }
 
 impl Watch for Teller<'_> {
     fn begins(&self, file: &Wanted, from: u64) {
-        if let Some(bars) = &self.bars {
-            bars.begins(file, from);
+        if let Some(bars) = &self.screen.bars {
+            let bar = bars.file(file.size, from);
+            bar.set_message(format!("{}, {}", short_name(&file.remote), bytes(file.size)));
+            // What is there needs not to be fetched.
+            bars.shorten(from);
+            if let Some(old) = self.files.borrow_mut().insert(file.remote.clone(), bar) {
+                bars.away(&old);
+            }
         }
     }
 
-    fn at(&self, file: &Wanted, bytes: u64) {
-        if let Some(bars) = &self.bars {
-            bars.at(file, bytes);
+    fn at(&self, file: &Wanted, now: u64) {
+        if let (Some(bars), Some(bar)) = (&self.screen.bars, self.files.borrow().get(&file.remote)) {
+            bars.total.inc(now.saturating_sub(bar.position()));
+            bar.set_position(now);
         }
     }
 
     fn ended(&self, remote: &str, local: Option<PathBuf>, size: u64, end: &End) {
-        if let Some(bars) = &self.bars {
-            bars.ended(remote, size);
+        if let Some(bars) = &self.screen.bars {
+            self.is_over(bars, remote, size);
         }
         let (state, reason) = match end {
             End::Done => ("done", None),
@@ -309,16 +252,15 @@ impl Watch for Teller<'_> {
             End::Failed(_) => sums.failed += 1,
         }
         let local = local.map(|local| local.to_string_lossy().into_owned());
-        let told = self.line(&Line { path: remote, local, size, state, reason });
+        let name = local.as_deref().unwrap_or(remote);
+        let line = Line { path: remote, local: local.as_deref(), size, state, reason };
+        let told = self.screen.fared(&line, (state, size), name, reason);
         if told.is_err() && sums.broken.is_ok() {
             sums.broken = told;
         }
     }
 
     fn waits(&self, words: &str) {
-        match &self.bars {
-            Some(bars) => drop(bars.all.println(plain(words))),
-            None => self.context.say(&plain(words)),
-        }
+        self.screen.say(words);
     }
 }

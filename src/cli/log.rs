@@ -118,7 +118,7 @@ mod tests {
     use std::sync::{Arc, Mutex, PoisonError};
 
     fn global(verbose: u8, quiet: bool) -> Global {
-        Global { config: "c".into(), socket: None, json: false, verbose, quiet }
+        Global { config: None, socket: None, json: false, verbose, quiet }
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod image;
 mod log;
 mod qr;
 pub mod restore;
+mod screen;
 pub mod share;
 mod status_text;
 mod terminal;
@@ -54,23 +55,28 @@ pub struct Args {
     pub command: Command,
 }
 
+/// Over the options that every command understands, so that its own stand alone.
+const EVERYWHERE: &str = "Every command";
+
 /// What every command understands.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Global {
-    /// The configuration
-    #[arg(long, global = true, env = "XPAND_CONFIG", value_name = "PATH", default_value = DEFAULT_FILE)]
-    pub config: PathBuf,
-    /// The agent's control socket [default: agent.socket of the configuration]
-    #[arg(long, global = true, env = "XPAND_SOCKET", value_name = "PATH")]
+    // The environment is read by [`Context`]: told of it, clap names both options in every sentence about a
+    // wrong command line.
+    /// The configuration [env: XPAND_CONFIG] [default: /etc/xpand/config.toml]
+    #[arg(long, global = true, value_name = "PATH", help_heading = EVERYWHERE)]
+    pub config: Option<PathBuf>,
+    /// The agent's control socket [env: XPAND_SOCKET] [default: agent.socket of the configuration]
+    #[arg(long, global = true, value_name = "PATH", help_heading = EVERYWHERE)]
     pub socket: Option<PathBuf>,
     /// Print JSON: one document, or one a line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// Tell more; twice: everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = EVERYWHERE)]
     pub verbose: u8,
     /// Tell only what went wrong
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = EVERYWHERE)]
     pub quiet: bool,
 }
 
@@ -148,25 +154,31 @@ pub type Outcome<T = ()> = Result<T, Failed>;
 /// What commands need of their surroundings.
 pub struct Context {
     global: Global,
+    config: PathBuf,
+    socket: Option<PathBuf>,
     clock: Clock,
 }
 
 impl Context {
     fn new(global: Global) -> Self {
-        Self { global, clock: Clock::system() }
+        let of =
+            |variable: &str| std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let config = global.config.clone().or_else(|| of("XPAND_CONFIG"));
+        let config = config.unwrap_or_else(|| PathBuf::from(DEFAULT_FILE));
+        let socket = global.socket.clone().or_else(|| of("XPAND_SOCKET"));
+        Self { global, config, socket, clock: Clock::system() }
     }
 
     /// A context that nothing was said to.
     #[cfg(test)]
     fn for_tests() -> Self {
-        let config = PathBuf::from(DEFAULT_FILE);
-        Self::new(Global { config, socket: None, json: false, verbose: 0, quiet: false })
+        Self::new(Global { config: None, socket: None, json: false, verbose: 0, quiet: false })
     }
 
     /// The file of the configuration.
     #[must_use]
     pub fn config_file(&self) -> &Path {
-        &self.global.config
+        &self.config
     }
 
     /// Reads the configuration, secrets included.
@@ -174,21 +186,21 @@ impl Context {
     /// # Errors
     /// All mistakes of the file; exit code 2.
     pub fn config(&self) -> Result<Config, ConfigError> {
-        Config::read(&self.global.config)
+        Config::read(&self.config)
     }
 
     /// The socket that was named, if one was.
     #[must_use]
     pub fn named_socket(&self) -> Option<&Path> {
-        self.global.socket.as_deref()
+        self.socket.as_deref()
     }
 
     /// A client of the running agent. The configuration is only looked at for the socket's path.
     #[must_use]
     pub fn client(&self) -> Client {
-        Client::new(match &self.global.socket {
+        Client::new(match &self.socket {
             Some(socket) => socket.clone(),
-            None => Config::socket_in(&self.global.config),
+            None => Config::socket_in(&self.config),
         })
     }
 

@@ -200,7 +200,7 @@ async fn from_listing(session: &Session<'_>, sink: &Sink<'_>, folder: &Folder, s
         folder.remote.parse().map_err(|error| Failed::new(&error).status(ExitStatus::Usage))?;
     let top = template.top(&home, &device, label);
     let mut any = false;
-    list_all(session, &top, async |item| {
+    list_all(session, sink, &top, async |item| {
         if item.isdir {
             return ControlFlow::Continue(());
         }
@@ -226,7 +226,7 @@ async fn remote(session: &Session<'_>, sink: &Sink<'_>, item: &Item) -> Outcome 
         return Ok(());
     }
     let (top, names) = (item.path.trim_end_matches('/'), session.home().names);
-    list_all(session, &item.path, async |item| {
+    list_all(session, sink, &item.path, async |item| {
         if item.isdir {
             return ControlFlow::Continue(());
         }

@@ -11,12 +11,12 @@ use serde::Serialize;
 
 use super::drive::lines::{Columns, Lines, Shown, time};
 use super::drive::pages::follow;
-use super::drive::{Session, glob, in_session};
+use super::drive::{Session, glob, in_session, remote_path};
 use super::terminal::{Look, columns, plain};
 use super::{Context, ExitStatus, Failed, Outcome, Report};
 use crate::cloud::files::Item;
 use crate::cloud::shares::{Link, LinkInfo, MOST_SHARED, Period, Share};
-use crate::cloud::{Page, Shares};
+use crate::cloud::{self, Page, Shares};
 use password::LinkArgs;
 
 /// Folders in a share that are still to be looked into.
@@ -52,7 +52,7 @@ pub enum Command {
 #[derive(clap::Args, Debug)]
 pub struct CreateArgs {
     /// Files in the cloud, at most 1000, no folders; * ? [...] stand for many
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = remote_path)]
     paths: Vec<String>,
     /// How many days it lives; 0: for ever
     #[arg(long, value_name = "0|1|7", default_value_t = 0, value_parser = days)]
@@ -115,7 +115,8 @@ pub(super) fn run(context: &Context, args: Args) -> Outcome {
             in_session(context, account, async |session| {
                 let spd = sekey(session, &link, password.as_deref()).await?;
                 let info = shares(session)?.info(&link, &spd).await;
-                session.context.print(&info.map_err(|error| session.failed(&error))?)
+                let known = password.is_some();
+                session.context.print(&info.map_err(|error| failed_without(session, known, &error))?)
             })
         }
         Command::Save(args) => save::run(context, account, &args),
@@ -138,6 +139,15 @@ async fn sekey(session: &Session<'_>, link: &Link, password: Option<&str>) -> Ou
             let verified = shares(session)?.verify(link, password).await;
             verified.map_err(|error| session.failed(&error))
         }
+    }
+}
+
+/// A call about a link failed. Without the password it is -9, as with a wrong one.
+fn failed_without(session: &Session<'_>, password: bool, error: &cloud::Error) -> Failed {
+    let failed = session.failed(error);
+    match (password, error.number()) {
+        (false, Some(-9)) => failed.hint("if the link has a password: --password, or --password-stdin"),
+        _ => failed,
     }
 }
 
@@ -222,7 +232,8 @@ async fn list(session: &Session<'_>, args: &ListArgs, link: &Link, sekey: &str) 
             }
             Ok(ControlFlow::Continue(()))
         };
-        follow(ask, take).await.map_err(|error| session.failed(&error))??;
+        let told = follow(ask, take).await;
+        told.map_err(|error| failed_without(session, !sekey.is_empty(), &error))??;
     }
     Ok(())
 }

@@ -331,7 +331,8 @@ pub enum TaskStatus {
 pub struct Download {
     /// Where the body begins: what was asked for, or 0 where ranges are not served.
     pub from: u64,
-    /// Bytes of the whole file; 0 also for a preview whose server does not say.
+    /// Bytes of the whole file: as the server says, else as it was listed; 0 for a preview whose server does
+    /// not say.
     pub total: u64,
     /// MD5 of the whole content, where the server tells it (field notes 3.7).
     pub content_md5: Option<Md5>,

@@ -21,7 +21,7 @@ pub trait GiveBack: Send + Sync {
     /// What there is to know of at most [`MOST_DETAILS`] ids, with the address to fetch each from
     /// ([`Item::dlink`]). Those that do not exist are left out.
     fn details<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Item>>>;
-    /// Begins to fetch a file from `from` on. `address` is [`Item::dlink`]; one that is too old is
-    /// [`super::Kind::Expired`].
-    fn download<'a>(&'a self, address: &'a str, from: u64) -> BoxFuture<'a, Result<Download>>;
+    /// Begins to fetch a file of `size` bytes, as it was listed, from `from` on. `address` is [`Item::dlink`];
+    /// one that is too old is [`super::Kind::Expired`].
+    fn download<'a>(&'a self, address: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>>;
 }

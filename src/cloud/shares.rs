@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::files::{Item, ItemResult, OnDup, Run};
+use super::files::{Item, ItemResult, OnDup, Run, Task};
 use super::{BoxFuture, Cursor, Page, Result};
 
 /// The most files of one [`Shares::set`] (xpan-share, 创建附件).
@@ -33,6 +33,8 @@ pub trait Shares: Send + Sync {
     /// Saves files of a link (`fs_id`) to a folder of the own drive. At most 500 at a time, members 3,000,
     /// super members 50,000.
     fn transfer<'a>(&'a self, ask: &'a Save, run: Run) -> BoxFuture<'a, Result<Saved>>;
+    /// How far a task that `transfer` began has come.
+    fn taskquery<'a>(&'a self, taskid: &'a str) -> BoxFuture<'a, Result<Task>>;
 }
 
 /// How long a link lives.

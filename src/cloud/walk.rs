@@ -29,7 +29,7 @@ impl Listed for Item {
 /// A walk, from one page to the next:
 ///
 /// ```text
-/// let mut walk = Walk::from(folder, after);
+/// let walk = Walk::from(folder, after);
 /// let (folder, after) = walk.next();
 /// walk.listed(self.list(&folder, after).await)
 /// ```
@@ -53,7 +53,8 @@ impl Walk {
     }
 
     /// The folder whose page is to be listed, and where that begins.
-    pub fn next(&mut self) -> (String, Option<Cursor>) {
+    #[must_use]
+    pub fn next(&self) -> (String, Option<Cursor>) {
         let (folder, after) = self.open.last().cloned().unwrap_or_default();
         (folder, after.map(Cursor::new))
     }
@@ -112,7 +113,7 @@ mod tests {
     fn everything_below_a_folder_comes_once_and_a_folder_that_vanished_is_no_failure() {
         let (mut after, mut files) = (None, Vec::new());
         for _ in 0..20 {
-            let mut walk = Walk::from("/t", after);
+            let walk = Walk::from("/t", after);
             let (folder, from) = walk.next();
             let page = walk.listed(list(&folder, from)).unwrap();
             files.extend(page.entries.into_iter().filter(|entry| !entry.is_folder).map(|entry| entry.path));
@@ -127,7 +128,7 @@ mod tests {
             ["/t/a/1", "/t/a/c/1", "/t/a/c/2", "/t/a/c/3", "/t/x", "/t/y", "/t/z"],
             "{after:?}"
         );
-        let mut walk = Walk::from("/none", None);
+        let walk = Walk::from("/none", None);
         let (folder, from) = walk.next();
         assert_eq!(walk.listed(list(&folder, from)).unwrap_err().kind, Kind::Missing);
     }

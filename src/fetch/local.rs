@@ -56,9 +56,13 @@ pub(super) fn look(
     if u64::try_from(stat.st_size).is_ok_and(|size| size == wanted.size) {
         // FAT keeps every second second. What this run wrote may be another file of the same place.
         let is_of_then = wanted.mtime.is_some_and(|(secs, _)| secs.abs_diff(mtime) <= 1);
-        if is_of_then && !is_new || is_same(&folder, drive, wanted)? {
+        // On a disk that takes `a` for `A`, one file's time must not speak for another.
+        if is_of_then && !is_new && folder.has_exactly(name)? || is_same(&folder, drive, wanted)? {
             return Ok(Looked::Present);
         }
+    }
+    if stat.st_size == 0 && wanted.size > 0 && part::waits_whole(&folder, name, wanted.size)? {
+        return Ok(Looked::Replace);
     }
     if !overwrite {
         return taken("a different file is there and stays; --overwrite replaces it");
@@ -122,38 +126,14 @@ pub(super) fn verdict(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cloud::{Begin, BoxFuture, Cursor, Page, Quota, Result, Slice, Stored, Upload, User};
+    use crate::cloud::Cursor;
+    use crate::cloud::testing::Lists;
     use crate::fetch::Place;
     use std::os::unix::fs::symlink;
 
     /// A cloud that is asked nothing, and whose listed md5 is the content's.
-    struct Plain;
-
-    impl Drive for Plain {
-        fn user(&self) -> BoxFuture<'_, Result<User>> {
-            unreachable!()
-        }
-        fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
-            unreachable!()
-        }
-        fn begin<'a>(&'a self, _: &'a Upload, _: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
-            unreachable!()
-        }
-        fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Option<Md5>>> {
-            unreachable!()
-        }
-        fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {
-            unreachable!()
-        }
-        fn list<'a>(&'a self, _: &'a str, _: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
-            unreachable!()
-        }
-        fn is_same(&self, _: &Entry, _: &Upload) -> bool {
-            unreachable!()
-        }
-        fn has_content(&self, entry: &Entry, content: &Content) -> Option<bool> {
-            entry.md5.as_ref()?.parse().ok().map(|md5: Md5| md5 == content.md5)
-        }
+    fn cloud() -> impl Drive {
+        Lists(|_: &str, _: Option<Cursor>| unreachable!())
     }
 
     fn wanted(name: &str, bytes: &[u8]) -> Wanted {
@@ -180,7 +160,7 @@ mod tests {
         std::fs::create_dir(path("folder")).unwrap();
         symlink("same", path("link")).unwrap();
         let look = |name: &str, overwrite, since_ns| {
-            look(&target, &Plain, &wanted(name, b"abc"), overwrite, since_ns).unwrap()
+            look(&target, &cloud(), &wanted(name, b"abc"), overwrite, since_ns).unwrap()
         };
         let later = i64::MAX;
         assert_eq!(look("none", false, later), Looked::Free);
@@ -201,6 +181,20 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_file_beside_its_whole_part_is_what_a_crash_left_of_the_renaming() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["whole", "half", "none"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        std::fs::write(dir.path().join(".whole.0123456789abcdef.xpand-part"), "abc").unwrap();
+        std::fs::write(dir.path().join(".half.0123456789abcdef.xpand-part"), "ab").unwrap();
+        let target = Target::open(dir.path(), false).unwrap();
+        let look = |name: &str| look(&target, &cloud(), &wanted(name, b"abc"), false, i64::MAX).unwrap();
+        assert_eq!(look("whole"), Looked::Replace);
+        assert!(matches!((look("half"), look("none")), (Looked::Taken(_), Looked::Taken(_))));
+    }
+
+    #[test]
     fn the_index_decides_then_the_server_or_the_listing() {
         let content = Content { size: 3, md5: Md5::of("abc"), cuts: Vec::new() };
         let (right, wrong) = (Md5::of("abc"), Md5::of("abd"));
@@ -215,9 +209,9 @@ mod tests {
         ] {
             let listed = listed.map(|md5: Md5| md5.to_string());
             let wanted = Wanted { md5: known, listed, ..wanted("a", b"abc") };
-            assert_eq!(verdict(&Plain, &wanted, &content, told), answer, "{wanted:?} {told:?}");
+            assert_eq!(verdict(&cloud(), &wanted, &content, told), answer, "{wanted:?} {told:?}");
         }
         let short = Content { size: 2, ..content };
-        assert_eq!(verdict(&Plain, &wanted("a", b"abc"), &short, Some(short.md5)), Some(false));
+        assert_eq!(verdict(&cloud(), &wanted("a", b"abc"), &short, Some(short.md5)), Some(false));
     }
 }

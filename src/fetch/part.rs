@@ -19,7 +19,7 @@
 //! Two programs that fetch the same file do not write into one part: it is locked while it is open.
 
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 
@@ -28,8 +28,7 @@ use rustix::fs::{self, AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Times
 use rustix::io::Errno;
 
 use super::digest::Digest;
-use super::place::LONGEST;
-use super::target::{Folder, PART, Target};
+use super::target::{Folder, PART, Target, refused};
 use crate::cloud::Content;
 use crate::content::Md5;
 
@@ -71,25 +70,23 @@ impl Part {
         size: u64,
         slice_sizes: Vec<u64>,
     ) -> io::Result<Self> {
-        let part = part_name(name, identity);
+        let part = part_name(name, identity, folder.longest());
         for old in folder.parts(&part[..part.len() - PART.len() - DIGITS]) {
             if *old != part && old.len() == part.len() {
                 let _ = fs::unlinkat(folder.fd(), old, AtFlags::empty());
             }
         }
-        let file = open_locked(&folder, &part)?;
+        let mut file = open_locked(&folder, &part)?;
         let mut length = file.metadata()?.len();
         if length > size {
             file.set_len(0)?;
             length = 0;
         }
-        if let Some(free) = target.free(&folder)
-            && free < size - length
-        {
+        if let Err(error) = has_room(&mut file, target.free(&folder), size, length) {
             if length == 0 {
                 let _ = fs::unlinkat(folder.fd(), &part[..], AtFlags::empty());
             }
-            return Err(io::Error::new(io::ErrorKind::StorageFull, NoRoom { wanted: size - length, free }));
+            return Err(error);
         }
         let digest = Digest::new(&slice_sizes);
         let mut this = Self { file, name: part, folder, digest, slice_sizes, found: length > 0 };
@@ -123,7 +120,6 @@ impl Part {
 
     /// Begins again from nothing.
     pub(super) fn empty(mut self) -> io::Result<Self> {
-        use std::io::Seek as _;
         self.file.set_len(0)?;
         self.file.rewind()?;
         self.digest = Digest::new(&self.slice_sizes);
@@ -185,6 +181,36 @@ pub struct NoRoom {
     pub free: u64,
 }
 
+/// Whether a file that has `length` bytes may come to have `size`.
+fn has_room(file: &mut File, free: Option<u64>, size: u64, length: u64) -> io::Result<()> {
+    // No disk lets anybody stand where its files cannot reach: FAT ends them at 4 GiB, and a film would show
+    // that only after so much of it has come.
+    if file.seek(SeekFrom::Start(size)).is_err() {
+        let words = "this disk takes no file of its size (FAT: 4 GiB)";
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, words));
+    }
+    file.rewind()?;
+    match free {
+        Some(free) if free < size - length => {
+            Err(io::Error::new(io::ErrorKind::StorageFull, NoRoom { wanted: size - length, free }))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether a whole part of this file waits for its name: what is empty in the file's place is then ours, see
+/// [`rename_by_placeholder`].
+pub(super) fn waits_whole(folder: &Folder, name: &[u8], size: u64) -> io::Result<bool> {
+    let part = part_name(name, Md5::of(""), folder.longest());
+    for old in folder.parts(&part[..part.len() - PART.len() - DIGITS]) {
+        let is_whole = |stat: fs::Stat| u64::try_from(stat.st_size).is_ok_and(|there| there == size);
+        if old.len() == part.len() && folder.stat(old)?.is_some_and(is_whole) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Hashes an open file from its beginning; it stands at its end then.
 pub(super) fn hash(file: &mut File, digest: &mut Digest) -> io::Result<()> {
     let mut piece = vec![0; PIECE];
@@ -201,11 +227,21 @@ pub(super) fn hash(file: &mut File, digest: &mut Digest) -> io::Result<()> {
 /// Digits of the identity in a part's name.
 const DIGITS: usize = 16;
 
-/// See the module. A name that would become too long is cut: the digits tell it from others.
-fn part_name(name: &[u8], identity: Md5) -> Vec<u8> {
-    let room = LONGEST - 2 - DIGITS - PART.len();
+/// See the module. A name that would become longer than the disk takes is cut, between two characters, and
+/// digits of the whole name tell it from others that begin so.
+fn part_name(name: &[u8], identity: Md5, longest: usize) -> Vec<u8> {
+    let room = longest.saturating_sub(2 + DIGITS + PART.len());
     let digits = identity.to_string();
-    [b".", &name[..name.len().min(room)], b".", &digits.as_bytes()[..DIGITS], PART].concat()
+    let mut short = name.to_vec();
+    if name.len() > room {
+        let whole = Md5::of(name).to_string();
+        let mut end = room.saturating_sub(1 + DIGITS);
+        while std::str::from_utf8(name).is_ok_and(|name| !name.is_char_boundary(end)) {
+            end -= 1;
+        }
+        short = [&name[..end], b"~", &whole.as_bytes()[..DIGITS]].concat();
+    }
+    [b".", &short[..], b".", &digits.as_bytes()[..DIGITS], PART].concat()
 }
 
 /// Opens the part for this program alone. What has its name and is no part of ours is put aside: a link, or a
@@ -219,7 +255,7 @@ fn open_locked(folder: &Folder, name: &[u8]) -> io::Result<File> {
                 fs::unlinkat(folder.fd(), name, AtFlags::empty())?;
                 continue;
             }
-            Err(errno) => return Err(errno.into()),
+            Err(errno) => return Err(refused(errno, "its name")),
         };
         let meta = file.metadata()?;
         if !meta.is_file() || meta.nlink() > 1 {
@@ -255,7 +291,12 @@ fn rename_where_nothing_is(fd: &std::os::fd::OwnedFd, from: &[u8], to: &[u8]) ->
         Err(Errno::PERM | Errno::NOTSUP | Errno::NOSYS | Errno::MLINK | Errno::INVAL) => {}
         Err(errno) => return Err(errno),
     }
-    // Neither: an empty file of our own takes the name first, and only that is replaced.
+    rename_by_placeholder(fd, from, to)
+}
+
+/// An empty file of our own takes the name first, and only that is replaced. A crash in between leaves it
+/// beside the whole part, by which the next run knows it: [`waits_whole`].
+fn rename_by_placeholder(fd: &std::os::fd::OwnedFd, from: &[u8], to: &[u8]) -> Result<(), Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     drop(fs::openat(fd, to, flags, Mode::from_raw_mode(0o666))?);
     fs::renameat(fd, from, fd, to)
@@ -344,7 +385,7 @@ mod tests {
         let first = bench.open(b"a", 9).unwrap();
         assert_eq!(bench.open(b"a", 9).err().unwrap().kind(), io::ErrorKind::WouldBlock);
         first.remove().unwrap();
-        let (name, victim) = (part_name(b"a", Md5::of("v1")), bench.dir.path().join("victim"));
+        let (name, victim) = (part_name(b"a", Md5::of("v1"), 255), bench.dir.path().join("victim"));
         std::fs::write(&victim, "keep").unwrap();
         let name = bench.dir.path().join(String::from_utf8(name).unwrap());
         std::os::unix::fs::symlink(&victim, &name).unwrap();
@@ -356,15 +397,62 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_part_is_never_too_long() {
-        assert_eq!(part_name(&[b'x'; 255], Md5::of("")).len(), LONGEST);
-        assert_eq!(part_name(b"a.jpg", Md5::of("")), b".a.jpg.d41d8cd98f00b204.xpand-part");
+    fn the_name_of_a_part_is_one_that_the_disk_takes_and_no_other_files() {
+        assert_eq!(part_name(&[b'x'; 255], Md5::of(""), 255).len(), 255);
+        assert_eq!(part_name(b"a.jpg", Md5::of(""), 255), b".a.jpg.d41d8cd98f00b204.xpand-part");
+        // eCryptfs, of which some NAS make their shares, takes 143 bytes.
+        assert_eq!(part_name(&[b'x'; 143], Md5::of(""), 143).len(), 143);
+        // Disks that take only UTF-8 take no half of a character.
+        for cut in 0..3 {
+            let name = [&b"xxx"[..cut], "照".repeat(84).as_bytes()].concat();
+            let part = String::from_utf8(part_name(&name, Md5::of(""), 255)).unwrap();
+            assert!((250..=255).contains(&part.len()), "{part}");
+        }
+        let (one, other) = ([b'x'; 254], [&[b'x'; 253][..], b"y"].concat());
+        let start = |name: &[u8]| part_name(name, Md5::of(""), 255)[..230].to_vec();
+        assert_ne!(start(&one), start(&other));
+    }
+
+    #[test]
+    fn long_names_that_begin_alike_keep_their_parts() {
+        let bench = bench();
+        let names = [[b'x'; 254].to_vec(), [&[b'x'; 253][..], b"y"].concat()];
+        for name in &names {
+            drop(bench.open(name, 9).unwrap().write(&[Bytes::from_static(b"12345")]).unwrap());
+        }
+        let again = Target::open(bench.dir.path(), false).unwrap();
+        for name in &names {
+            let folder = again.folder_of(&Place::of(b"x").unwrap(), true).unwrap().unwrap();
+            let part = Part::open(&again, folder, name, Md5::of("v1"), 9, Vec::new()).unwrap();
+            assert_eq!(part.length(), 5);
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_for_the_disk_is_not_begun() {
+        let bench = bench();
+        let error = bench.open(b"a", u64::MAX).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+        assert!(bench.names().is_empty());
+    }
+
+    #[test]
+    fn a_placeholder_takes_the_name_only_where_nothing_is() {
+        let bench = bench();
+        let fd = bench.folder.fd();
+        std::fs::write(bench.dir.path().join("part"), "new").unwrap();
+        std::fs::write(bench.dir.path().join("a"), "mine").unwrap();
+        assert_eq!(rename_by_placeholder(fd, b"part", b"a"), Err(Errno::EXIST));
+        rename_by_placeholder(fd, b"part", b"b").unwrap();
+        assert_eq!(std::fs::read(bench.dir.path().join("a")).unwrap(), b"mine");
+        assert_eq!(std::fs::read(bench.dir.path().join("b")).unwrap(), b"new");
+        assert_eq!(bench.names(), ["a", "b"]);
     }
 
     #[test]
     fn there_is_room_or_it_is_not_begun() {
         let bench = bench();
-        let error = bench.open(b"a", u64::MAX / 2).err().unwrap();
+        let error = bench.open(b"a", 1 << 43).err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
         assert!(error.get_ref().unwrap().is::<NoRoom>());
         assert!(bench.names().is_empty());

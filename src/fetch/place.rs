@@ -13,6 +13,9 @@ use std::path::{Path, PathBuf};
 /// The longest name of Linux's file systems, bytes.
 pub const LONGEST: usize = 255;
 
+/// The longest path, bytes (`PATH_MAX` with its zero). It also bounds how deep folders lie in each other.
+const DEEPEST: usize = 4095;
+
 /// A path below the target, at least one name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Place(Vec<Box<[u8]>>);
@@ -28,6 +31,9 @@ impl Place {
     /// # Errors
     /// One of the names cannot exist.
     pub fn of(below: &[u8]) -> Result<Self, BadName> {
+        if below.len() > DEEPEST {
+            return Err(BadName(format!("its path has {} bytes, and Linux takes {DEEPEST}", below.len())));
+        }
         below.split(|&byte| byte == b'/').map(name).collect::<Result<_, _>>().map(Self)
     }
 
@@ -82,6 +88,12 @@ mod tests {
         for bad in ["", "/", "/etc/passwd", "..", ".", "a/../../b", "a//b", "a/", "a\0b", "a/./b", &long] {
             assert!(Place::of(bad.as_bytes()).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_path_that_nobody_could_name_is_refused_and_the_deepest_other_is_not() {
+        assert!(Place::of("a/".repeat(2048).trim_end_matches('/').as_bytes()).is_ok());
+        assert!(Place::of(&b"a/".repeat(1_000_000)[..1_999_999]).is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! [`Target::settle`] before anything is said to be finished, and in between when more than a few dozen
 //! folders wait for it. A rename that is lost leaves the whole part file, which the next run takes up.
 
+use std::hash::{DefaultHasher, Hasher as _};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rustix::fs::{self, AtFlags, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::place::Place;
+use super::place::{LONGEST, Place};
 
 /// So many folders may wait to be synced.
 const UNSYNCED: usize = 32;
@@ -52,6 +53,10 @@ pub struct Folder {
     names: Vec<Box<[u8]>>,
     /// Part files that lay here when it was opened.
     parts: Vec<Vec<u8>>,
+    /// Bytes that a name here may have.
+    longest: usize,
+    /// Hashes of the names that were here when somebody last wanted to know, sorted.
+    seen: Mutex<Vec<u64>>,
 }
 
 impl Target {
@@ -107,7 +112,7 @@ impl Target {
                 match fs::mkdirat(&parent.fd, &**name, Mode::from_raw_mode(0o777)) {
                     Ok(()) => self.unsynced(&parent)?,
                     Err(Errno::EXIST) => {}
-                    Err(errno) => return Err(errno.into()),
+                    Err(errno) => return Err(refused(errno, &format!("the folder's name {}", show(name)))),
                 }
                 fs::openat(&parent.fd, &**name, FOLDER, Mode::empty())?
             }
@@ -180,11 +185,20 @@ impl Folder {
                 parts.push(name);
             }
         }
-        Ok(Self { fd, names, parts })
+        let longest = fs::fstatvfs(&fd).map_or(0, |disk| disk.f_namemax);
+        let longest = usize::try_from(longest).unwrap_or(0);
+        // What cannot be is as good as nothing said.
+        let longest = if (64..LONGEST).contains(&longest) { longest } else { LONGEST };
+        Ok(Self { fd, names, parts, longest, seen: Mutex::default() })
     }
 
     pub(super) fn fd(&self) -> &OwnedFd {
         &self.fd
+    }
+
+    /// Bytes that a name here may have; encrypted disks take fewer than others.
+    pub(super) fn longest(&self) -> usize {
+        self.longest
     }
 
     /// Part files that lay here when the folder was opened and whose names begin so.
@@ -197,18 +211,28 @@ impl Folder {
         match fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(stat)),
             Err(Errno::NOENT) => Ok(None),
-            Err(errno) => Err(errno.into()),
+            Err(errno) => Err(refused(errno, "its name")),
         }
     }
 
-    /// Whether a name stands in the folder just so, letter by letter: a disk may take `a` for `A`.
+    /// Whether a name stands in the folder just so, letter by letter: a disk may take `a` for `A`, and a
+    /// long name for its short one. The folder is read once for all names that were in it then.
     pub(super) fn has_exactly(&self, name: &[u8]) -> io::Result<bool> {
-        for entry in Dir::read_from(&self.fd)? {
-            if entry?.file_name().to_bytes() == name {
-                return Ok(true);
-            }
+        let hash = |name: &[u8]| {
+            let mut hasher = DefaultHasher::new();
+            hasher.write(name);
+            hasher.finish()
+        };
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.binary_search(&hash(name)).is_ok() {
+            return Ok(true);
         }
-        Ok(false)
+        seen.clear();
+        for entry in Dir::read_from(&self.fd)? {
+            seen.push(hash(entry?.file_name().to_bytes()));
+        }
+        seen.sort_unstable();
+        Ok(seen.binary_search(&hash(name)).is_ok())
     }
 
     /// Opens the ordinary file of that name for reading.
@@ -229,6 +253,22 @@ impl Folder {
 fn kind(folder: &Folder, name: &[u8]) -> io::Result<FileType> {
     let stat = folder.stat(name)?.ok_or(io::ErrorKind::NotFound)?;
     Ok(FileType::from_raw_mode(stat.st_mode))
+}
+
+/// What the disk says to a name, in words where its own are of no use.
+pub(super) fn refused(errno: Errno, what: &str) -> io::Error {
+    match errno {
+        // exFAT through FUSE says that there is nothing of that name.
+        Errno::INVAL | Errno::ILSEQ | Errno::NOENT => {
+            let words =
+                format!("this disk does not take {what} as it is (FAT and NTFS take no \\ : * ? \" < > |)");
+            io::Error::new(io::ErrorKind::InvalidFilename, words)
+        }
+        Errno::NAMETOOLONG => {
+            io::Error::new(io::ErrorKind::InvalidFilename, format!("{what} is too long for this disk"))
+        }
+        errno => errno.into(),
+    }
 }
 
 /// A name for words; whoever prints it escapes it.
@@ -269,6 +309,17 @@ mod tests {
         let target = Target::open(dir.path(), false).unwrap();
         let refused = target.folder_of(&place("f/x"), true).unwrap_err().to_string();
         assert_eq!(refused, "where its folder f belongs there is a file");
+    }
+
+    #[test]
+    fn names_are_known_letter_by_letter_also_those_that_came_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = Target::open(dir.path(), false).unwrap();
+        let folder = target.folder_of(&place("x"), false).unwrap().unwrap();
+        std::fs::write(dir.path().join("A.jpg"), "x").unwrap();
+        assert!(folder.has_exactly(b"A.jpg").unwrap() && !folder.has_exactly(b"a.jpg").unwrap());
+        std::fs::write(dir.path().join("a.jpg"), "x").unwrap();
+        assert!(folder.has_exactly(b"A.jpg").unwrap() && folder.has_exactly(b"a.jpg").unwrap());
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::process::Stdio;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 use super::Rig;
 use super::process::Said;
@@ -37,6 +38,9 @@ impl Rig {
         let mut out = String::new();
         child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
         let code = child.wait().unwrap().code();
+        // Whatever it did to the terminal is undone, however it ended.
+        let modes = tcgetattr(&master).unwrap().local_modes;
+        assert!(modes.contains(LocalModes::ECHO | LocalModes::ISIG | LocalModes::ICANON), "{modes:?}");
         Said { code, out, err: String::from_utf8_lossy(&shown).into_owned() }
     }
 }

@@ -48,7 +48,7 @@ fn copies_and_moves_go_into_a_folder_or_to_a_new_name() {
 #[test]
 fn an_item_that_fails_is_told_on_a_line_of_its_own_and_the_others_are_done() {
     let rig = rig_with(&["a.jpg", "b.jpg", "c.jpg", "to/b.jpg"]);
-    let words = "/apps/xpand/b.jpg: there is a file or folder of this name already (errno -8)";
+    let words = "/apps/xpand/b.jpg to /apps/xpand/to/b.jpg: there is a file or folder of this name already (errno -8)";
     let said = fails(&rig, &["mv", "*.jpg", "to"], 1, &[words, "2 of 3 moved"]);
     assert_eq!((said.out.as_str(), said.err.matches("errno").count()), ("", 1));
     assert_eq!(stored(&rig), ["b.jpg", "to/a.jpg", "to/b.jpg", "to/c.jpg"]);
@@ -92,7 +92,12 @@ fn a_file_gets_another_name() {
     }
     fails(&rig, &["rename", "*.jpg", "c.jpg"], 2, &["only one can have a name"]);
     assert!(changing(&rig, mark).is_empty());
-    fails(&rig, &["rename", "b.jpg", "新 名.jpg"], 1, &["/apps/xpand/b.jpg: ", "(errno -8)"]);
+    fails(
+        &rig,
+        &["rename", "b.jpg", "新 名.jpg"],
+        1,
+        &["/apps/xpand/b.jpg to /apps/xpand/新 名.jpg: ", "(errno -8)"],
+    );
 }
 
 #[test]
@@ -184,6 +189,27 @@ fn a_batch_that_is_refused_leaves_the_rest_and_says_how_far_it_came() {
 }
 
 #[test]
+fn an_empty_path_is_never_the_whole_backup() {
+    let rig = rig_with(&["a.jpg", "dir/b.jpg"]);
+    let mark = rig.mark();
+    for args in [
+        &["rm", "-r", "--yes", ""][..],
+        &["rm", "--yes", "a.jpg", ""],
+        &["mv", "--yes", "", "dir"],
+        &["mv", "a.jpg", ""],
+        &["cp", "-r", "", "dir"],
+        &["rename", "", "b"],
+        &["mkdir", ""],
+        &["ls", ""],
+        &["get", "-r", "", "/tmp"],
+        &["put", "/etc/hostname", ""],
+    ] {
+        fails(&rig, args, 2, &["it is empty; the folder /apps/<app> is written ."]);
+    }
+    assert!(rig.calls_after(mark, "").is_empty());
+}
+
+#[test]
 fn a_task_of_the_cloud_is_followed_to_its_end() {
     let rig = Rig::ready(|setup| {
         setup.tidies = true;
@@ -196,7 +222,7 @@ fn a_task_of_the_cloud_is_followed_to_its_end() {
     // Somebody else's task is waited for first, and a question that finds no answer is asked again.
     rig.sim.fault(Fault::once("method=filemanager", FaultKind::Errno(111))).unwrap();
     rig.sim.fault(Fault::once("taskquery", FaultKind::Status(503))).unwrap();
-    let words = "/apps/xpand/b.jpg: there is a file or folder of this name already (errno -8)";
+    let words = "/apps/xpand/b.jpg to /apps/xpand/to/b.jpg: there is a file or folder of this name already (errno -8)";
     let waits = "another task of this account is running in the cloud: waiting for its end";
     fails(&rig, &["mv", "*.jpg", "to"], 1, &[waits, words, "1 of 2 moved"]);
     assert_eq!(stored(&rig), ["b.jpg", "to/a.jpg", "to/b.jpg"]);

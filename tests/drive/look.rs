@@ -16,6 +16,9 @@ fn ls_tells_names_and_with_l_sizes_and_times_in_columns() {
     assert!(lines[0].trim_start().starts_with("- ") && lines[0].ends_with("  d"), "{long}");
     assert!(lines[1].starts_with("      7 B  20") && lines[1].ends_with("  c.jpg"), "{long}");
     assert_eq!(done(&rig, &["ls", "--folders"]), "b\n");
+    // What fingers type.
+    assert_eq!(done(&rig, &["ls", "-1aR", "b/d"]), "/apps/xpand/b/d/e.txt\n");
+    assert_eq!(done(&rig, &["ls", "-d", "b", "b/d"]), "/apps/xpand/b\n/apps/xpand/b/d\n");
     assert_eq!(done(&rig, &["ls", "b/c.jpg"]), "/apps/xpand/b/c.jpg\n");
     let all = done(&rig, &["ls", "-r", "b"]);
     let mut all: Vec<&str> = all.lines().collect();
@@ -170,6 +173,11 @@ fn find_asks_for_a_word_and_refuses_one_that_is_too_long() {
     assert_eq!(find(&["--not-recursive"]), ["/apps/xpand/beach.mp4"]);
     let call = rig.sim.calls().pop().unwrap();
     assert!(!call.query.contains_key("device_id"));
+    // A pattern is for the whole name, as find -name has it: the cloud is asked for a word of it.
+    assert_eq!(done(&rig, &["find", "*.mp4"]), "/apps/xpand/beach.mp4\n");
+    assert_eq!(done(&rig, &["find", "b?ach.j*"]), "/apps/xpand/a/beach.jpg\n");
+    assert_eq!(rig.sim.calls().pop().unwrap().query["key"], "ach.j");
+    fails(&rig, &["find", "*"], 2, &["no word in it"]);
 }
 
 #[test]
@@ -227,19 +235,21 @@ fn media_are_listed_by_kind_and_counted() {
     for (kind, name) in
         [("photos", "a.jpg"), ("videos", "d.mp4"), ("documents", "e.pdf"), ("torrents", "f.torrent")]
     {
-        assert_eq!(done(&rig, &["media", kind]), format!("{name}\n"), "{kind}");
+        let flat = done(&rig, &["media", kind, "--not-recursive"]);
+        assert_eq!(flat, format!("{name}\n"), "{kind}");
     }
+    assert_eq!(done(&rig, &["media", "photos"]).lines().count(), 2);
     assert_eq!(done(&rig, &["media", "photos", "-r"]).lines().count(), 2);
-    assert_eq!(done(&rig, &["media", "photos", "b"]), "c.jpg\n");
-    let two = done(&rig, &["media", "--category", "picture,1", "/apps/xpand", "-r"]);
+    assert_eq!(done(&rig, &["media", "photos", "b", "--not-recursive"]), "c.jpg\n");
+    let two = done(&rig, &["media", "--category", "picture,1", "/apps/xpand"]);
     assert_eq!(two.lines().count(), 3, "{two}");
     assert_eq!(done(&rig, &["media", "--category", "3", "--ext", ".png", "-r"]), "");
     fails(&rig, &["media", "films"], 2, &["photos, videos, documents or torrents"]);
     fails(&rig, &["media", "--category", "films"], 2, &["video|audio|picture"]);
-    let table = done(&rig, &["count", "-r"]);
+    let table = done(&rig, &["count"]);
     assert!(table.contains("\n  picture   2 ") && table.contains("\n  all       6 "), "{table}");
     assert_eq!(rig.sim.count("categoryinfo"), 7);
-    let json = done(&rig, &["count", "--json", "--category", "3"]);
+    let json = done(&rig, &["count", "--json", "--category", "3", "--not-recursive"]);
     assert_eq!(documents(&json)[0]["info"]["3"]["count"], 1, "{json}");
 }
 

@@ -37,7 +37,8 @@ fn a_document_comes_home_as_a_pdf_of_one_or_several_parts() {
         &["letter.pdf", "there is such a file", "--overwrite"],
     );
     assert!(rig.calls_after(mark, "method=newview").is_empty());
-    done(&rig, &["preview", "letter.docx", letter, "--overwrite"]);
+    // Into a folder it goes under the document's name.
+    done(&rig, &["preview", "letter.docx", rig.path("out").to_str().unwrap(), "--overwrite"]);
     let out = done(&rig, &["preview", "--json", "book.docx", book]);
     assert_eq!(documents(&out).len(), 3);
     assert_eq!(files(&rig), ["book-1.pdf", "book-2.pdf", "book-3.pdf", "letter.pdf"]);

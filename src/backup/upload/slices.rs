@@ -243,6 +243,7 @@ impl Attempt {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::content::{Md5, Media, OnConflict, Purpose};

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::ask::{How, Weight, confirm, items, refuse_tops, weigh};
 use super::glob::{self, Found, look_up};
-use super::manage::{Change, Copied, Moved, Renamed, carry_out};
+use super::manage::{Change, Copied, Moved, Renamed, carry_out, target};
 use super::mkdir::check_name;
 use super::pages::name;
 use super::{Session, folder_and_name};
@@ -53,7 +53,7 @@ impl OnDuplicate {
 #[derive(clap::Args, Debug)]
 pub struct CopyArgs {
     /// What (* ? [...] stand for many), and at last where to: a folder, or a new name for one
-    #[arg(required = true, num_args = 2.., value_name = "PATH")]
+    #[arg(required = true, num_args = 2.., value_name = "PATH", value_parser = super::remote_path)]
     paths: Vec<String>,
     /// Folders too, with everything in them (mv moves them anyway)
     #[arg(short, long)]
@@ -69,6 +69,7 @@ pub struct CopyArgs {
 #[derive(clap::Args, Debug)]
 pub struct RenameArgs {
     /// A file or a folder
+    #[arg(value_parser = super::remote_path)]
     path: String,
     /// What it is called then, without a folder
     newname: String,
@@ -192,13 +193,6 @@ fn goes_into(found: &Found, dest: &str, to_a_folder: bool, sources: usize) -> Ou
         _ => return Ok(false),
     };
     Err(Failed::words(words).hint("nothing was done; xpand drive mkdir makes folders"))
-}
-
-fn target(transfer: &Transfer) -> String {
-    match transfer.dest.as_str() {
-        "/" => format!("/{}", transfer.newname),
-        dest => format!("{dest}/{}", transfer.newname),
-    }
 }
 
 /// Tells it, or asks and does it.

@@ -8,13 +8,13 @@ use crate::cli::fetching::{self, How, Sink, fetch};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::Item;
 use crate::cloud::{Cursor, Kind};
-use crate::fetch::{Disk, Found, Place, Wanted};
+use crate::fetch::{Disk, Found, Place, Reader, Wanted};
 
 /// `xpand drive get`.
 #[derive(clap::Args, Debug)]
 pub struct GetArgs {
     /// Files and folders in the cloud
-    #[arg(required = true, value_name = "REMOTE")]
+    #[arg(required = true, value_name = "REMOTE", value_parser = super::remote_path)]
     remote: Vec<String>,
     /// A folder of this box, or a new name for the one file
     #[arg(required = true, value_name = "LOCAL")]
@@ -46,9 +46,24 @@ async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
         (true, _) | (_, []) => None,
         (false, [one, ..]) => Some(one),
     };
+    if !is_folder && !found.items.iter().any(|item| args.recursive || !item.isdir) {
+        // Nothing is made for nothing.
+        let words = match new_name {
+            Some(one) => format!("{}: it is a folder; add -r to fetch folders", one.path),
+            None => found.missing.join("; "),
+        };
+        return Err(Failed::words(words));
+    }
     let to = match new_name {
         // A file gets the new name in the folder that there is.
-        Some(one) if !one.isdir => folder_above(&args.local)?,
+        Some(one) if !one.isdir => {
+            let above = folder_above(&args.local)?;
+            let there = above.clone();
+            if !disk.run(move || Ok(there.is_dir())).await? {
+                return Err(no_folder(&above));
+            }
+            above
+        }
         _ => args.local.clone(),
     };
     fetch(session, disk, &to, args.how, async |sink| {
@@ -87,10 +102,14 @@ fn folder_above(local: &Path) -> Outcome<PathBuf> {
         Some(above) if local.file_name().is_some() && !is_named_folder => {
             Ok(if above.as_os_str().is_empty() { PathBuf::from(".") } else { above.to_owned() })
         }
-        _ => Err(Failed::words(format!("{}: there is no such folder", local.display()))
-            .status(ExitStatus::Usage)
-            .hint("make it first: mkdir")),
+        _ => Err(no_folder(local)),
     }
+}
+
+fn no_folder(path: &Path) -> Failed {
+    Failed::words(format!("{}: there is no such folder", path.display()))
+        .status(ExitStatus::Usage)
+        .hint("make it first: mkdir")
 }
 
 /// Finds everything below a remote folder, and puts it below `top` in the target.
@@ -105,7 +124,7 @@ async fn all_below(session: &Session<'_>, sink: &Sink<'_>, folder: &str, top: &s
         }
     }
     let head = if folder == "/" { String::new() } else { folder.to_owned() };
-    list_all(session, folder, async |item| {
+    list_all(session, sink, folder, async |item| {
         let below = item.path.strip_prefix(&head).and_then(|below| below.strip_prefix('/'));
         let place = match below {
             Some(below) if top.is_empty() => Place::of(below.as_bytes()).map_err(|bad| bad.to_string()),
@@ -117,17 +136,21 @@ async fn all_below(session: &Session<'_>, sink: &Sink<'_>, folder: &str, top: &s
     .await
 }
 
-/// Hands on everything below a remote folder, page by page, until `take` has enough.
+/// Hands on everything below a remote folder, page by page, until `take` has enough. A page that does not come
+/// is asked for again.
 pub(in crate::cli) async fn list_all(
     session: &Session<'_>,
+    sink: &Sink<'_>,
     folder: &str,
     mut take: impl AsyncFnMut(Item) -> ControlFlow<()>,
 ) -> Outcome {
     let files = session.give_back()?;
+    let reader = Reader::new(files, session.context.clock().clone(), sink.watch());
     let mut after: Option<Cursor> = None;
     loop {
         let is_first = after.is_none();
-        let page = match files.items_below(folder, after).await {
+        let ask = async || files.items_below(folder, after.clone()).await;
+        let page = match reader.patiently(ask).await {
             Ok(page) => page,
             // It was deleted while it was read.
             Err(error) if error.kind == Kind::Missing && !is_first => return Ok(()),

@@ -252,6 +252,20 @@ impl Pattern {
         name == self.text || self.fits(&name.chars().collect::<Vec<_>>())
     }
 
+    /// The longest run of characters that stands in every name that matches, from letter or digit to letter
+    /// or digit; empty when there is none.
+    pub(in crate::cli) fn word(&self) -> String {
+        let mut words = vec![String::new()];
+        for token in &self.tokens {
+            match (token, words.last_mut()) {
+                (Token::Char(char), Some(word)) => word.push(*char),
+                _ => words.push(String::new()),
+            }
+        }
+        let words = words.iter().map(|word| word.trim_matches(|char: char| !char.is_alphanumeric()));
+        words.rev().max_by_key(|word| word.chars().count()).unwrap_or_default().to_owned()
+    }
+
     /// The last `*` takes one character more whenever what follows it does not fit.
     fn fits(&self, name: &[char]) -> bool {
         let (mut token, mut at, mut many) = (0, 0, None);

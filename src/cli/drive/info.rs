@@ -15,7 +15,7 @@ use crate::cloud::files::{Item, MOST_METAS, Want};
 #[derive(clap::Args, Debug)]
 pub struct InfoArgs {
     /// Files and folders; * ? [...] stand for many
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = super::remote_path)]
     paths: Vec<String>,
     /// Where the content is fetched, too: good for eight hours and as secret as the file itself; it works
     /// only together with the account's token

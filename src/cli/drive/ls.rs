@@ -15,12 +15,12 @@ use crate::cloud::{self, Kind};
 #[command(disable_help_flag = true)]
 pub struct LsArgs {
     /// Files and folders; * ? [...] stand for many [default: /apps/<app>]
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", value_parser = super::remote_path)]
     paths: Vec<String>,
     #[command(flatten)]
     columns: Columns,
     /// Folders within folders too: one call for each 1000 files, of which the cloud may allow 5 a minute
-    #[arg(short, long)]
+    #[arg(short, long, short_alias = 'R')]
     recursive: bool,
     /// Newest first
     #[arg(short = 't', long, conflicts_with = "by_size")]
@@ -34,9 +34,15 @@ pub struct LsArgs {
     /// Only folders
     #[arg(long, conflicts_with_all = ["recursive", "thumbs"])]
     folders: bool,
+    /// Folders themselves, not what is in them
+    #[arg(short = 'd', long, conflicts_with_all = ["recursive", "folders", "thumbs"])]
+    directory: bool,
     /// Addresses of small pictures too
     #[arg(long)]
     thumbs: bool,
+    /// As it is anyway - every name, one a line - for fingers that are used to `ls -la1`.
+    #[arg(short, short_aliases = ['A', '1'], hide = true, action = clap::ArgAction::Count)]
+    all: u8,
 }
 
 impl LsArgs {
@@ -58,13 +64,17 @@ pub(super) async fn ls(session: &Session<'_>, args: &LsArgs) -> Outcome {
     let typed = if args.paths.is_empty() { &own[..] } else { &args.paths };
     if let [only] = typed
         && !is_pattern(only)
+        && !args.directory
     {
         return one(session, args, &lines, &session.path(only)).await;
     }
     let found = glob::find(session, typed, &[]).await?;
     let (folders, files): (Vec<Item>, Vec<Item>) = found.items.into_iter().partition(|item| item.isdir);
     lines.print(&files, Shown::Path)?;
-    for (at, item) in folders.iter().enumerate() {
+    if args.directory {
+        lines.print(&folders, Shown::Path)?;
+    }
+    for (at, item) in folders.iter().enumerate().filter(|_| !args.directory) {
         lines.headline(&item.path, at == 0 && files.is_empty())?;
         let told = folder(session, args, &lines, &item.path, &mut 0).await;
         told.map_err(|error| session.failed_at(&item.path, error))??;

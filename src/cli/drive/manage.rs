@@ -9,7 +9,7 @@ use super::Session;
 use crate::cli::terminal::span;
 use crate::cli::{ExitStatus, Failed, Outcome};
 use crate::cloud::files::{ItemResult, Opera, Run, Task, TaskStatus, Transfer};
-use crate::cloud::{self, Kind};
+use crate::cloud::{self, Code, Kind};
 
 /// Items of one call. The cloud takes more; a call that fails is then about fewer.
 const BATCH: usize = 100;
@@ -21,7 +21,9 @@ const PATIENCE: u32 = 10;
 /// So often a batch waits for another task of the account: ten minutes in all.
 const TURNS: u32 = 120;
 /// Another task of the user is running (field notes 1.5).
-const ANOTHER_TASK: i64 = 111;
+const ANOTHER_TASK: Code = Code::Errno(111);
+/// The name is taken (xpan-api, the error table; field notes 2.2).
+const EXISTS: i64 = -8;
 /// Between two progress words.
 const WORDS_EVERY: Duration = Duration::from_secs(10);
 
@@ -31,6 +33,8 @@ pub(super) trait Change: Clone {
     const DONE: &'static str;
     /// What it is done to.
     fn path(&self) -> &str;
+    /// Where it comes to lie, if it is not deleted: the name that may be taken is that one.
+    fn target(&self) -> Option<String>;
     /// A batch of them.
     fn opera(batch: Vec<Self>) -> Opera;
 }
@@ -53,6 +57,9 @@ impl Change for Copied {
     fn path(&self) -> &str {
         &self.0.path
     }
+    fn target(&self) -> Option<String> {
+        Some(target(&self.0))
+    }
     fn opera(batch: Vec<Self>) -> Opera {
         Opera::Copy(batch.into_iter().map(|copied| copied.0).collect())
     }
@@ -62,6 +69,9 @@ impl Change for Moved {
     const DONE: &'static str = "moved";
     fn path(&self) -> &str {
         &self.0.path
+    }
+    fn target(&self) -> Option<String> {
+        Some(target(&self.0))
     }
     fn opera(batch: Vec<Self>) -> Opera {
         Opera::Move(batch.into_iter().map(|moved| moved.0).collect())
@@ -73,6 +83,10 @@ impl Change for Renamed {
     fn path(&self) -> &str {
         &self.0
     }
+    fn target(&self) -> Option<String> {
+        let folder = self.0.rsplit_once('/').map_or("", |(folder, _)| folder);
+        Some(format!("{folder}/{}", self.1))
+    }
     fn opera(batch: Vec<Self>) -> Opera {
         Opera::Rename(batch.into_iter().map(|renamed| (renamed.0, renamed.1)).collect())
     }
@@ -83,10 +97,32 @@ impl Change for Deleted {
     fn path(&self) -> &str {
         &self.0
     }
+    fn target(&self) -> Option<String> {
+        None
+    }
     fn opera(batch: Vec<Self>) -> Opera {
         Opera::Delete(batch.into_iter().map(|deleted| deleted.0).collect())
     }
 }
+
+/// Where something that is copied or moved comes to lie.
+pub(super) fn target(transfer: &Transfer) -> String {
+    match transfer.dest.as_str() {
+        "/" => format!("/{}", transfer.newname),
+        dest => format!("{dest}/{}", transfer.newname),
+    }
+}
+
+/// What a sentence about a change begins with.
+fn named(change: &impl Change) -> String {
+    match change.target() {
+        Some(target) => format!("{} to {target}", change.path()),
+        None => change.path().to_owned(),
+    }
+}
+
+/// What to do about a name that is taken.
+const TAKEN: &str = "drive cp and mv take --on-duplicate keep-both, overwrite or skip";
 
 /// Does all of it, batch by batch, and tells how each item fared.
 pub(super) async fn carry_out<C: Change>(session: &Session<'_>, all: &[C]) -> Outcome {
@@ -106,7 +142,7 @@ pub(super) async fn carry_out<C: Change>(session: &Session<'_>, all: &[C]) -> Ou
                 return Err(error);
             }
         };
-        let bad = tell(session, batch.iter().map(C::path), &results)?;
+        let bad = tell(session, batch, &results)?;
         failed += bad;
         done += batch.len() - bad.min(batch.len());
     }
@@ -122,15 +158,20 @@ async fn one_batch<C: Change>(session: &Session<'_>, batch: &[C]) -> Outcome<Vec
     let managed = in_turn(session, async || files.filemanager(&opera, Run::Adaptive).await).await;
     let managed = managed.map_err(|error| {
         let is_unknown = error.sent && matches!(error.kind, Kind::Offline | Kind::Broken);
+        let is_taken = error.kind == Kind::Exists;
         let failed = match batch {
-            [only] => session.failed_at(only.path(), error),
+            [only] => session.failed_at(&named(only), error),
             _ => session.failed(&error),
         };
-        if is_unknown { failed.hint(LOOK) } else { failed }
+        match (is_unknown, is_taken) {
+            (true, _) => failed.hint(LOOK),
+            (false, true) => failed.hint(TAKEN),
+            (false, false) => failed,
+        }
     })?;
     match managed.taskid {
         None => Ok(managed.info),
-        Some(task) => follow(session, &task).await,
+        Some(task) => follow(session, async || files.taskquery(&task).await).await,
     }
 }
 
@@ -145,7 +186,8 @@ pub(in crate::cli) async fn in_turn<T>(
     let (mut pause, mut turns) = (FIRST_POLL, 0);
     loop {
         match call().await {
-            Err(error) if error.number() == Some(ANOTHER_TASK) && turns < TURNS => {
+            // As errno only: under other names it is a token that has expired.
+            Err(error) if error.code == Some(ANOTHER_TASK) && is_busy(&error) && turns < TURNS => {
                 if turns == 0 {
                     let words = "another task of this account is running in the cloud: waiting for its end";
                     session.context.say(words);
@@ -159,20 +201,26 @@ pub(in crate::cli) async fn in_turn<T>(
     }
 }
 
+fn is_busy(error: &cloud::Error) -> bool {
+    matches!(error.kind, Kind::Busy { .. })
+}
+
 fn longer(pause: Duration) -> Duration {
     (pause * 3 / 2).min(LAST_POLL)
 }
 
 /// Follows a task to its end and returns how each item fared, as far as the cloud says.
-pub(in crate::cli) async fn follow(session: &Session<'_>, taskid: &str) -> Outcome<Vec<ItemResult>> {
-    let files = session.files()?;
+pub(in crate::cli) async fn follow(
+    session: &Session<'_>,
+    query: impl AsyncFn() -> cloud::Result<Task>,
+) -> Outcome<Vec<ItemResult>> {
     let (mut pause, mut unanswered) = (FIRST_POLL, 0);
     let begun = Instant::now();
     let mut told = begun;
     loop {
         tokio::time::sleep(pause).await;
         pause = longer(pause);
-        match files.taskquery(taskid).await {
+        match query().await {
             Ok(task) => match ended(task) {
                 Some(result) => return result,
                 None => unanswered = 0,
@@ -194,7 +242,7 @@ pub(in crate::cli) async fn follow(session: &Session<'_>, taskid: &str) -> Outco
 
 /// Whether the same question may find an answer later.
 fn can_wait(error: &cloud::Error) -> bool {
-    matches!(error.kind, Kind::Offline | Kind::Broken | Kind::Busy { .. })
+    is_busy(error) || matches!(error.kind, Kind::Offline | Kind::Broken)
 }
 
 /// How a task ended, if it did.
@@ -214,18 +262,18 @@ fn ended(task: Task) -> Option<Outcome<Vec<ItemResult>>> {
 }
 
 /// Tells how the items of a batch fared and returns how many failed. Without results all of them are done.
-pub(in crate::cli) fn tell<'p>(
-    session: &Session<'_>,
-    asked: impl Iterator<Item = &'p str>,
-    results: &[ItemResult],
-) -> Outcome<usize> {
+fn tell<C: Change>(session: &Session<'_>, batch: &[C], results: &[ItemResult]) -> Outcome<usize> {
     let failed = results.iter().filter(|result| result.errno != 0);
+    let mut is_hinted = false;
     for result in failed.clone() {
-        let words = format!("{}: {} (errno {})", result.path, result.meaning, result.errno);
-        Failed::words(words).warn();
+        let asked = batch.iter().find(|change| change.path() == result.path);
+        let what = asked.map_or_else(|| result.path.clone(), named);
+        let words = Failed::words(format!("{what}: {} (errno {})", result.meaning, result.errno));
+        let is_taken = result.errno == EXISTS && !std::mem::replace(&mut is_hinted, true);
+        if is_taken { words.hint(TAKEN) } else { words }.warn();
     }
     if session.context.json() {
-        let asked = asked.filter(|_| results.is_empty());
+        let asked = batch.iter().map(C::path).filter(|_| results.is_empty());
         let done = asked.map(|path| ItemResult { path: path.to_owned(), errno: 0, meaning: String::new() });
         let mut lines = String::new();
         for result in results.iter().cloned().chain(done) {

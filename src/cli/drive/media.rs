@@ -23,10 +23,10 @@ pub struct MediaArgs {
     #[arg(value_name = "KIND", required_unless_present = "category")]
     kind: Option<String>,
     /// Where to look [default: /apps/<app>]; / is the whole drive
+    #[arg(value_parser = super::remote_path)]
     path: Option<String>,
-    /// Folders within folders too
-    #[arg(short, long)]
-    recursive: bool,
+    #[command(flatten)]
+    depth: Depth,
     /// All files of these kinds, by word or number
     #[arg(long, value_name = "KIND,...", value_delimiter = ',')]
     category: Vec<Category>,
@@ -41,6 +41,17 @@ pub struct MediaArgs {
     thumbs: bool,
     #[command(flatten)]
     columns: Columns,
+}
+
+/// How deep the cloud looks.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub(super) struct Depth {
+    /// Not in folders within the folder
+    #[arg(long)]
+    pub(super) not_recursive: bool,
+    /// As it is anyway: for fingers that are used to `ls -r`.
+    #[arg(short, long, hide = true, conflicts_with = "not_recursive")]
+    recursive: bool,
 }
 
 /// The lists that the cloud has ready.
@@ -89,7 +100,7 @@ pub(super) fn run(context: &Context, account: Option<&str>, args: &MediaArgs) ->
 
 async fn media(session: &Session<'_>, args: &MediaArgs, what: &What, path: Option<&str>) -> Outcome {
     let path = session.path(path.unwrap_or(""));
-    let place = Place { path: &path, recursion: args.recursive };
+    let place = Place { path: &path, recursion: !args.depth.not_recursive };
     let order = if args.by_size { Order::Size } else { Order::Time };
     let sort = Sort { order, desc: true };
     let want = Want { thumbs: args.thumbs, ..Want::default() };
@@ -99,7 +110,7 @@ async fn media(session: &Session<'_>, args: &MediaArgs, what: &What, path: Optio
         What::Ready(kind) => files.list_kind(*kind, place, sort, want, after).await,
         What::Categories(ask) => files.categorylist(ask, place, sort, after).await,
     };
-    let shown = if args.recursive { Shown::Path } else { Shown::Name };
+    let shown = if !args.depth.not_recursive { Shown::Path } else { Shown::Name };
     follow(ask, |page| lines.print(&page, shown).map(ControlFlow::Continue))
         .await
         .map_err(|error| session.failed_at(&path, error))?
@@ -110,10 +121,10 @@ async fn media(session: &Session<'_>, args: &MediaArgs, what: &What, path: Optio
 #[command(disable_help_flag = true)]
 pub struct CountArgs {
     /// Where to count [default: /apps/<app>]; / is the whole drive
+    #[arg(value_parser = super::remote_path)]
     path: Option<String>,
-    /// Folders within folders too
-    #[arg(short, long)]
-    recursive: bool,
+    #[command(flatten)]
+    depth: Depth,
     /// Only these kinds, by word or number [default: all seven, one call for each]
     #[arg(long, value_name = category::HELP, value_delimiter = ',')]
     category: Vec<Category>,
@@ -128,7 +139,7 @@ pub struct CountArgs {
 /// `xpand drive count`.
 pub(super) async fn counts(session: &Session<'_>, args: &CountArgs) -> Outcome {
     let path = session.path(args.path.as_deref().unwrap_or(""));
-    let place = Place { path: &path, recursion: args.recursive };
+    let place = Place { path: &path, recursion: !args.depth.not_recursive };
     let mut wanted = if args.category.is_empty() { Category::all() } else { args.category.clone() };
     wanted.sort_unstable();
     wanted.dedup();

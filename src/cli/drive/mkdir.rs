@@ -8,7 +8,7 @@ use crate::cli::{ExitStatus, Failed, Outcome};
 #[derive(clap::Args, Debug)]
 pub struct MkdirArgs {
     /// Folders to make; the cloud allows it below /apps/<app>
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = super::remote_path)]
     paths: Vec<String>,
     /// The folders above too; one that exists already is no failure
     #[arg(short, long)]

@@ -171,6 +171,10 @@ impl Session<'_> {
 
     /// A failed call about a path, which is named.
     pub(super) fn failed_at(&self, path: &str, error: cloud::Error) -> Failed {
+        // It is about the login, not about the path.
+        if error.endpoint == "token" {
+            return self.failed(&error);
+        }
         let message = format!("{path}: {}", error.message);
         of_cloud(&cloud::Error { message, ..error }, &self.account.name)
     }
@@ -178,6 +182,16 @@ impl Session<'_> {
     /// The absolute remote path of what was typed, without `.`, `..` and doubled slashes.
     pub(super) fn path(&self, typed: &str) -> String {
         absolute(&self.home().path, typed)
+    }
+}
+
+/// A remote path on a command line. An empty one is a variable that was never set, and `drive rm -r
+/// "$FOLDER"` must not mean the whole backup then.
+pub(in crate::cli) fn remote_path(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        Err("it is empty; the folder /apps/<app> is written .")
+    } else {
+        Ok(text.to_owned())
     }
 }
 

@@ -36,8 +36,9 @@ const MOST_PARTS: u32 = 10_000;
 #[derive(clap::Args, Debug)]
 pub struct PreviewArgs {
     /// A document in the cloud
+    #[arg(value_parser = super::remote_path)]
     path: String,
-    /// Where the PDF goes; a document of several parts becomes FILE-1.pdf, FILE-2.pdf ...
+    /// Where the PDF goes, or the folder for it; a document of several parts becomes FILE-1.pdf, FILE-2.pdf ...
     #[arg(value_name = "FILE.pdf")]
     file: PathBuf,
     /// Replace files that are there
@@ -54,16 +55,28 @@ pub(super) fn run(context: &Context, account: Option<&str>, args: &PreviewArgs) 
         let words = format!("{}: the cloud makes no preview of .{ending} files", args.path);
         return Err(Failed::words(words).hint("fetch the file itself: xpand drive get"));
     }
-    if args.file.file_name().is_none() {
-        let words = format!("{} is no name for a file", args.file.display());
-        return Err(Failed::words(words).status(ExitStatus::Usage));
-    }
+    let file = file(args)?;
     // Before the account is opened: the thread that writes has the rights of whoever typed the command.
     let disk = Disk::start(1)?;
-    in_session(context, account, async |session| preview(session, args, &disk).await)
+    in_session(context, account, async |session| preview(session, args, &file, &disk).await)
 }
 
-async fn preview(session: &Session<'_>, args: &PreviewArgs, disk: &Disk) -> Outcome {
+/// Where the PDF goes: in a folder that is there, it is called as the document.
+fn file(args: &PreviewArgs) -> Outcome<PathBuf> {
+    let name = args.path.rsplit('/').next().unwrap_or_default();
+    let name = name.rsplit_once('.').map_or(name, |(name, _)| name);
+    let file = match args.file.is_dir() && !name.is_empty() {
+        true => args.file.join(format!("{name}.pdf")),
+        false => args.file.clone(),
+    };
+    if file.file_name().is_none() {
+        let words = format!("{} is no name for a file", file.display());
+        return Err(Failed::words(words).status(ExitStatus::Usage));
+    }
+    Ok(file)
+}
+
+async fn preview(session: &Session<'_>, args: &PreviewArgs, file: &Path, disk: &Disk) -> Outcome {
     let path = session.path(&args.path);
     let address = lodocpreview(session, &path).await?;
     let files = session.files()?;
@@ -74,11 +87,11 @@ async fn preview(session: &Session<'_>, args: &PreviewArgs, disk: &Disk) -> Outc
         if number == 0 {
             parts = part.page_num.clamp(1, MOST_PARTS);
         }
-        let paper = Paper::new(&args.file, (parts > 1).then_some(number + 1), args.overwrite);
+        let paper = Paper::new(file, (parts > 1).then_some(number + 1), args.overwrite);
         let open = paper.clone();
-        let file = disk.run(move || open.open()).await.map_err(|error| paper.failed(&error))?;
+        let opened = disk.run(move || open.open()).await.map_err(|error| paper.failed(&error))?;
         let download = files.newview(&address, &part).await.map_err(failed)?;
-        let size = write(session, &path, &paper, disk, file, download).await?;
+        let size = write(session, &path, &paper, disk, opened, download).await?;
         tell(session, &paper, &path, size)?;
         number += 1;
     }

@@ -14,7 +14,8 @@ use super::glob::look_up;
 use super::mkdir::check_name;
 use super::{Session, in_session};
 use crate::backup::batch::state::State;
-use crate::backup::batch::{self, Named, Setting, Stop};
+use crate::backup::batch::{self, Named, Setting, Stop, Watch};
+use crate::backup::body::Throttle;
 use crate::backup::entry::Limits;
 use crate::backup::source::{Naming, Reader, Source};
 use crate::backup::verdict::Pause;
@@ -58,7 +59,7 @@ pub struct PutArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// A folder in the cloud, below /apps/<app>, or a new name for the one file
-    #[arg(required = true, value_name = "REMOTE")]
+    #[arg(required = true, value_name = "REMOTE", value_parser = super::remote_path)]
     remote: String,
     /// Folders too, each with all that is in it below its own name
     #[arg(short, long)]
@@ -99,36 +100,62 @@ async fn put(session: &Session<'_>, disk: Disk, args: &PutArgs, locals: Vec<Loca
     if args.on_conflict == Conflict::Overwrite && !args.how.dry_run {
         ask_before_replacing(&good, &remote, args.how)?;
     }
-    let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
+    let setting = setting(session).await?;
     if args.how.dry_run {
-        let told = teller.while_redrawing(batch::rehearse(&user, named, &teller)).await;
+        let told = teller.while_redrawing(batch::rehearse(&setting.user, named, &teller)).await;
         return teller.end(told.map_err(|stop| stopped(session, stop)));
     }
-    let key = key(session, &user, args, &remote)?;
-    let (clock, config) = (session.context.clock(), &session.cloud.config);
-    let opened = State::open(&config.agent.state_dir, &key, clock.now_secs());
+    let key = key(session, &setting.user, args, &remote)?;
+    let ran = send(session, setting, &key, named, &teller, &teller).await?;
+    teller.end(ran)
+}
+
+/// What sending needs of the account, which is asked who it is.
+pub(in crate::cli) async fn setting(session: &Session<'_>) -> Outcome<Setting> {
+    let (accounts, name) = (session.cloud.accounts.clone(), session.account.name.clone());
+    let login_now = Arc::new(move || accounts.login_id(&name));
+    // Before the question: whoever logs in from here on makes the answer worthless.
+    let login = login_now();
+    let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
+    let config = &session.cloud.config;
+    Ok(Setting {
+        account: session.account.name.clone(),
+        drive: Arc::clone(&session.drive),
+        user,
+        // An application that logs in by itself has just done so.
+        login: login.or_else(|| login_now()),
+        login_now,
+        parallel: config.upload.parallel,
+        throttle: Throttle::shared(config.upload.rate, &config.agent.state_dir),
+        settle: config.agent.settle,
+        clock: session.context.clock().clone(),
+    })
+}
+
+/// Sends what was named, as the command that is known by `key`. The outer failure is that it was not begun, the
+/// inner one why it ended before its end.
+pub(in crate::cli) async fn send(
+    session: &Session<'_>,
+    setting: Setting,
+    key: &Md5,
+    named: Vec<Named>,
+    teller: &Teller<'_>,
+    watch: &dyn Watch,
+) -> Outcome<Outcome> {
+    let state_dir = &session.cloud.config.agent.state_dir;
+    let opened = State::open(state_dir, key, session.context.clock().now_secs());
     let Some(state) = opened.map_err(|error| of_state(&error))? else {
         return Err(Failed::words("the same command is running already")
             .hint("it does all that this one would; wait for its end"));
     };
-    let setting = Setting {
-        account: session.account.name.clone(),
-        drive: Arc::clone(&session.drive),
-        user,
-        parallel: config.upload.parallel,
-        rate: config.upload.rate,
-        settle: config.agent.settle,
-        clock: clock.clone(),
-    };
-    let ran = teller.while_redrawing(batch::run(setting, state.keeper(), named, &teller)).await;
+    let ran = teller.while_redrawing(batch::run(setting, state.keeper(), named, watch)).await;
     let is_through = ran.is_ok() && !teller.has_failed();
     let kept = state.end(is_through).await.map_err(|error| of_state(&error));
-    let ran = match ran {
+    Ok(match ran {
         Err(Stop::State) => kept.and(Err(Failed::words("the state cannot be written"))),
         Err(stop) => Err(stopped(session, stop)),
         Ok(()) => kept,
-    };
-    teller.end(ran)
+    })
 }
 
 /// Refuses what the cloud would, before it is asked anything: the documents let an application write to its
@@ -179,6 +206,8 @@ fn plan(
     teller: &Teller<'_>,
 ) -> Outcome<Vec<Named>> {
     let purpose = if args.recursive { Purpose::Batch } else { Purpose::Manual };
+    // The drive itself.
+    let remote = if remote == "/" { "" } else { remote };
     let (names, takes) = (session.home().names, cloud::of(session.account.provider).takes());
     let limits = Limits { min_size: 0, max_size: u64::MAX, tier: None, takes };
     let mut sources: BTreeMap<(PathBuf, String), Arc<Source>> = BTreeMap::new();
@@ -252,8 +281,7 @@ pub(in crate::cli) fn key_of<'p>(words: &[&str], files: impl Iterator<Item = &'p
     Ok(Md5::of(all))
 }
 
-/// Why a batch ended before its end, and what to do next.
-pub(in crate::cli) fn stopped(session: &Session<'_>, stop: Stop) -> Failed {
+fn stopped(session: &Session<'_>, stop: Stop) -> Failed {
     const AGAIN: &str = "the same command goes on where it was";
     match stop {
         Stop::Account(Pause::Login, why) => Failed::words(why)
@@ -265,12 +293,17 @@ pub(in crate::cli) fn stopped(session: &Session<'_>, stop: Stop) -> Failed {
         Stop::Account(Pause::Offline, why) => Failed::words(why).hint(format!("is the network up? {AGAIN}")),
         Stop::Account(_, why) => Failed::words(why).hint(AGAIN),
         Stop::Cloud(error) => session.failed(&error),
+        Stop::OtherUser(name) => {
+            let account = &session.account.name;
+            Failed::words(format!("{name} has logged in to {account} meanwhile; nothing more was sent")).hint(
+                format!("the same command sends everything to the drive of {name}; it goes on where it was when you log in to {account} as before"),
+            )
+        }
         Stop::Broken(words) => Failed::words(words).hint(AGAIN),
         Stop::State => Failed::words("the state cannot be written"),
     }
 }
 
-/// Trouble with what is kept of a batch.
-pub(in crate::cli) fn of_state(error: &store::Error) -> Failed {
+fn of_state(error: &store::Error) -> Failed {
     Failed::new(error).hint("what was sent is in the cloud; is the disk of agent.state_dir full?")
 }

@@ -13,7 +13,7 @@ use crate::cloud::files::Item;
 #[derive(clap::Args, Debug)]
 pub struct RmArgs {
     /// Files and folders; * ? [...] stand for many
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = super::remote_path)]
     paths: Vec<String>,
     /// Folders too, with everything in them
     #[arg(short, long)]

@@ -9,14 +9,14 @@ use serde::Serialize;
 
 use super::manage::check_path;
 use super::{Host, in_session};
-use crate::backup::batch::state::State;
-use crate::backup::batch::{self, End, Named, Setting, Stop, Watch};
+use crate::backup::batch::{End, Named, Watch};
 use crate::backup::entry::{Copy, Limits};
 use crate::backup::progress::Progress;
 use crate::backup::source::{Naming, Reader, Source};
+use crate::backup::walk::Passed;
 use crate::cli::drive::put::local::{Local, What};
 use crate::cli::drive::put::teller::Teller;
-use crate::cli::drive::put::{THREADS, key_of, of_state, stopped};
+use crate::cli::drive::put::{THREADS, key_of, send, setting};
 use crate::cli::terminal::plain;
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud;
@@ -74,36 +74,13 @@ async fn put(host: &Host<'_>, disk: Disk, args: &PutArgs, locals: &[Local], remo
     let teller = Teller::of_troubles(session.context);
     let reader = Reader::Own(Arc::new(move |work| disk.hand(work)));
     let named = plan(host, locals, folder.trim_end_matches('/'), &reader, &teller)?;
-    let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
-    let words = ["image", &session.account.name, &user.id, &folder];
+    let setting = setting(session).await?;
+    let words = ["image", &session.account.name, &setting.user.id, &folder];
     let key = key_of(&words, locals.iter().map(|local| local.typed.as_path()))?;
-    let (clock, config) = (session.context.clock(), &session.cloud.config);
-    let opened = State::open(&config.agent.state_dir, &key, clock.now_secs());
-    let Some(state) = opened.map_err(|error| of_state(&error))? else {
-        return Err(Failed::words("the same command is running already")
-            .hint("it does all that this one would; wait for its end"));
-    };
-    let setting = Setting {
-        account: session.account.name.clone(),
-        drive: Arc::clone(&session.drive),
-        user,
-        parallel: config.upload.parallel,
-        rate: config.upload.rate,
-        settle: config.agent.settle,
-        clock: clock.clone(),
-    };
     let links = Links { teller: &teller, ended: RefCell::default() };
-    let ran = teller.while_redrawing(batch::run(setting, state.keeper(), named, &links)).await;
-    let ended = links.ended.into_inner();
-    let is_through = ran.is_ok() && ended.values().all(|ended| ended.copy.is_some());
-    let kept = state.end(is_through).await.map_err(|error| of_state(&error));
-    let ran = match ran {
-        Err(Stop::State) => kept.and(Err(Failed::words("the state cannot be written"))),
-        Err(stop) => Err(stopped(session, stop)),
-        Ok(()) => kept,
-    };
+    let ran = send(session, setting, &key, named, &teller, &links).await?;
     // What did arrive has its link, however the rest ended.
-    let told = tell(host, args, locals, ended).await;
+    let told = tell(host, args, locals, links.ended.into_inner()).await;
     let ran = teller.end(ran);
     told?;
     ran
@@ -191,6 +168,10 @@ impl Watch for Links<'_, '_> {
 
     fn waits(&self, words: &str) {
         self.teller.waits(words);
+    }
+
+    fn passed(&self, passed: Passed) {
+        self.teller.passed(passed);
     }
 }
 

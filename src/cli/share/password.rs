@@ -2,7 +2,8 @@
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
 
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::process::{Signal, getpid, kill_process};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 
 use super::link::{self, Typed};
 use crate::cli::{ExitStatus, Failed, Outcome};
@@ -55,15 +56,31 @@ fn ask() -> Outcome<Option<String>> {
     }
     let shown = tcgetattr(&stdin).map_err(io::Error::from)?;
     let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
+    // The keys that would end us here and now end the line instead: a terminal must not stay like this.
+    hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+    let (interrupt, quit) =
+        (shown.special_codes[SpecialCodeIndex::VINTR], shown.special_codes[SpecialCodeIndex::VQUIT]);
+    hidden.special_codes[SpecialCodeIndex::VEOL] = interrupt;
+    hidden.special_codes[SpecialCodeIndex::VEOL2] = quit;
     // Before the question: nobody types quicker than that.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden).map_err(io::Error::from)?;
-    let mut line = String::new();
     let asked = write!(err, "Password of the share (empty if it has none): ");
-    let read = asked.and_then(|()| stdin.lock().read_line(&mut line));
+    // A terminal hands out whole lines.
+    let read = asked.and_then(|()| {
+        let mut stdin = stdin.lock();
+        let line = stdin.fill_buf()?.to_vec();
+        stdin.consume(line.len());
+        Ok(line)
+    });
     let back = tcsetattr(&stdin, OptionalActions::Now, &shown);
     writeln!(err)?;
     back.map_err(io::Error::from)?;
-    read?;
-    Ok(Some(line))
+    let line = read?;
+    let ended_by = line.last().copied().filter(|&key| key != 0);
+    if let Some(key) = ended_by.filter(|key| [interrupt, quit].contains(key)) {
+        let signal = if key == interrupt { Signal::INT } else { Signal::QUIT };
+        kill_process(getpid(), signal).map_err(io::Error::from)?;
+        return Err(Failed::words("nothing was done"));
+    }
+    Ok(Some(String::from_utf8_lossy(&line).into_owned()))
 }

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::password::LinkArgs;
-use super::{sekey, shares};
-use crate::cli::drive::glob::{Pattern, is_pattern};
+use super::{failed_without, sekey, shares};
+use crate::cli::drive::glob::{Pattern, is_pattern, look_up};
 use crate::cli::drive::manage::{follow, in_turn};
 use crate::cli::drive::pages::name;
-use crate::cli::drive::{Session, in_session};
-use crate::cli::terminal::files;
+use crate::cli::drive::{Session, in_session, remote_path};
+use crate::cli::terminal::{files, plain};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::{ItemResult, OnDup, Run};
 use crate::cloud::shares::{Link, Save};
@@ -27,11 +27,14 @@ pub struct SaveArgs {
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// A folder of the own drive
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = remote_path)]
     to: String,
     /// When the name is taken there
     #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
     on_duplicate: OnDuplicate,
+    /// Only tell what would be saved
+    #[arg(short = 'n', long)]
+    dry_run: bool,
 }
 
 /// What becomes of something that has the name already: a transfer can do no more.
@@ -61,8 +64,19 @@ struct Top {
 async fn save(session: &Session<'_>, args: &SaveArgs, link: &Link, password: Option<&str>) -> Outcome {
     let sekey = sekey(session, link, password).await?;
     let top = top(session, args, link, &sekey).await?;
-    let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
     let path = session.path(&args.to);
+    let words = match look_up(session, [&path]).await?.items.get(&path) {
+        Some(item) if item.isdir => None,
+        Some(_) => Some(format!("{path} is a file, not a folder")),
+        None => Some(format!("{path}: there is no such folder in the cloud")),
+    };
+    if let Some(words) = words {
+        return Err(Failed::words(words).hint("nothing was saved; xpand drive mkdir makes folders"));
+    }
+    if args.dry_run {
+        return top.items.iter().try_for_each(|(_, from)| would(session, from, &path));
+    }
+    let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
     let ondup = match args.on_duplicate {
         OnDuplicate::Fail => OnDup::Fail,
         OnDuplicate::KeepBoth => OnDup::NewCopy,
@@ -76,7 +90,7 @@ async fn save(session: &Session<'_>, args: &SaveArgs, link: &Link, password: Opt
         let saved = in_turn(session, async || shares.transfer(&ask, Run::Async).await).await;
         let saved = saved.map_err(|error| session.failed_at(&path, error))?;
         let results = match &saved.taskid {
-            Some(task) => follow(session, task).await?,
+            Some(task) => follow(session, async || shares.taskquery(task).await).await?,
             None => saved.info,
         };
         failed += tell(session, batch, &results, saved.saved)?;
@@ -86,6 +100,17 @@ async fn save(session: &Session<'_>, args: &SaveArgs, link: &Link, password: Opt
         session.context.say(&format!("{done} of {} saved to {path}", files(all as u64)));
     }
     if failed == 0 { Ok(()) } else { Err(Failed::told(ExitStatus::Failed)) }
+}
+
+/// Tells of one that would be saved, in the words of `drive cp --dry-run`.
+fn would(session: &Session<'_>, path: &str, to: &str) -> Outcome {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let to = format!("{}/{name}", to.trim_end_matches('/'));
+    if session.context.json() {
+        let document = serde_json::json!({"opera": "transfer", "path": path, "to": to});
+        return session.context.print_json(&document);
+    }
+    session.context.print_text(&format!("would save {} to {}\n", plain(name), plain(&to)))
 }
 
 /// 转存数量限制: how many files one transfer takes, by membership.
@@ -108,7 +133,8 @@ async fn top(session: &Session<'_>, args: &SaveArgs, link: &Link, sekey: &str) -
     };
     let (mut items, mut after) = (Vec::new(), None);
     loop {
-        let listed = shares.list(link, sekey, None, after).await.map_err(|error| session.failed(&error))?;
+        let listed = shares.list(link, sekey, None, after).await;
+        let listed = listed.map_err(|error| failed_without(session, !sekey.is_empty(), &error))?;
         if shareid.is_empty() {
             (shareid, uk) = (listed.shareid, listed.uk);
         }

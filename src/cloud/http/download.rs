@@ -11,6 +11,8 @@
 //!
 //! Dropping the body ends the fetching. Nothing is kept here; whoever fetches knows how far it came.
 
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use reqwest::header::{self, HeaderName};
 use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout};
@@ -34,6 +36,8 @@ pub struct Fetch {
     pub url: Url,
     /// Where to begin, bytes.
     pub from: u64,
+    /// Bytes of the whole file, where that is known.
+    pub size: Option<u64>,
     /// What must not go along a redirect, nor come back out of [`Answer::clean`].
     pub secrets: Vec<String>,
 }
@@ -51,6 +55,15 @@ enum Reach {
 pub enum Fetched {
     /// The file.
     File(Streamed),
+    /// A short text of another length than the file's, with HTTP 200: a refusal, or a file that has changed.
+    Doubtful {
+        /// As a file.
+        file: Streamed,
+        /// As a refusal.
+        answer: Answer,
+        /// As in [`Fetched::Refused`].
+        redirected: bool,
+    },
     /// Anything but HTTP 200 and 206.
     Refused {
         /// What the server said instead; without its body when that is large or does not come.
@@ -150,8 +163,15 @@ impl Http {
     ///
     /// # Errors
     /// As [`Http::fetch`].
-    pub async fn fetch_bare(&self, endpoint: &'static str, url: Url, from: u64) -> Result<Fetched> {
-        self.fetch_from(Fetch { endpoint, url, from, secrets: Vec::new() }, Reach::Anywhere).await
+    pub async fn fetch_bare(
+        &self,
+        endpoint: &'static str,
+        url: Url,
+        from: u64,
+        size: u64,
+    ) -> Result<Fetched> {
+        let ask = Fetch { endpoint, url, from, size: Some(size), secrets: Vec::new() };
+        self.fetch_from(ask, Reach::Anywhere).await
     }
 
     async fn fetch_from(&self, ask: Fetch, reach: Reach) -> Result<Fetched> {
@@ -165,7 +185,7 @@ impl Http {
     }
 
     async fn follow(&self, ask: Fetch, reach: Reach, begun: Instant) -> Result<Fetched> {
-        let Fetch { endpoint, mut url, from, secrets } = ask;
+        let Fetch { endpoint, mut url, from, size, secrets } = ask;
         let may_go = match reach {
             Reach::Providers => self.allows(&url),
             Reach::Anywhere => self.anywhere(url.clone()).is_some(),
@@ -187,7 +207,19 @@ impl Http {
             let took_ms = elapsed_ms(begun);
             tracing::debug!(endpoint, status = status.as_u16(), redirects, from, took_ms, "answered");
             if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
-                return self.streamed(endpoint, response, from).map(Fetched::File);
+                let file = self.streamed(endpoint, response, from)?;
+                let is_odd = |size| status == StatusCode::OK && file.total != Some(size);
+                let Some(size) = size.filter(|&size| is_odd(size)) else { return Ok(Fetched::File(file)) };
+                let (file, body) = file.looked_into().await;
+                let body = body.filter(|body| body.len() as u64 != size);
+                return Ok(match body {
+                    None => Fetched::File(file),
+                    Some(body) => {
+                        let (status, took) = (status.as_u16(), begun.elapsed());
+                        let answer = Answer { endpoint, status, body, took, secrets };
+                        Fetched::Doubtful { file, answer, redirected: redirects > 0 }
+                    }
+                });
             }
             match onward(&response) {
                 Some(location) => url = self.next(endpoint, &url, location, reach, &secrets)?,
@@ -286,6 +318,31 @@ impl Http {
             }
         });
         Ok(Streamed { from, total, content_md5, body: Box::pin(body) })
+    }
+}
+
+impl Streamed {
+    /// The same file, and all of it if it is short and came whole.
+    async fn looked_into(mut self) -> (Self, Option<Bytes>) {
+        if self.total.is_some_and(|total| total > REFUSAL as u64) {
+            return (self, None);
+        }
+        let (mut held, mut text) = (Vec::new(), BytesMut::new());
+        while text.len() <= REFUSAL {
+            match self.body.next().await {
+                Some(Ok(piece)) => {
+                    text.extend_from_slice(&piece);
+                    held.push(Ok(piece));
+                }
+                ended => {
+                    let is_whole = ended.is_none();
+                    self.body = Box::pin(futures_util::stream::iter(held.into_iter().chain(ended)));
+                    return (self, is_whole.then(|| text.freeze()));
+                }
+            }
+        }
+        self.body = Box::pin(futures_util::stream::iter(held).chain(self.body));
+        (self, None)
     }
 }
 

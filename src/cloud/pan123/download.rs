@@ -10,14 +10,19 @@ use crate::cloud::http::{Answer, Fetched, Streamed};
 use crate::cloud::{Code, Error, Kind, Result};
 
 impl Oss {
-    pub(super) async fn fetch(&self, address: &str, from: u64) -> Result<Download> {
+    pub(super) async fn fetch(&self, address: &str, from: u64, size: u64) -> Result<Download> {
         let endpoint = "download";
         let url = self.http.bare(endpoint, address)?;
-        let Streamed { from, total, content_md5, body } =
-            match self.http.fetch_bare(endpoint, url, from).await? {
-                Fetched::File(file) => file,
-                Fetched::Refused { answer, .. } => return Err(refusal(&answer)),
-            };
+        let file = match self.http.fetch_bare(endpoint, url, from, size).await? {
+            Fetched::File(file) => file,
+            // What has a code in it is no picture, whatever its status.
+            Fetched::Doubtful { file, answer, .. } => match answer::check(&answer) {
+                Err(error) if error.number().is_some() => return Err(error),
+                _ => file,
+            },
+            Fetched::Refused { answer, .. } => return Err(refusal(&answer)),
+        };
+        let Streamed { from, total, content_md5, body } = file;
         let total = total
             .ok_or_else(|| answer::broken(endpoint, "the cloud does not say how long the picture is"))?;
         Ok(Download { from, total, content_md5, body })

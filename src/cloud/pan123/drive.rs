@@ -69,7 +69,7 @@ impl Drive for Oss {
 
     fn list_all<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
         Box::pin(async move {
-            let mut walk = crate::cloud::walk::Walk::from(folder, after);
+            let walk = crate::cloud::walk::Walk::from(folder, after);
             let (folder, after) = walk.next();
             walk.listed(Drive::list(self, &folder, after).await)
         })

@@ -194,13 +194,14 @@ async fn a_picture_is_fetched_without_a_token_from_where_it_stopped() {
         _ if seen.call().ends_with("gone.jpg") => Reply::of(404, &[], ""),
         _ if seen.call().ends_with("rejected.jpg") => Reply::of(403, &[], "<html>"),
         _ if seen.call().ends_with("traffic.jpg") => Reply::of(200, &[("Content-Encoding", "gzip")], "x"),
+        _ if seen.call().ends_with("used200.jpg") => Reply::of(200, &[], r#"{"code":5113,"message":"流量"}"#),
         _ if seen.call().ends_with("used.jpg") => Reply::of(400, &[], r#"{"code":5113,"message":"流量"}"#),
         _ => Reply::of(200, &[], "abcde"),
     })
     .await;
     let (oss, _) = open(&server);
     let address = |name: &str| server.url.join(name).unwrap().to_string();
-    let download = oss.fetch(&address("a.jpg"), 2).await.unwrap();
+    let download = oss.fetch(&address("a.jpg"), 2, 5).await.unwrap();
     assert_eq!((download.from, download.total), (2, 5));
     let seen = server.last();
     assert_eq!((seen.header("authorization"), seen.header("platform")), (None, None));
@@ -208,14 +209,19 @@ async fn a_picture_is_fetched_without_a_token_from_where_it_stopped() {
         ("gone.jpg", Kind::Missing, "there is no picture at this link"),
         ("rejected.jpg", Kind::Refused, "does not give this picture out"),
         ("used.jpg", Kind::DayLimit, "the day's traffic is used up"),
+        ("used200.jpg", Kind::DayLimit, "the day's traffic is used up"),
         ("traffic.jpg", Kind::Broken, "packed"),
     ] {
-        let error = oss.fetch(&address(name), 0).await.map(|_| ()).unwrap_err();
+        let error = oss.fetch(&address(name), 0, 5).await.map(|_| ()).unwrap_err();
         assert_eq!(error.kind, kind, "{name}");
         assert!(error.to_string().contains(words), "{error}");
     }
     for elsewhere in ["http://vip.123pan.cn/a.jpg", "ftp://127.0.0.1/a", "", "https://user@example.com/a"] {
-        assert_eq!(oss.fetch(elsewhere, 0).await.map(|_| ()).unwrap_err().kind, Kind::Broken, "{elsewhere}");
+        assert_eq!(
+            oss.fetch(elsewhere, 0, 5).await.map(|_| ()).unwrap_err().kind,
+            Kind::Broken,
+            "{elsewhere}"
+        );
     }
 }
 

@@ -24,7 +24,7 @@ impl GiveBack for Oss {
         after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>> {
         Box::pin(async move {
-            let mut walk = Walk::from(folder, after);
+            let walk = Walk::from(folder, after);
             let (folder, after) = walk.next();
             walk.listed(self.items(&folder, after).await)
         })
@@ -44,8 +44,8 @@ impl GiveBack for Oss {
         })
     }
 
-    fn download<'a>(&'a self, address: &'a str, from: u64) -> BoxFuture<'a, Result<Download>> {
-        Box::pin(self.fetch(address, from))
+    fn download<'a>(&'a self, address: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>> {
+        Box::pin(self.fetch(address, from, size))
     }
 }
 

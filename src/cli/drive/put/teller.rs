@@ -4,18 +4,19 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::local::{Local, What};
 use crate::backup::batch::{End, Watch};
 use crate::backup::progress::Progress;
+use crate::backup::walk::Passed;
+use crate::cli::screen::{Bars, Screen};
 use crate::cli::status_text::short_name;
 use crate::cli::terminal::{bytes, count, files, plain};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
@@ -27,7 +28,8 @@ const REDRAW: Duration = Duration::from_millis(200);
 /// See the module.
 pub(in crate::cli) struct Teller<'c> {
     context: &'c Context,
-    bars: Option<Bars>,
+    screen: Screen<'c>,
+    files: RefCell<BTreeMap<PathBuf, File>>,
     sums: RefCell<Sums>,
     /// What goes well is told by somebody else.
     of_troubles: bool,
@@ -42,6 +44,7 @@ struct Sums {
     instant: u64,
     skipped: u64,
     failed: u64,
+    passed: Passed,
     /// Nobody reads our output any more.
     broken: Outcome,
 }
@@ -62,11 +65,13 @@ struct Line<'a> {
 
 impl<'c> Teller<'c> {
     pub(in crate::cli) fn new(context: &'c Context, is_dry: bool) -> Self {
-        let bars = !is_dry && !context.json() && !context.is_quiet() && std::io::stderr().is_terminal();
-        let sums = Sums { is_dry, done: 0, bytes: 0, instant: 0, skipped: 0, failed: 0, broken: Ok(()) };
+        let (done, bytes, instant, skipped, failed) = Default::default();
+        let (passed, broken) = (Passed::default(), Ok(()));
+        let sums = Sums { is_dry, done, bytes, instant, skipped, failed, passed, broken };
         Self {
             context,
-            bars: bars.then(Bars::new),
+            screen: Screen::new(context, !is_dry),
+            files: RefCell::default(),
             sums: RefCell::new(sums),
             of_troubles: false,
             has_told_of_escapes: Cell::default(),
@@ -84,8 +89,8 @@ impl<'c> Teller<'c> {
         loop {
             tokio::select! {
                 ended = &mut work => return ended,
-                () = tokio::time::sleep(REDRAW), if self.bars.is_some() => {
-                    self.bars.iter().for_each(Bars::redraw);
+                () = tokio::time::sleep(REDRAW), if self.screen.bars.is_some() => {
+                    self.screen.bars.iter().for_each(|bars| self.redraw(bars));
                 }
             }
         }
@@ -102,7 +107,7 @@ impl<'c> Teller<'c> {
     pub(in crate::cli) fn escaped(&self, name: &[u8], escaped: &str) {
         if !self.has_told_of_escapes.replace(true) {
             let name = String::from_utf8_lossy(name);
-            self.say(&format!(
+            self.screen.say(&format!(
                 "some names are written with %XX in the cloud, which does not take them as they are: {name} is \
                  {escaped} there; xpand restore gives them back"
             ));
@@ -115,8 +120,9 @@ impl<'c> Teller<'c> {
 
     /// Takes the bars away, and sums up. `ran` is how it ended before every file was told of.
     pub(in crate::cli) fn end(self, ran: Outcome) -> Outcome {
-        if let Some(bars) = &self.bars {
-            bars.end();
+        if let Some(bars) = &self.screen.bars {
+            self.files.take().into_values().for_each(|file| file.bar.finish_and_clear());
+            bars.total.finish_and_clear();
         }
         let sums = self.sums.into_inner();
         self.context.say(&sums.text());
@@ -125,32 +131,47 @@ impl<'c> Teller<'c> {
         if sums.failed > 0 { Err(Failed::told(ExitStatus::Failed)) } else { Ok(()) }
     }
 
-    fn say(&self, words: &str) {
-        match &self.bars {
-            Some(bars) => drop(bars.all.println(plain(words))),
-            None => self.context.say(&plain(words)),
+    fn redraw(&self, bars: &Bars) {
+        for file in self.files.borrow_mut().values_mut() {
+            let done = file.progress.done.load(Ordering::Relaxed).min(file.size);
+            file.redraw_message();
+            file.bar.set_position(done);
+            if file.progress.stage() == Stage::Hashing {
+                continue;
+            }
+            // What the cloud had before needs not to be sent: speed and time left are of the rest.
+            let (from, before) = *file.known.get_or_insert_with(|| {
+                let from = file.progress.sent_before();
+                bars.shorten(from);
+                (from, 0)
+            });
+            let sent = done.saturating_sub(from);
+            bars.total.set_position((bars.total.position() + sent).saturating_sub(before));
+            file.known = Some((from, sent));
         }
     }
 
-    fn line(&self, line: &Line<'_>) -> Outcome {
-        if self.of_troubles {
-            if let Some(reason) = line.reason {
-                Failed::words(format!("{}: {reason}", line.path)).warn();
+    /// Work on a file is over, for now at least.
+    fn is_over(&self, bars: &Bars, local: &Path, size: u64, end: &End) {
+        let Some(file) = self.files.borrow_mut().remove(local) else {
+            if !matches!(end, End::Later(_)) {
+                bars.shorten(size);
             }
-            return Ok(());
-        }
-        if self.context.json() {
-            return self.context.print_json(line);
-        }
-        let reason = line.reason.map_or(String::new(), |reason| format!("  ({})", plain(reason)));
-        let to = if line.remote.is_empty() { String::new() } else { format!(" -> {}", plain(line.remote)) };
-        let text = format!("{:<8} {:>9}  {}{to}{reason}", line.state, bytes(line.size), plain(line.path));
-        match &self.bars {
-            // A person who watches the bars only has to be told what went wrong.
-            Some(bars) if matches!(line.state, "failed" | "skipped") => Ok(bars.all.println(text)?),
-            Some(_) => Ok(()),
-            None if self.context.is_quiet() && line.state != "failed" => Ok(()),
-            None => self.context.print_text(&format!("{text}\n")),
+            return;
+        };
+        bars.away(&file.bar);
+        let (from, sent) = file.known.unwrap_or_default();
+        match end {
+            End::Done(_) if file.known.is_some() => bars.total.inc(size.saturating_sub(from + sent)),
+            End::Done(_) => bars.total.inc(size),
+            End::Later(_) => {
+                // It counts anew when it begins again.
+                bars.total.set_position(bars.total.position().saturating_sub(sent));
+                bars.total.inc_length(from);
+            }
+            End::Instant(_) | End::Skipped(_) | End::Failed(_) => {
+                bars.shorten(size.saturating_sub(from + sent));
+            }
         }
     }
 }
@@ -160,20 +181,22 @@ impl Watch for Teller<'_> {
         if let (true, Some(name)) = (is_escaped, local.file_name()) {
             self.escaped(name.as_encoded_bytes(), remote.rsplit('/').next().unwrap_or_default());
         }
-        if let Some(bars) = &self.bars {
-            bars.total.inc_length(size);
-        }
+        self.screen.expects(size);
     }
 
     fn begins(&self, local: &Path, size: u64, progress: &Arc<Progress>) {
-        if let Some(bars) = &self.bars {
-            bars.begins(local, size, progress);
+        if let Some(bars) = &self.screen.bars {
+            let name = format!("{}, {}", short_name(&local.to_string_lossy()), bytes(size));
+            let (bar, progress) = (bars.file(size, 0), Arc::clone(progress));
+            let file = File { bar, name, size, progress, known: None };
+            file.redraw_message();
+            self.files.borrow_mut().insert(local.to_owned(), file);
         }
     }
 
     fn ended(&self, local: &Path, remote: &str, size: u64, end: &End) {
-        if let Some(bars) = &self.bars {
-            bars.ended(local, size, end);
+        if let Some(bars) = &self.screen.bars {
+            self.is_over(bars, local, size, end);
         }
         let mut sums = self.sums.borrow_mut();
         let (state, fs_id, reason) = match end {
@@ -194,18 +217,30 @@ impl Watch for Teller<'_> {
                 sums.failed += 1;
                 ("failed", None, Some(why.as_str()))
             }
-            End::Later(Some(why)) => return self.say(&format!("{}: {why}", local.display())),
+            End::Later(Some(why)) => return self.screen.say(&format!("{}: {why}", local.display())),
             End::Later(None) => return,
         };
         let local = local.to_string_lossy();
-        let told = self.line(&Line { path: &local, remote, size, fs_id, state, reason });
+        if self.of_troubles {
+            if let Some(reason) = reason {
+                Failed::words(format!("{local}: {reason}")).warn();
+            }
+            return;
+        }
+        let name = if remote.is_empty() { local.to_string() } else { format!("{local} -> {remote}") };
+        let line = Line { path: &local, remote, size, fs_id, state, reason };
+        let told = self.screen.fared(&line, (state, size), &name, reason);
         if told.is_err() && sums.broken.is_ok() {
             sums.broken = told;
         }
     }
 
     fn waits(&self, words: &str) {
-        self.say(words);
+        self.screen.say(words);
+    }
+
+    fn passed(&self, passed: Passed) {
+        self.sums.borrow_mut().passed = passed;
     }
 }
 
@@ -224,15 +259,16 @@ impl Sums {
         if self.failed > 0 {
             text += &format!(", {} failed", count(self.failed));
         }
+        match self.passed.links {
+            0 => {}
+            1 => text += ", 1 link was not followed",
+            links => text += &format!(", {} links were not followed", count(links)),
+        }
+        if self.passed.others > 0 {
+            text += &format!(", {} neither a file nor a folder", count(self.passed.others));
+        }
         text
     }
-}
-
-/// Progress bars on a terminal.
-struct Bars {
-    all: MultiProgress,
-    total: ProgressBar,
-    files: RefCell<BTreeMap<PathBuf, File>>,
 }
 
 /// A file with a bar.
@@ -243,87 +279,6 @@ struct File {
     progress: Arc<Progress>,
     /// What the total knows of it: bytes that were there when sending began, and bytes sent since.
     known: Option<(u64, u64)>,
-}
-
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template)
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
-        .progress_chars("##-")
-}
-
-impl Bars {
-    fn new() -> Self {
-        let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let template =
-            "[{bar:30}] {binary_bytes} of {binary_total_bytes}  {binary_bytes_per_sec}, {eta} left";
-        let total = all.add(ProgressBar::new(0).with_style(style(template)));
-        Self { all, total, files: RefCell::default() }
-    }
-
-    fn begins(&self, local: &Path, size: u64, progress: &Arc<Progress>) {
-        let bar = ProgressBar::new(size).with_style(style("[{bar:20}] {percent:>3}%  {wide_msg}"));
-        let bar = self.all.insert_before(&self.total, bar);
-        let name = format!("{}, {}", short_name(&local.to_string_lossy()), bytes(size));
-        let file = File { bar, name, size, progress: Arc::clone(progress), known: None };
-        file.redraw_message();
-        self.files.borrow_mut().insert(local.to_owned(), file);
-    }
-
-    fn redraw(&self) {
-        for file in self.files.borrow_mut().values_mut() {
-            let done = file.progress.done.load(Ordering::Relaxed).min(file.size);
-            file.redraw_message();
-            file.bar.set_position(done);
-            if file.progress.stage() == Stage::Hashing {
-                continue;
-            }
-            // What the cloud had before needs not to be sent: speed and time left are of the rest.
-            let (from, before) = *file.known.get_or_insert_with(|| {
-                let from = file.progress.sent_before();
-                self.shorten(from);
-                (from, 0)
-            });
-            let sent = done.saturating_sub(from);
-            self.total.set_position((self.total.position() + sent).saturating_sub(before));
-            file.known = Some((from, sent));
-        }
-    }
-
-    /// Work on a file is over, for now at least.
-    fn ended(&self, local: &Path, size: u64, end: &End) {
-        let Some(file) = self.files.borrow_mut().remove(local) else {
-            if !matches!(end, End::Later(_)) {
-                self.shorten(size);
-            }
-            return;
-        };
-        file.bar.finish_and_clear();
-        self.all.remove(&file.bar);
-        let (from, sent) = file.known.unwrap_or_default();
-        match end {
-            End::Done(_) if file.known.is_some() => self.total.inc(size.saturating_sub(from + sent)),
-            End::Done(_) => self.total.inc(size),
-            End::Later(_) => {
-                // It counts anew when it begins again.
-                self.total.set_position(self.total.position().saturating_sub(sent));
-                self.total.inc_length(from);
-            }
-            End::Instant(_) | End::Skipped(_) | End::Failed(_) => {
-                self.shorten(size.saturating_sub(from + sent));
-            }
-        }
-    }
-
-    fn shorten(&self, by: u64) {
-        self.total.set_length(self.total.length().unwrap_or(0).saturating_sub(by));
-    }
-
-    fn end(&self) {
-        std::mem::take(&mut *self.files.borrow_mut())
-            .into_values()
-            .for_each(|file| file.bar.finish_and_clear());
-        self.total.finish_and_clear();
-    }
 }
 
 impl File {

@@ -137,6 +137,13 @@ impl Lock {
         }
     }
 
+    /// Whether somebody has the lock at `path`. While this finds out, nobody else gets it; whoever tries once
+    /// has to reckon with that.
+    #[must_use]
+    pub fn is_held(path: &Path) -> bool {
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     fn file(path: &Path) -> io::Result<File> {
         OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
     }

@@ -112,6 +112,11 @@ impl Backend for Agent {
         Box::pin(async move { Ok(vec![Repaired::Queued; files.len()]) })
     }
 
+    fn forget(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        self.note(format!("{files:?}"));
+        Box::pin(async move { Ok(vec![Repaired::Forgotten; files.len()]) })
+    }
+
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Err(Failure::bad_config("c.toml:1:1: no").hint("mend it")) })
     }
@@ -337,6 +342,20 @@ async fn copies_to_repair_go_in_as_many_requests_as_it_takes() {
     let places: Vec<_> = (0..10).map(|number| asked.find(&format!("\"{number}-%FF")).unwrap()).collect();
     assert!(places.is_sorted(), "{places:?}");
     assert!(rig.agent.asked.lock().unwrap().len() > 1, "a request has its bounds");
-    let (status, body) = rig.ask("POST /v1/repair", r#"{"files":[{"label":"photo"}]}"#).await;
-    assert!(status.contains("400") && body.contains("bad_request"), "{status} {body}");
+    assert_eq!(rig.client.forget(&files[..2]).await.unwrap(), [Repaired::Forgotten; 2]);
+    for path in ["repair", "forget", "explain"] {
+        let (status, body) = rig.ask(&format!("POST /v1/{path}"), r#"{"files":[{"label":"photo"}]}"#).await;
+        assert!(status.contains("400") && body.contains("bad_request"), "{path} {status} {body}");
+    }
+    assert!(rig.client.forget(&[]).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn many_paths_are_explained_in_few_requests_and_in_order() {
+    let rig = Rig::start();
+    let paths: Vec<PathBuf> =
+        (0..300).map(|number| format!("/a/{number} \u{1b}\"{}", "x".repeat(300)).into()).collect();
+    let explained = rig.client.explain_all(&paths).await.unwrap();
+    let told: Vec<PathBuf> = explained.into_iter().map(|line| line.path.into()).collect();
+    assert_eq!(told, paths);
 }

@@ -299,31 +299,32 @@ async fn a_task_is_followed_to_its_end_and_a_second_one_has_to_wait() {
 async fn a_file_is_fetched_whole_and_in_part_and_its_token_stays_with_the_cloud() {
     let rig = Rig::new().await;
     let content: Vec<u8> = (0..300_000_u32).flat_map(u32::to_le_bytes).collect();
+    let size = content.len() as u64;
     rig.put("/apps/xpand/a.mp4", &content);
     let files = rig.files();
     let dlink = rig.dlink("/apps/xpand/a.mp4").await;
-    let whole = files.download(&dlink, 0).await.unwrap();
+    let whole = files.download(&dlink, 0, size).await.unwrap();
     assert_eq!((whole.from, whole.total), (0, content.len() as u64));
     assert_eq!(whole.content_md5, Some(Md5::of(&content)));
     let (bytes, error) = drain(whole).await;
     assert!(bytes == content && error.is_none(), "{error:?}");
-    let part = files.download(&dlink, 1_000_000).await.unwrap();
+    let part = files.download(&dlink, 1_000_000, size).await.unwrap();
     assert_eq!((part.from, part.total, part.content_md5), (1_000_000, 1_200_000, Some(Md5::of(&content))));
     let (bytes, error) = drain(part).await;
     assert!(bytes == content[1_000_000..] && error.is_none(), "{error:?}");
 
     rig.fault("GET /cdn/", FaultKind::CutBody(1000));
-    let (bytes, error) = drain(files.download(&dlink, 0).await.unwrap()).await;
+    let (bytes, error) = drain(files.download(&dlink, 0, size).await.unwrap()).await;
     assert!(bytes.len() <= 1000 && bytes == content[..bytes.len()]);
     assert_eq!(error.unwrap().kind, Kind::Offline);
     // Nothing tells that this one is too short but the size that the listing gave.
     rig.fault("GET /cdn/", FaultKind::Shorter(1));
-    let short = files.download(&dlink, 0).await.unwrap();
+    let short = files.download(&dlink, 0, size).await.unwrap();
     assert_eq!(short.total, content.len() as u64 - 1);
     rig.fault("GET /cdn/", FaultKind::NoRange);
-    assert_eq!(files.download(&dlink, 5).await.unwrap().from, 0);
+    assert_eq!(files.download(&dlink, 5, size).await.unwrap().from, 0);
     rig.fault("GET /cdn/", FaultKind::WrongMd5);
-    assert_eq!(files.download(&dlink, 0).await.unwrap().content_md5, Some(Md5::of("")));
+    assert_eq!(files.download(&dlink, 0, size).await.unwrap().content_md5, Some(Md5::of("")));
 
     for (place, kind, expected) in [
         ("GET /file/", FaultKind::ErrorCode(31360), Kind::Expired),
@@ -334,14 +335,14 @@ async fn a_file_is_fetched_whole_and_in_part_and_its_token_stays_with_the_cloud(
         ("GET /file/", FaultKind::DropBefore, Kind::Offline),
     ] {
         rig.fault(place, kind);
-        let error = files.download(&dlink, 0).await.err().unwrap();
+        let error = files.download(&dlink, 0, size).await.err().unwrap();
         assert_eq!(error.kind, expected, "{error}");
     }
     rig.sim.advance(Duration::from_secs(9 * 3600));
-    assert_eq!(files.download(&dlink, 0).await.err().unwrap().kind, Kind::Expired);
+    assert_eq!(files.download(&dlink, 0, size).await.err().unwrap().kind, Kind::Expired);
     let fresh = rig.dlink("/apps/xpand/a.mp4").await;
     rig.sim.remove("demo", "/apps/xpand/a.mp4").unwrap();
-    assert_eq!(files.download(&fresh, 0).await.err().unwrap().kind, Kind::Missing);
+    assert_eq!(files.download(&fresh, 0, size).await.err().unwrap().kind, Kind::Missing);
     assert!(rig.sim.leaks().is_empty(), "{:?}", rig.sim.leaks());
 }
 
@@ -351,7 +352,7 @@ async fn an_expired_token_is_renewed_before_a_file_is_fetched() {
     rig.put("/apps/xpand/a.jpg", b"photo");
     let dlink = rig.dlink("/apps/xpand/a.jpg").await;
     rig.sim.expire().unwrap();
-    let download = rig.files().download(&dlink, 0).await.unwrap();
+    let download = rig.files().download(&dlink, 0, 5).await.unwrap();
     assert_eq!(drain(download).await.0, b"photo");
     assert_eq!(rig.sim.count("/oauth/2.0/token"), 1);
     assert!(rig.sim.leaks().is_empty());

@@ -6,6 +6,9 @@
 
 mod common;
 
+#[path = "every_code/shell.rs"]
+mod shell;
+
 use std::time::Instant;
 
 use cloudsim::{Fault, FaultKind};

@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use cloudsim::{Fault, FaultKind};
 use common::cloud::partseq;
 use common::media::{photo, video};
 use common::process::{Program, Said};
-use common::{PATIENCE, Rig};
+use common::{Account, PATIENCE, Rig};
 use serde_json::Value;
 use xpand::remote::names::escape;
 
@@ -189,8 +190,13 @@ fn a_folder_arrives_below_its_own_name_with_every_odd_name_in_it() {
     // Nothing behind a link in a folder is sent.
     symlink("/etc", top.join("link")).unwrap();
     symlink("a.jpg", top.join("link.jpg")).unwrap();
-    let lines = puts(&rig, &["-r", "trip: 2024/", "photos"]);
-    assert_eq!(lines.len(), names.len());
+    rustix::fs::mkfifoat(rustix::fs::CWD, top.join("pipe"), 0o600.into()).unwrap();
+    let (said, lines) = put(&rig, &["-r", "trip: 2024/", "photos"]);
+    assert_eq!((said.code, lines.len()), (Some(0), names.len()), "{said:?}");
+    for words in ["2 links were not followed", "1 neither a file nor a folder"] {
+        assert!(said.err.contains(words), "{said:?}");
+    }
+    assert!(!keeps_state(&rig), "nothing is kept of what is through");
     let mut expected: Vec<_> =
         names.iter().map(|name| (format!("photos/trip%3A 2024/{}", escape(name)), Some(2))).collect();
     expected.sort();
@@ -386,6 +392,51 @@ fn a_full_drive_and_a_refused_login_end_the_command_and_it_goes_on_later() {
     rig.sim.clear_faults();
     assert_eq!(puts(&rig, &args).len(), 3);
     assert_eq!(rig.sim.files().len(), 3);
+}
+
+#[test]
+fn somebody_else_who_logs_in_meanwhile_gets_nothing_of_it() {
+    let rig = Rig::ready(|setup| {
+        setup.accounts.push(Account { name: "other", user: "other", logged_in: true });
+        setup.parallel = 1;
+        setup.sim.bandwidth = Some(2 << 20);
+    });
+    let film = video(1, 27 * MIB);
+    file(&rig, "film.mp4", &film);
+    for number in 0..4 {
+        file(&rig, &format!("{number}.jpg"), &photo(number, 4000));
+    }
+    let args = ["--account", "home", "film.mp4", "0.jpg", "1.jpg", "2.jpg", "3.jpg", "x/"];
+    let log_in = |from: &str, to: &str| {
+        let tokens = |name| rig.state_dir().join(format!("accounts/{name}.json"));
+        fs::copy(tokens(from), tokens("between")).unwrap();
+        fs::rename(tokens("between"), tokens(to)).unwrap();
+    };
+    log_in("home", "mine");
+    let mut command = rig.command(&["drive", "put"]);
+    command.args(args).current_dir(rig.path("mine")).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let running = command.spawn().unwrap();
+    until("two slices", || {
+        rig.calls_after(0, "superfile2").iter().filter(|call| call.status == 200).count() >= 2
+    });
+    log_in("other", "home");
+    let said = running.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&said.stderr);
+    assert!(said.status.code() == Some(1) && err.contains("has logged in to home meanwhile"), "{err}");
+    let of = |account: &str| -> Vec<String> {
+        rig.sim.files().into_iter().filter(|file| file.account == account).map(|file| file.path).collect()
+    };
+    assert!(of("other").is_empty(), "{:?}", of("other"));
+    // Whoever began it goes on where it was; the other one's is another batch.
+    log_in("mine", "home");
+    rig.sim.set_bandwidth(None);
+    let (said, lines) = put(&rig, &args);
+    assert_eq!((said.code, lines.len()), (Some(0), 5), "{said:?}");
+    assert_eq!((of("demo").len(), of("other").len()), (5, 0));
+    assert_eq!(rig.sim.read("/apps/xpand/x/film.mp4").unwrap(), film);
+    log_in("other", "home");
+    let (said, _) = put(&rig, &args);
+    assert_eq!((said.code, of("demo").len(), of("other").len()), (Some(0), 5, 5), "{said:?}");
 }
 
 /// Whoever types it reads with their own rights, although the state belongs to the agent's user.

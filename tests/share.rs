@@ -142,6 +142,9 @@ fn what_a_link_leads_to_is_listed() {
     );
     let text = done(&rig, &args("info"));
     assert!(text.contains("\n  lives    7 days\n"), "{text}");
+    // What stands behind the last slash does not say which linksource it has.
+    assert_eq!(done(&rig, &["info", &link.surl, "--password", &link.pwd]), text);
+    fails(&rig, &["info", &link.surl], 1, &["the password or the key of the share is wrong", "(errno -9)"]);
     let hostile = r#"{"list":{"path":"/x\u001b[2J","server_filename":"x\u001b[2J\u009b"}}"#;
     rig.sim.fault(Fault::always("method=list", FaultKind::Edit(hostile.into()))).unwrap();
     for more in [&[][..], &["-l"], &["--json"]] {

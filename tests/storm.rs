@@ -1,6 +1,6 @@
 //! The worst day of all: a fifth of the calls fails in every way the local cloud knows, the agent is
-//! killed again and again, the line breaks, tokens end, sessions are forgotten - and every file arrives
-//! exactly once.
+//! killed again and again, the line breaks, tokens end, sessions are forgotten, files and whole folders are
+//! renamed meanwhile - and every file arrives exactly once under each name it is found with.
 //!
 //! `XPAND_STORM_SEEDS=50 XPAND_STORM_FILES=1000 cargo test --release --test storm` is the full proof;
 //! `XPAND_STORM_SEED=7` begins with another seed than 1. A seed repeats what is by chance in the test, not
@@ -9,7 +9,7 @@
 
 mod common;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -53,11 +53,22 @@ async fn everything_arrives_exactly_once_through_faults_and_kills() {
 struct Storm {
     rig: Rig,
     dice: Dice,
-    /// What the cloud has to hold in the end, and nothing else: path, MD5, slices.
-    wanted: BTreeMap<String, (String, usize)>,
+    /// What the cloud has to hold in the end, by remote path.
+    wanted: BTreeMap<String, Wanted>,
+    /// What it may hold besides, and nothing else: what was called so until it was renamed. No name is used
+    /// twice.
+    left: BTreeMap<String, Wanted>,
     /// Wanted by nobody for a reason that the agent tells: empty files.
     skipped: u64,
     tally: Tally,
+}
+
+/// A file of the library.
+#[derive(Clone)]
+struct Wanted {
+    below: Vec<u8>,
+    md5: String,
+    slices: usize,
 }
 
 /// What was done to the agent.
@@ -67,6 +78,8 @@ struct Tally {
     logins: usize,
     /// Slices of sessions that the cloud was made to forget.
     forgotten: usize,
+    /// Files that were renamed.
+    moved: usize,
 }
 
 impl Storm {
@@ -79,7 +92,8 @@ impl Storm {
             setup.check_bind = "1s";
         });
         let (dice, tally) = (Dice::new(seed), Tally::default());
-        let mut storm = Self { rig, dice, wanted: BTreeMap::new(), skipped: 0, tally };
+        let (wanted, left) = Default::default();
+        let mut storm = Self { rig, dice, wanted, left, skipped: 0, tally };
         storm.fill(files);
         storm.arm();
         storm
@@ -172,8 +186,40 @@ impl Storm {
     }
 
     fn want(&mut self, below: &[u8], bytes: &[u8]) {
-        let slices = bytes.len().div_ceil(4 << 20);
-        self.wanted.insert(format!("/apps/xpand/photo/{}", escape(below)), (md5_hex(bytes), slices));
+        let (md5, slices) = (md5_hex(bytes), bytes.len().div_ceil(4 << 20));
+        self.wanted.insert(remote(below), Wanted { below: below.to_owned(), md5, slices });
+    }
+
+    /// Some files get new names, or a whole folder does: never one that was there before.
+    fn move_some(&mut self) {
+        for _ in 0..1 + self.dice.below(2) {
+            let all: Vec<Vec<u8>> = self.wanted.values().map(|wanted| wanted.below.clone()).collect();
+            let one = self.dice.pick(&all);
+            let name = one.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+            let new = format!("moved {}", self.tally.moved).into_bytes();
+            match self.dice.below(4) {
+                0 if name > 0 => self.rename(&one[..name - 1], &new),
+                1 => self.rename(one, &[&one[..name], &new, b"/", &one[name..]].concat()),
+                _ => self.rename(one, &[&new, &b"/"[..], &one[name..]].concat()),
+            }
+        }
+    }
+
+    fn rename(&mut self, from: &[u8], to: &[u8]) {
+        let path = |below: &[u8]| self.rig.root("photo").join(OsStr::from_bytes(below));
+        fs::create_dir_all(path(to).parent().unwrap()).unwrap();
+        fs::rename(path(from), path(to)).unwrap();
+        let is_moved = |below: &[u8]| {
+            below.strip_prefix(from).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
+        };
+        for (path, wanted) in
+            self.wanted.extract_if(.., |_, wanted| is_moved(&wanted.below)).collect::<Vec<_>>()
+        {
+            let below = [to, &wanted.below[from.len()..]].concat();
+            self.wanted.insert(remote(&below), Wanted { below, ..wanted.clone() });
+            self.left.insert(path, wanted);
+            self.tally.moved += 1;
+        }
     }
 
     /// Every kind of failure that leaves a way to succeed, at every call, so that together a fifth fails.
@@ -198,6 +244,7 @@ impl Storm {
             with(vec![Errno(10), Errno(31_081), Errno(31_190), Errno(31_353), Errno(31_363)]),
         ));
         faults.extend(at("oauth/2.0/token", with(vec![OAuth("slow_down".into())])));
+        faults.extend(at("filemanager", with(vec![Errno(12), Errno(111), Errno(-7), Errno(-9)])));
         faults.extend(at("method=(uinfo|list|locateupload)|quota|device", passing()));
         for fault in faults {
             self.rig.sim.fault(fault).unwrap();
@@ -216,14 +263,34 @@ impl Storm {
                 self.rig.sim.fault(stall).unwrap();
             }
             self.wait_for_a_moment(share).await;
+            let while_it_runs = self.dice.percent(50);
+            if while_it_runs {
+                self.move_some();
+                self.wait_for_a_moment(share / 4).await;
+            }
             agent.kill();
             self.tally.kills += 1;
             self.change_the_weather();
+            if !while_it_runs {
+                self.move_some();
+            }
             agent = self.rig.spawn_hurried();
         }
         self.rig.sim.clear_faults();
         self.arm();
-        let status = self.until_quiet(&mut agent).await;
+        self.until_quiet(&mut agent).await;
+        // Everything is in the cloud, so that this can be copied there.
+        for _ in 0..2 {
+            self.move_some();
+        }
+        let mut status = self.until_quiet(&mut agent).await;
+        let begun = Instant::now();
+        while !self.rig.sim.files().iter().any(|file| file.copied) {
+            assert!(begun.elapsed() < PATIENCE, "nothing is copied inside the cloud: {}", self.rig.log());
+            self.rig.sim.clear_faults();
+            self.move_some();
+            status = self.until_quiet(&mut agent).await;
+        }
         let told = self.reckon(&status);
         let (ended, _) = agent.terminate().await;
         assert!(ended.success(), "{ended}: {}", self.rig.log());
@@ -252,7 +319,7 @@ impl Storm {
                 self.rig.sim.restart().unwrap();
             }
             2 => {
-                let most = self.wanted.values().map(|(_, slices)| *slices).max().unwrap();
+                let most = self.wanted.values().map(|wanted| wanted.slices).max().unwrap();
                 self.tally.forgotten += most * self.rig.sim.forget_uploads().min(AT_WORK);
             }
             _ => {}
@@ -283,6 +350,8 @@ impl Storm {
             if let Some(status) = &status
                 && is_quiet(status)
                 && status.totals.counts.files == self.wanted.len() as u64 + self.skipped
+                // What was renamed a moment ago it may not have noticed.
+                && self.has_all()
             {
                 return status.clone();
             }
@@ -293,20 +362,20 @@ impl Storm {
         }
     }
 
-    /// One copy of each file at its own path with its own bytes, nothing else, nothing overwritten, and no
-    /// more slices than there were reasons for.
+    /// One copy of each file at its own path with its own bytes, nothing else but what it was called before,
+    /// nothing overwritten, and no more slices than there were reasons for.
     fn reckon(&self, status: &Status) -> String {
         let counts = &status.totals.counts;
         let all = self.wanted.len() as u64;
         assert_eq!((counts.backed_up, counts.failed, counts.skipped), (all, 0, self.skipped), "{status:#?}");
         let files = self.rig.sim.files();
         for file in &files {
-            let wanted = self.wanted.get(&file.path).map(|(md5, _)| md5);
+            let wanted = self.called(&file.path).map(|wanted| &wanted.md5);
             assert_eq!(wanted, Some(&file.md5), "{} is not what is on the disk", file.path);
             assert_eq!((file.overwritten, file.versions.len()), (0, 0), "{}", file.path);
         }
-        assert_eq!(files.len(), self.wanted.len(), "some files are not there");
-        for file in files.iter().filter(|file| !file.instant) {
+        assert!(self.has_all(), "some files are not there");
+        for file in files.iter().filter(|file| !file.instant && !file.copied) {
             let bytes = fs::read(&file.disk).unwrap();
             assert_eq!(md5_hex(&bytes), file.md5, "{} is damaged in the cloud", file.path);
         }
@@ -315,16 +384,27 @@ impl Storm {
         let hit = calls.iter().filter(|call| call.fault.is_some()).count();
         let twice = files.iter().filter(|file| file.created > 1).count();
         let (again, reasons) = (self.sent_again(&calls), self.reasons(&calls));
+        let Tally { kills, logins, moved, .. } = self.tally;
+        let copied = files.iter().filter(|file| file.copied).count();
         let told = format!(
-            "{} files, {} calls, {hit} hit by faults, {} kills, {} log-ins, {twice} confirmed twice, {again} \
-             slices again for {reasons} reasons",
+            "{} files, {} calls, {hit} hit by faults, {kills} kills, {logins} log-ins, {twice} confirmed twice, \
+             {again} slices again for {reasons} reasons, {moved} renamed, {copied} copied in the cloud",
             files.len(),
             calls.len(),
-            self.tally.kills,
-            self.tally.logins,
         );
         assert!(again <= reasons, "{told}");
         told
+    }
+
+    fn has_all(&self) -> bool {
+        let files = self.rig.sim.files();
+        let there: BTreeSet<&String> = files.iter().map(|file| &file.path).collect();
+        self.wanted.keys().all(|path| there.contains(path))
+    }
+
+    /// What is or was called so.
+    fn called(&self, path: &str) -> Option<&Wanted> {
+        self.wanted.get(path).or_else(|| self.left.get(path))
     }
 
     /// Slices that the cloud had taken, and had said so, and that came again.
@@ -340,7 +420,7 @@ impl Storm {
     fn reasons(&self, calls: &[Call]) -> usize {
         let slices = |call: &Call| {
             let path = call.form.get("path").or(call.query.get("path"));
-            path.and_then(|path| self.wanted.get(path)).map_or(1, |(_, slices)| *slices)
+            path.and_then(|path| self.called(path)).map_or(1, |wanted| wanted.slices)
         };
         let mut reasons = self.tally.kills * AT_WORK + self.tally.forgotten + self.tally.logins * AT_WORK;
         let mut failed = BTreeMap::new();
@@ -371,6 +451,10 @@ impl Storm {
         }
         reasons
     }
+}
+
+fn remote(below: &[u8]) -> String {
+    format!("/apps/xpand/photo/{}", escape(below))
 }
 
 fn is_slice(call: &Call) -> bool {

@@ -5,11 +5,13 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
 
 use cloudsim::{Fault, FaultKind};
-use common::Rig;
 use common::media::photo;
 use common::process::Said;
+use common::{Account, Folder, Rig};
 use serde_json::Value;
 
 /// A rig whose agent runs, with `count` photos in the cloud.
@@ -113,6 +115,14 @@ async fn what_is_missing_is_told_and_sent_again_when_asked_for() {
         said.out.contains("IMG_0004.jpg (not on this box any more)") && said.out.contains("1 lost"),
         "{said:?}"
     );
+    // That is a difference for ever, unless a person says that it may be forgotten.
+    let said = run(&rig, &["verify", "--forget"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("Forget 1 file") && said.err.contains("add --yes"), "{said:?}");
+    let (said, _, summary) = verify(&rig, &["--forget", "--yes"]);
+    assert_eq!((said.code, &summary["lost"], &summary["forgotten"]), (Some(1), &1.into(), &1.into()));
+    let (said, lines, summary) = verify(&rig, &[]);
+    assert_eq!((said.code, lines.len(), &summary["files"]), (Some(0), 0, &5.into()), "{said:?}");
     rig.stop().await;
 }
 
@@ -208,7 +218,7 @@ async fn what_is_sent_while_it_runs_is_no_difference() {
     rig.sim.fault(Fault::once("method=listall", FaultKind::Delay(late))).unwrap();
     let mut command = rig.command(&["--json", "verify"]);
     let mark = rig.mark();
-    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let child = command.stdout(Stdio::piped()).spawn().unwrap();
     rig.put("2024/00/new.jpg", &photo(90, 1234));
     rig.until_true("the new file", || rig.sim.files().len() == 5).await;
     let output = child.wait_with_output().unwrap();
@@ -247,5 +257,174 @@ async fn thousands_of_files_are_compared_in_a_few_calls() {
     let said = run(&rig, &["verify"]);
     assert!(said.out.contains("and 20 more") && said.out.contains("40 missing in the cloud"), "{said:?}");
     assert!(said.out.contains("and 2,080 more"), "{said:?}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_renamed_is_not_lost_when_only_its_old_copy_is_deleted() {
+    let mut rig = backed_up(8).await;
+    let old = rig.root("photo").join("2024/01/IMG_0001.jpg");
+    fs::create_dir(rig.root("photo").join("best")).unwrap();
+    fs::rename(&old, rig.root("photo").join("best/sunset.jpg")).unwrap();
+    rig.client.scan(None).await.unwrap();
+    rig.until("the copy under its new name", |status| status.is_quiet() && rig.sim.files().len() == 9).await;
+    rig.until("the old name is missed", |status| status.totals.counts.files == 8).await;
+    rig.sim.remove("demo", "/apps/xpand/photo/2024/01/IMG_0001.jpg").unwrap();
+    let said = run(&rig, &["verify"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    assert!(said.out.contains("nothing is lost") && said.out.contains("best/sunset.jpg"), "{said:?}");
+    assert!(said.out.contains(": all there; 1 gone here and there"), "{said:?}");
+    // The new name lies outside of what is compared.
+    for path in [old.to_str().unwrap(), old.parent().unwrap().to_str().unwrap()] {
+        let (said, lines, summary) = verify(&rig, &[path]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert_eq!(differences(&lines), [pair("elsewhere", "IMG_0001.jpg")]);
+        assert_eq!((&summary["elsewhere"], &summary["lost"]), (&1.into(), &0.into()), "{summary}");
+    }
+    // Where the new copy is not there either, nothing speaks for the old one.
+    let moved = rig.sim.read("/apps/xpand/photo/best/sunset.jpg").unwrap();
+    rig.sim.remove("demo", "/apps/xpand/photo/best/sunset.jpg").unwrap();
+    let (said, lines, summary) = verify(&rig, &[]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert_eq!(differences(&lines), [pair("missing", "IMG_0001.jpg"), pair("missing", "sunset.jpg")]);
+    assert_eq!(summary["lost"], 1, "{summary}");
+    // Another file with the same bytes in its place is not the one that was sent: restore would not find it.
+    rig.sim.put_file("demo", "/apps/xpand/photo/best/sunset.jpg", &moved).unwrap();
+    let (said, lines, summary) = verify(&rig, &["--repair"]);
+    assert_eq!(differences(&lines), [pair("missing", "IMG_0001.jpg"), pair("replaced", "sunset.jpg")]);
+    assert_eq!((said.code, &summary["queued"]), (Some(1), &1.into()), "{summary}");
+    rig.until("it is known", |status| status.is_quiet() && status.totals.counts.backed_up == 8).await;
+    assert_eq!(rig.sim.files().len(), 8, "equal content is there once");
+    let (said, _, summary) = verify(&rig, &["--repair"]);
+    assert_eq!((said.code, &summary["forgotten"]), (Some(0), &1.into()), "{said:?}");
+    let (said, lines, summary) = verify(&rig, &[]);
+    assert_eq!((said.code, lines.len(), &summary["files"]), (Some(0), 0, &8.into()), "{said:?}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_all_second_looks_are_used_up_nothing_is_called_well_that_was_not_seen() {
+    let mut rig = Rig::ready(|_| ());
+    for number in 0..25_u64 {
+        for name in ["a", "b"] {
+            rig.put(&format!("{number:02}/{name}.jpg"), &photo(number, 500 + name.len()));
+        }
+    }
+    rig.begin();
+    rig.wait_arrived().await;
+    for number in 0..25 {
+        rig.sim.remove("demo", &format!("/apps/xpand/photo/{number:02}/a.jpg")).unwrap();
+    }
+    let mark = rig.mark();
+    let (said, lines, summary) = verify(&rig, &[]);
+    assert_eq!((said.code, lines.len(), &summary["missing"]), (Some(1), 25, &25.into()), "{summary}");
+    assert_eq!(rig.calls_after(mark, "GET /rest/2.0/xpan/file?method=list").len(), 20);
+    // The first listing leaves everything out: that it did is seen, and it is not believed then.
+    let edit = r#"edit:{"list":[]}"#.parse().unwrap();
+    rig.sim.fault(Fault::once("method=listall", edit)).unwrap();
+    let (said, lines, summary) = verify(&rig, &[]);
+    assert_eq!((said.code, lines.len(), &summary["unsure"]), (Some(1), 20, &10.into()), "{summary}");
+    let (said, _, summary) = verify(&rig, &["--repair"]);
+    assert_eq!((said.code, &summary["queued"]), (Some(1), &25.into()), "{summary}");
+    rig.wait_arrived().await;
+    rig.sim.fault(Fault::once("method=listall", r#"edit:{"list":[]}"#.parse().unwrap())).unwrap();
+    let said = run(&rig, &["verify"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("all there as far as was compared; 10 not certain"), "{said:?}");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn earlier_labels_dates_and_two_accounts_are_compared_where_their_files_are() {
+    let mut rig = Rig::ready(|setup| {
+        setup.accounts.push(Account { name: "work", user: "other", logged_in: true });
+        let dated = "remote = \"{label}/{year}/{month}/{path}\"".to_owned();
+        setup.folders.push(Folder { label: "job", account: "work", more: dated });
+    });
+    rig.put_photos(4);
+    rig.put_photos_in("job", 4);
+    rig.back_up_and_stop().await;
+    assert!(rig.sim.files().iter().any(|file| file.path.starts_with("/apps/xpand/job/2018/09/2024/")));
+    let config = fs::read_to_string(rig.config_file()).unwrap();
+    fs::write(rig.config_file(), config.replace("label = \"photo\"", "label = \"pictures\"")).unwrap();
+    rig.begin();
+    rig.wait_quiet().await;
+    let place = rig.root("job").join("2024/01");
+    for (path, files) in [(None, 8), (Some("pictures"), 4), (Some("job"), 4), (place.to_str(), 1)] {
+        let (said, lines, summary) = verify(&rig, path.as_slice());
+        assert_eq!((said.code, lines.len(), &summary["files"]), (Some(0), 0, &files.into()), "{said:?}");
+    }
+    rig.sim.remove("demo", "/apps/xpand/photo/2024/01/IMG_0001.jpg").unwrap();
+    rig.sim.remove("other", "/apps/xpand/job/2018/09/2024/02/IMG_0002.jpg").unwrap();
+    rig.sim.put_file("other", "/apps/xpand/job/2019/01/stranger.jpg", b"not ours").unwrap();
+    let (said, lines, summary) = verify(&rig, &[]);
+    let wrong = [
+        pair("missing", "IMG_0001.jpg"),
+        pair("missing", "IMG_0002.jpg"),
+        pair("unexpected", "stranger.jpg"),
+    ];
+    assert_eq!((said.code, differences(&lines), &summary["files"]), (Some(1), wrong.into(), &8.into()));
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_keeps_it_from_comparing_is_said_and_nothing_is_called_well() {
+    let mut rig = backed_up(3).await;
+    // A cloud that is tired for a moment, and details that it does not tell of a file that it lists.
+    rig.sim.fault(Fault::times("method=listall", FaultKind::Status(503), 2)).unwrap();
+    assert_eq!(verify(&rig, &[]).0.code, Some(0));
+    rig.sim.fault(Fault::always("method=filemetas", FaultKind::Errno(42214))).unwrap();
+    let (said, lines, summary) = verify(&rig, &["--sample", "100%"]);
+    assert_eq!((said.code, lines.len(), &summary["unread"]), (Some(1), 0, &3.into()), "{said:?}");
+    assert!(said.err.contains("tells nothing of it"), "{said:?}");
+    rig.sim.clear_faults();
+    // The hour's calls are used up: it says so, and waits.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    let calls = rig.state_dir().join("accounts/home.calls");
+    fs::write(&calls, format!("listall {}\n", now - 600_000).repeat(100)).unwrap();
+    let mut waiting = rig.command(&["verify"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut told = String::new();
+    BufReader::new(waiting.stderr.take().unwrap()).read_line(&mut told).unwrap();
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
+    assert!(told.contains("used up") && told.contains("waiting 51 min"), "{told}");
+    // The agent ends in the middle.
+    fs::remove_file(&calls).unwrap();
+    rig.sim.remove("demo", "/apps/xpand/photo/2024/00/IMG_0000.jpg").unwrap();
+    let late = std::time::Duration::from_secs(3);
+    rig.sim.fault(Fault::once("xpan/file.method=list", FaultKind::Delay(late))).unwrap();
+    let mark = rig.mark();
+    let mut command = rig.command(&["verify", "--repair"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    rig.until_true("the first listing", || rig.calls_after(mark, "method=listall").len() == 1).await;
+    rig.stop().await;
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    match output.status.code() {
+        Some(3) => assert!(said.contains("the agent is not running"), "{said}"),
+        // It was asked at that moment.
+        code => assert!(code == Some(1) && said.contains("the agent did not answer"), "{code:?} {said}"),
+    }
+    rig.begin();
+    rig.wait_quiet().await;
+    let (repaired, lines, summary) = verify(&rig, &["--repair"]);
+    assert_eq!(summary["queued"], 1, "{said} {repaired:?} {lines:?}");
+    rig.wait_arrived().await;
+    assert_eq!(verify(&rig, &[]).0.code, Some(0));
+    // A folder that the agent has not heard of, no folder at all, and nobody logged in.
+    let config = fs::read_to_string(rig.config_file()).unwrap();
+    let more = format!("[[folder]]\npath = {:?}\naccount = \"home\"\nlabel = \"new\"\n", rig.path("outbox"));
+    fs::write(rig.config_file(), config.replacen("[[folder]]", &format!("{more}[[folder]]"), 1)).unwrap();
+    let said = run(&rig, &["verify"]);
+    assert!(said.code == Some(1) && said.err.contains("xpand reload"), "{said:?}");
+    let from = config.find("[[folder]]").unwrap();
+    let until = config.find("[upload]").unwrap();
+    fs::write(rig.config_file(), [&config[..from], &config[until..]].concat()).unwrap();
+    let said = run(&rig, &["verify"]);
+    assert!(said.code == Some(2) && said.err.contains("no [[folder]]"), "{said:?}");
+    fs::write(rig.config_file(), &config).unwrap();
+    fs::remove_file(rig.state_dir().join("accounts/home.json")).unwrap();
+    let said = run(&rig, &["verify"]);
+    assert!(said.code == Some(4) && said.out.is_empty(), "{said:?}");
     rig.stop().await;
 }

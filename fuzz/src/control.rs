@@ -71,6 +71,10 @@ impl Backend for Agent {
         Box::pin(async move { Ok(vec![Repaired::Queued; files.len()]) })
     }
 
+    fn forget(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        Box::pin(async move { Ok(vec![Repaired::Forgotten; files.len()]) })
+    }
+
     fn reload(&self) -> BoxFuture<'_, Result<()>> {
         Box::pin(async { Ok(()) })
     }

@@ -41,7 +41,7 @@ pub(super) async fn call(choice: u8, drive: &dyn Drive) -> Result<Vec<String>, E
         }
         9 | 10 => {
             let from = if choice % 16 == 9 { 0 } else { 5 };
-            drain(files.download("https://d.pcs.baidu.com/file/1?a=1", from).await?, from).await?
+            drain(files.download("https://d.pcs.baidu.com/file/1?a=1", from, 10).await?, from).await?
         }
         11 => {
             let part = files.newinfo("http://pcsdata.baidu.com/doc/1?a=1", 0).await?;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::gate::Until;
 use super::hub::{Core, Hub, Look, lock};
 use super::{copies, explain, files, repair, view};
+use crate::backup::queue::Queue;
 use crate::control::{
     Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, QueuePage, QueueQuery, Rebuild,
     Repaired, Result,
@@ -217,7 +218,11 @@ impl Backend for Desk {
     }
 
     fn repair(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
-        Box::pin(async move { repair::repair(self.hub()?, files).await })
+        Box::pin(async move { repair::repair(self.hub()?, files, Queue::repair).await })
+    }
+
+    fn forget(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>> {
+        Box::pin(async move { repair::repair(self.hub()?, files, Queue::forget_gone).await })
     }
 
     fn reload(&self) -> BoxFuture<'_, Result<()>> {

@@ -115,7 +115,7 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
         clock: clock.clone(),
         keeper,
         meters: Arc::default(),
-        throttle: Throttle::new(config.upload.rate),
+        throttle: Throttle::shared(config.upload.rate, &state_dir),
         gate: Mutex::new(gate::Gate::open(&state_dir)),
         renew: tokio::sync::Notify::new(),
     });

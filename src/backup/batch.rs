@@ -37,6 +37,7 @@ use super::survey::Survey;
 use super::upload::copying::Copier;
 use super::upload::{Ended, Uploader};
 use super::verdict::Pause;
+use super::walk::Passed;
 use crate::clock::Clock;
 use crate::cloud::{self, Drive, User};
 use crate::content::{FilePath, FolderId};
@@ -53,6 +54,8 @@ const FILE_WAITS: Duration = Duration::from_secs(5);
 const CHANGES: u32 = 3;
 /// Files in a row, nothing arriving between, and it is the cloud that fails.
 const FAILURES: u32 = 5;
+/// Somebody who logs in meanwhile is noticed after this long.
+const LOGIN: Duration = Duration::from_secs(1);
 /// Files worked on beyond `upload.parallel`: while those are sent, this many are read.
 const AHEAD: usize = 1;
 
@@ -65,10 +68,14 @@ pub struct Setting {
     pub drive: Arc<dyn Drive>,
     /// Who is logged in there.
     pub user: User,
+    /// The login that `user` was asked with.
+    pub login: Option<u64>,
+    /// The login that the drive's tokens are of now: another one may be another user's.
+    pub login_now: Arc<dyn Fn() -> Option<u64> + Send + Sync>,
     /// `upload.parallel`
     pub parallel: usize,
     /// `upload.rate`
-    pub rate: Option<u64>,
+    pub throttle: Arc<Throttle>,
     /// `agent.settle`: how long a file that changed is left alone.
     pub settle: Duration,
     /// For times to try again.
@@ -109,6 +116,8 @@ pub trait Watch {
     fn ended(&self, local: &Path, remote: &str, size: u64, end: &End);
     /// Nothing is sent for a while, and why.
     fn waits(&self, words: &str);
+    /// Everything was looked for. What is no file, in the folders that were named, is not sent.
+    fn passed(&self, passed: Passed);
 }
 
 /// Why a batch ended before everything was tried.
@@ -118,6 +127,8 @@ pub enum Stop {
     Account(Pause, String),
     /// A call that nothing goes without.
     Cloud(cloud::Error),
+    /// Somebody else, who is called so, has logged in: the rest would go to another drive.
+    OtherUser(String),
     /// A mistake of our own.
     Broken(String),
     /// What is kept of it cannot be written: [`state::State::end`] says why.
@@ -136,8 +147,10 @@ pub async fn run(
     named: Vec<Named>,
     watch: &dyn Watch,
 ) -> Result<(), Stop> {
+    let stop = CancellationToken::new();
     let mut run = Run {
-        uploader: Arc::new(uploader(&setting, keeper)),
+        uploader: Arc::new(uploader(&setting, keeper, &stop)),
+        stop,
         setting,
         keeper: Arc::clone(keeper),
         watch,
@@ -148,10 +161,11 @@ pub async fn run(
         failures: 0,
         rest: None,
         is_anew: false,
+        asked: Instant::now(),
     };
     let ended = run.work(named).await;
     // What is in flight leaves what it has.
-    run.uploader.stop.cancel();
+    run.stop.cancel();
     while let Some(ended) = run.uploads.join_next().await {
         let _ = run.take(ended);
     }
@@ -175,7 +189,7 @@ pub async fn rehearse(user: &User, named: Vec<Named>, watch: &dyn Watch) -> Resu
         };
         watch.ended(&seen.local, &source.naming.remote_path(&seen.path.below, None), print.size, &end);
     }
-    ended_well(Some(look)).await
+    ended_well(Some(look), watch).await
 }
 
 /// What it is for a person that a file cannot be sent.
@@ -187,20 +201,19 @@ fn end_of(skip: Skip) -> End {
 }
 
 /// Everything that an upload needs of its account.
-fn uploader(setting: &Setting, keeper: &Arc<Keeper>) -> Uploader {
+fn uploader(setting: &Setting, keeper: &Arc<Keeper>, stop: &CancellationToken) -> Uploader {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Uploader {
         drive: Arc::clone(&setting.drive),
         user: setting.user.clone(),
-        // Only the agent compares: it outlives logins.
-        login: None,
+        login: setting.login,
         keeper: Arc::clone(keeper),
         parallel: setting.parallel,
         slots: Arc::new(Semaphore::new(setting.parallel)),
         slices: Arc::new(Semaphore::new(setting.parallel)),
         looks: Semaphore::new(1),
         hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
-        throttle: Throttle::new(setting.rate),
+        throttle: Arc::clone(&setting.throttle),
         lookup: Arc::default(),
         copier: Copier::default(),
         survey: Survey::of(&setting.account, &setting.user.id),
@@ -208,7 +221,7 @@ fn uploader(setting: &Setting, keeper: &Arc<Keeper>) -> Uploader {
         meters: Arc::new(Meters::default()),
         settle: setting.settle,
         clock: setting.clock.clone(),
-        stop: CancellationToken::new(),
+        stop: stop.clone(),
     }
 }
 
@@ -216,9 +229,11 @@ struct Run<'w> {
     setting: Setting,
     keeper: Arc<Keeper>,
     uploader: Arc<Uploader>,
+    /// For all uploads.
+    stop: CancellationToken,
     watch: &'w dyn Watch,
     sources: BTreeMap<FolderId, Arc<Source>>,
-    uploads: JoinSet<(Ended, Arc<Progress>)>,
+    uploads: JoinSet<Sent>,
     /// Files that changed under our hands, and how often.
     changed: BTreeMap<FilePath, u32>,
     /// Times in a row that the account had to wait.
@@ -227,9 +242,14 @@ struct Run<'w> {
     failures: u32,
     /// Nothing is begun before.
     rest: Option<Instant>,
-    /// The membership is not what we thought: it is asked for before the next file.
+    /// The membership or the login is not what we thought: it is asked for before the next file.
     is_anew: bool,
+    /// When it was last looked whether somebody has logged in.
+    asked: Instant,
 }
+
+/// How the work on a file ended, how far it was, and the login it was done with.
+type Sent = (Ended, Arc<Progress>, Option<u64>);
 
 impl Run<'_> {
     async fn work(&mut self, named: Vec<Named>) -> Step {
@@ -250,9 +270,9 @@ impl Run<'_> {
                 Some(ended) = self.uploads.join_next() => self.take(ended)?,
                 found = seen.recv(), if look.is_some() => match found {
                     Some(found) => self.offer(found).await?,
-                    None => ended_well(look.take()).await?,
+                    None => ended_well(look.take(), self.watch).await?,
                 },
-                () = sleep(wait.unwrap_or(LONGEST_LIMIT)) => {}
+                () = sleep(wait.unwrap_or(LOGIN).min(LOGIN)) => {}
             }
         }
     }
@@ -301,12 +321,12 @@ impl Run<'_> {
             }
             self.rest = None;
         }
-        if std::mem::take(&mut self.is_anew) {
-            self.setting.user = self.setting.drive.user().await.map_err(Stop::Cloud)?;
-            self.uploader = Arc::new(uploader(&self.setting, &self.keeper));
-        }
         // After trouble one goes first, to see whether it is over.
         let room = if self.troubles > 0 { 1 } else { self.setting.parallel + AHEAD };
+        let is_due = self.uploads.len() < room || self.asked.elapsed() >= LOGIN;
+        if is_due && (self.is_anew || self.has_another_login()) {
+            self.ask_who().await?;
+        }
         while self.uploads.len() < room {
             let now_ms = self.setting.clock.now_ms();
             let sources = &self.sources;
@@ -324,6 +344,24 @@ impl Run<'_> {
         Ok(Some(LONGEST_LIMIT))
     }
 
+    fn has_another_login(&mut self) -> bool {
+        self.asked = Instant::now();
+        (self.setting.login_now)() != self.setting.login
+    }
+
+    /// Sees who is logged in now, and with which membership. What goes to one drive does not go on in another.
+    async fn ask_who(&mut self) -> Step {
+        // Before the question: whoever logs in from here on makes the answer worthless.
+        let login = (self.setting.login_now)();
+        let user = self.setting.drive.user().await.map_err(Stop::Cloud)?;
+        if user.id != self.setting.user.id {
+            return Err(Stop::OtherUser(user.name));
+        }
+        (self.setting.user, self.setting.login, self.is_anew) = (user, login, false);
+        self.uploader = Arc::new(uploader(&self.setting, &self.keeper, &self.stop));
+        Ok(())
+    }
+
     fn begin(&mut self, claim: Claim) {
         let Some(source) = self.sources.get(&claim.job.path.folder).cloned() else { return };
         let (uploader, progress) = (Arc::clone(&self.uploader), Arc::new(Progress::default()));
@@ -332,14 +370,18 @@ impl Run<'_> {
         let claim = Claim { copy: None, ..claim };
         self.uploads.spawn(async move {
             let ended = uploader.upload(&source, claim, &progress, &uploader.stop).await;
-            (ended, progress)
+            (ended, progress, uploader.login)
         });
     }
 
     /// What became of an upload goes into the queue, and is told.
-    fn take(&mut self, ended: Result<(Ended, Arc<Progress>), JoinError>) -> Step {
-        let (Ended { job, outcome, pause }, progress) =
+    fn take(&mut self, ended: Result<Sent, JoinError>) -> Step {
+        let (Ended { job, mut outcome, pause }, progress, login) =
             ended.map_err(|panic| Stop::Broken(panic.to_string()))?;
+        if matches!(outcome, Outcome::Done(_)) && (self.setting.login_now)() != login {
+            // Perhaps it is in another user's drive: if it is not, that is seen when it is tried again.
+            outcome = Outcome::Released;
+        }
         let Some(source) = self.sources.get(&job.path.folder).cloned() else { return Ok(()) };
         if progress.is_confirmed() || matches!(outcome, Outcome::Done(_)) {
             (self.troubles, self.failures) = (0, 0);

@@ -9,6 +9,7 @@ use std::future::Future;
 use std::io;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -22,7 +23,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::seam::spawn_blocking;
+use super::share::Share;
 use crate::cloud::SliceBody;
+use crate::durable::Lock;
 
 /// The largest piece, bytes.
 pub const PIECE_BYTES: usize = 128 * 1024;
@@ -49,6 +52,7 @@ pub fn slice_body(
     throttle: Arc<Throttle>,
 ) -> SliceBody {
     Box::pin(Body {
+        _sending: throttle.enter(),
         file,
         start: offset,
         next: offset,
@@ -63,6 +67,7 @@ pub fn slice_body(
 type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 
 struct Body<P> {
+    _sending: Option<Arc<Lock>>,
     file: Arc<File>,
     start: u64,
     /// Where the next read begins.
@@ -142,9 +147,11 @@ fn read(file: &File, from: u64, length: u64, slice: Option<(u64, u64)>) -> io::R
     Ok(piece.into())
 }
 
-/// The speed limit of all uploads together: `upload.rate`. May be changed at any time.
+/// The speed limit of all uploads together: `upload.rate`, divided among the programs that send. May be
+/// changed at any time.
 #[derive(Debug)]
 pub struct Throttle {
+    share: Option<Share>,
     /// When the next byte may go. Who holds it is next; the others wait in line.
     turn: Mutex<Option<Instant>>,
     /// Bytes a second; 0 is unlimited.
@@ -155,8 +162,31 @@ impl Throttle {
     /// A limit of `rate` bytes a second; `None` is unlimited.
     #[must_use]
     pub fn new(rate: Option<u64>) -> Arc<Self> {
+        Self::among(None, rate)
+    }
+
+    /// The same, of all programs with this state folder together.
+    #[must_use]
+    pub fn shared(rate: Option<u64>, state_dir: &Path) -> Arc<Self> {
+        Self::among(Some(Share::new(state_dir)), rate)
+    }
+
+    fn among(share: Option<Share>, rate: Option<u64>) -> Arc<Self> {
         let (rate, _) = watch::channel(rate.map_or(0, |rate| rate.max(1)));
-        Arc::new(Self { turn: Mutex::new(None), rate })
+        Arc::new(Self { share, turn: Mutex::new(None), rate })
+    }
+
+    /// Who sends something has this until it is sent, unless there is no limit.
+    fn enter(&self) -> Option<Arc<Lock>> {
+        self.rate().and(self.share.as_ref()?.enter())
+    }
+
+    /// What of a rate is this program's.
+    fn part(&self, rate: u64) -> u64 {
+        match &self.share {
+            Some(share) if rate > 0 => (rate / share.senders()).max(1),
+            _ => rate,
+        }
     }
 
     /// Sets the limit, also for those who wait already.
@@ -182,7 +212,7 @@ impl Throttle {
         let mut turn = self.turn.lock().await;
         let mut changes = self.rate.subscribe();
         loop {
-            let rate = *changes.borrow_and_update();
+            let rate = self.part(*changes.borrow_and_update());
             if rate == 0 {
                 *turn = None;
                 return;
@@ -196,7 +226,7 @@ impl Throttle {
                     _ = changes.changed() => {
                         // What is owed at the old rate is paid at the new one.
                         let owed = start.saturating_duration_since(Instant::now()).as_secs_f64() * rate as f64;
-                        let rate = *changes.borrow();
+                        let rate = self.part(*changes.borrow());
                         *turn = Some(Instant::now() + span(owed, rate));
                         continue;
                     }
@@ -274,6 +304,26 @@ mod tests {
         futures_util::future::join_all(streams).await;
         let seconds = start.elapsed().as_secs_f64();
         assert!((19.0..21.0).contains(&seconds), "2 MB at 100 kB/s took {seconds} s");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_programs_that_send_keep_the_rate_together_and_one_alone_has_it_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = Instant::now();
+        let programs = [1_000_000, 3_000_000].map(|bytes| {
+            let throttle = Throttle::shared(Some(100_000), folder.path());
+            async move {
+                let _sending = throttle.enter().unwrap();
+                for _ in 0..bytes / 5000 {
+                    throttle.take(5000).await;
+                }
+                start.elapsed().as_secs_f64()
+            }
+        });
+        let [short, long] = futures_util::future::join_all(programs).await[..] else { panic!() };
+        // Each notices some seconds later that the other begins or ends.
+        assert!((14.0..=21.0).contains(&short), "1 MB at half of 100 kB/s took {short} s");
+        assert!((36.0..=46.0).contains(&long), "4 MB at 100 kB/s took {long} s");
     }
 
     #[tokio::test(start_paused = true)]

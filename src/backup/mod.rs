@@ -16,6 +16,7 @@
 //! | `settle` | which files have gone quiet |
 //! | `entry` `index` `traces` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
+//! | `share` | how many programs send, and share `upload.rate` |
 //! | `survey` `lookup` | what the cloud has, when our own memory has gaps |
 //! | `upload` `verdict` `progress` | one file against the cloud |
 //! | `batch` | files that a person names: the pipeline without folders to watch |
@@ -51,6 +52,7 @@ pub mod queue;
 pub mod scan;
 pub(crate) mod seam;
 pub mod settle;
+pub mod share;
 pub mod shelf;
 pub mod source;
 pub mod survey;

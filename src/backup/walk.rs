@@ -77,8 +77,28 @@ pub struct Walk {
     /// The path below the folder of the last level, with a `/` at its end unless empty.
     path: Vec<u8>,
     buffer: Box<[MaybeUninit<u8>]>,
+    passed: Passed,
     #[cfg(test)]
     simulated: Option<Box<dyn Iterator<Item = Step>>>,
+}
+
+/// What a walk goes past without a word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Passed {
+    /// Links: what they lead to is not looked at.
+    pub links: u64,
+    /// Pipes, sockets and devices.
+    pub others: u64,
+}
+
+impl Passed {
+    fn see(&mut self, kind: FileType) {
+        match kind {
+            FileType::Symlink => self.links += 1,
+            FileType::RegularFile | FileType::Directory | FileType::Unknown => {}
+            _ => self.others += 1,
+        }
+    }
 }
 
 struct Start {
@@ -127,7 +147,14 @@ impl Walk {
             levels: Vec::new(),
             path: start.to_vec(),
             buffer: Box::new_uninit_slice(LISTING_BYTES),
+            passed: Passed::default(),
         }
+    }
+
+    /// What was gone past so far.
+    #[must_use]
+    pub fn passed(&self) -> Passed {
+        self.passed
     }
 
     /// The first step.
@@ -208,6 +235,7 @@ impl Walk {
                         self.path.truncate(level.path);
                         self.path.extend_from_slice(name);
                         let Some(kind) = choose(&self.filter, &self.path, entry.file_type()) else {
+                            self.passed.see(entry.file_type());
                             continue;
                         };
                         let (Ok(start), Ok(length)) = (level.names.len().try_into(), name.len().try_into())
@@ -270,7 +298,10 @@ impl Walk {
                 .map(|look| (look.kind == FileType::RegularFile).then(|| found(&self.path, look, media))),
             Kind::Unknown => match disk::look_at(open, name) {
                 Ok(look) => {
-                    let kind = choose(&self.filter, &self.path, look.kind)?;
+                    let Some(kind) = choose(&self.filter, &self.path, look.kind) else {
+                        self.passed.see(look.kind);
+                        return None;
+                    };
                     return self.look(Entry { kind, ..entry });
                 }
                 Err(errno) => Err(errno),

@@ -9,10 +9,16 @@
 //!    is called missing or wrong ([`walk`]).
 //! 4. Of what is well, a sample may be fetched and compared ([`sample`]).
 //!
+//! A copy that has vanished, of a file that is gone from this box too, is no difference when the same content
+//! is in the cloud under another name ([`lost`]).
+//!
 //! Nothing is changed by this, in the cloud or on the disk. With `--repair` the agent forgets the copies
 //! that are missing or wrong and sends their files again; what is wrong in the cloud stays there under the
-//! folder's `on_conflict`.
+//! folder's `on_conflict`. It also forgets the names that are gone here and there while the content is
+//! elsewhere; those that are lost it forgets with `--forget` only.
 
+mod lost;
+mod place;
 mod report;
 mod sample;
 mod table;
@@ -23,9 +29,12 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::agent::absolute;
+use super::drive::ask::{How, confirm};
 use super::drive::in_session;
+use super::terminal::files;
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::config::{Config, Folder};
+use crate::control::Repaired;
 use report::Report;
 
 /// `xpand verify`.
@@ -42,6 +51,12 @@ pub struct VerifyArgs {
     /// Have what is missing or wrong sent again
     #[arg(long)]
     repair: bool,
+    /// Have the agent forget files that are neither in the cloud nor on this box any more; asks first
+    #[arg(long)]
+    forget: bool,
+    /// Do not ask
+    #[arg(short, long, requires = "forget")]
+    yes: bool,
 }
 
 /// How much of the files is fetched.
@@ -86,7 +101,18 @@ type Part = (Folder, Vec<u8>);
 pub(super) fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     let config = context.config()?;
     let parts = parts(&config, args.path.as_deref())?;
+    if parts.is_empty() {
+        let words = format!("{} has no [[folder]]: nothing is backed up", config.file.display());
+        return Err(Failed::words(words).status(ExitStatus::Usage));
+    }
     let status = context.runtime()?.block_on(context.client().status())?;
+    let is_known = |label: &String| status.folders.iter().any(|line| line.label == *label);
+    if let Some((folder, _)) = parts.iter().find(|(folder, _)| !is_known(&folder.label))
+        && !status.folders.is_empty()
+    {
+        let words = format!("the agent knows no folder {:?} yet", folder.label);
+        return Err(Failed::words(words).hint("xpand reload has it read the configuration again"));
+    }
     let mut report = Report::new(context);
     for line in
         status.folders.iter().filter(|line| parts.iter().any(|(folder, _)| folder.label == line.label))
@@ -108,11 +134,29 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Outcome {
             walk::account(session, parts, args, &mut report).await
         });
         if let Err(failed) = walked {
-            report.broken()?;
+            report.tell_shown()?;
             return Err(failed);
         }
     }
-    report.end(args.repair)
+    let forgotten = forget(context, args, &mut report);
+    let end = report.end(args.repair);
+    forgotten.and(end)
+}
+
+/// Has the agent forget what is lost, if a person says so.
+fn forget(context: &Context, args: &VerifyArgs, report: &mut Report<'_>) -> Outcome {
+    let lost = report.take_lost();
+    if lost.is_empty() {
+        return Ok(());
+    }
+    report.tell_shown()?;
+    let question =
+        format!("Forget {} that are neither in the cloud nor on this box?", files(lost.len() as u64));
+    confirm(&question, false, How { yes: args.yes, dry_run: false })?;
+    let answers = context.runtime()?.block_on(context.client().forget(&lost))?;
+    let forgotten = answers.iter().filter(|answer| **answer == Repaired::Forgotten).count();
+    report.summary.forgotten += forgotten as u64;
+    Ok(())
 }
 
 /// What is meant by PATH: all folders, a label, or a place in a configured folder.

@@ -75,8 +75,9 @@ pub trait Files: Send + Sync {
     fn taskquery<'a>(&'a self, taskid: &'a str) -> BoxFuture<'a, Result<Task>>;
     /// Makes a folder, and those above it that are missing. One that exists already is no failure.
     fn create_folder<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Stored>>;
-    /// Begins to fetch a file from `from` on. `dlink` is of [`Item::dlink`]; it is good for eight hours.
-    fn download<'a>(&'a self, dlink: &'a str, from: u64) -> BoxFuture<'a, Result<Download>>;
+    /// Begins to fetch a file of `size` bytes, as it was listed, from `from` on. `dlink` is of [`Item::dlink`];
+    /// it is good for eight hours.
+    fn download<'a>(&'a self, dlink: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>>;
     /// One part of a document's preview, from 0. `lodocpreview` is of [`Item::lodocpreview`].
     fn newinfo<'a>(&'a self, lodocpreview: &'a str, part_index: u32) -> BoxFuture<'a, Result<PreviewPart>>;
     /// Begins to fetch such a part: a PDF.
@@ -333,7 +334,8 @@ pub enum TaskStatus {
 pub struct Download {
     /// Where the body begins: what was asked for, or 0 where ranges are not served.
     pub from: u64,
-    /// Bytes of the whole file; 0 also for a preview whose server does not say.
+    /// Bytes of the whole file: as the server says, else as it was listed; 0 for a preview whose server does
+    /// not say.
     pub total: u64,
     /// MD5 of the whole content, where the server tells it (field notes 3.7).
     pub content_md5: Option<Md5>,

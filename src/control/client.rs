@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -95,19 +96,45 @@ impl Client {
     ///
     /// # Errors
     /// See [`ClientError`]; some of the files may be repaired then.
-    pub async fn repair(&self, mut files: &[BadCopy]) -> Result<Vec<Repaired>, ClientError> {
-        let mut repaired = Vec::with_capacity(files.len());
+    pub async fn repair(&self, files: &[BadCopy]) -> Result<Vec<Repaired>, ClientError> {
+        self.post_files("/v1/repair", files, requests::weight).await
+    }
+
+    /// `POST /v1/forget`, in as many requests as it takes. One answer a file, in order.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; some of the files may be forgotten then.
+    pub async fn forget(&self, files: &[BadCopy]) -> Result<Vec<Repaired>, ClientError> {
+        self.post_files("/v1/forget", files, requests::weight).await
+    }
+
+    /// `POST /v1/explain` of absolute paths, in as many requests as it takes. One answer a path, in order.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn explain_all<P: AsRef<Path>>(&self, paths: &[P]) -> Result<Vec<Explain>, ClientError> {
+        let paths: Vec<String> = paths.iter().map(|path| requests::encoded(path.as_ref())).collect();
+        self.post_files("/v1/explain", &paths, |path| path.len() + 8).await
+    }
+
+    async fn post_files<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        path: &str,
+        mut files: &[Q],
+        weight: impl Fn(&Q) -> usize,
+    ) -> Result<Vec<A>, ClientError> {
+        let mut answers = Vec::with_capacity(files.len());
         while !files.is_empty() {
-            let (these, rest) = files.split_at(requests::fitting(files));
-            let body = requests::Files { files: these.to_vec() };
+            let (these, rest) = files.split_at(requests::fitting(files, &weight));
+            let body = requests::Files { files: these.iter().collect() };
             let body = serde_json::to_vec(&body).map_err(ClientError::Strange)?;
-            let response = self.send(Method::POST, "/v1/repair", body).await?;
-            let answer: requests::Files<Repaired> =
+            let response = self.send(Method::POST, path, body).await?;
+            let answer: requests::Files<A> =
                 serde_json::from_slice(&whole(response).await?).map_err(ClientError::Strange)?;
-            repaired.extend(answer.files);
+            answers.extend(answer.files);
             files = rest;
         }
-        Ok(repaired)
+        Ok(answers)
     }
 
     /// `GET /v1/explain` of an absolute path.

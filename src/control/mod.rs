@@ -52,6 +52,10 @@ pub trait Backend: Send + Sync + 'static {
     /// `POST /v1/repair`: these copies are not in the cloud as they should be; their files are sent again. One
     /// answer a file, in order. What is queued then is on the disk.
     fn repair(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>>;
+    /// `POST /v1/forget`: the copies of these files, which are gone from this box, are gone from the cloud
+    /// too: nothing is known of them any more. One answer a file, in order. What is forgotten then is so on
+    /// the disk. A file that is on this box is never forgotten.
+    fn forget(&self, files: Vec<BadCopy>) -> BoxFuture<'_, Result<Vec<Repaired>>>;
     /// `POST /v1/reload`: read the configuration again; a bad one is refused with all its mistakes.
     fn reload(&self) -> BoxFuture<'_, Result<()>>;
     /// `POST /v1/rebuild`: set the index aside and make it again from folders and cloud listing. Returns
@@ -277,6 +281,8 @@ pub struct BadCopy {
 pub enum Repaired {
     /// The file waits to be sent again.
     Queued,
+    /// The copy is forgotten, and nothing waits: the file is gone, or it had failed or cannot be sent.
+    Forgotten,
     /// The file is not in its folder any more: it cannot be sent.
     Gone,
     /// The agent has another copy of it by now, or knows nothing of it.

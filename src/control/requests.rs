@@ -32,7 +32,7 @@ struct Place {
 #[serde(deny_unknown_fields)]
 struct Nothing {}
 
-/// `POST /v1/repair` and its answer.
+/// `POST /v1/repair`, `/v1/forget` or `/v1/explain`, and their answers.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Files<T> {
@@ -63,17 +63,26 @@ pub(super) fn nothing(body: &[u8]) -> Result<(), Failure> {
     json::<Nothing>(body).map(|_| ())
 }
 
-/// The body of `POST /v1/repair`.
+/// The body of `POST /v1/repair` and `/v1/forget`.
 pub(super) fn repair(body: &[u8]) -> Result<Vec<BadCopy>, Failure> {
     Ok(json::<Files<BadCopy>>(body)?.files)
 }
 
-/// How many of these fit in one `POST /v1/repair`, at least one.
-pub(super) fn fitting(files: &[BadCopy]) -> usize {
+/// The body of `POST /v1/explain`: absolute paths, percent-encoded as in a query.
+pub(super) fn paths(body: &[u8]) -> Result<Vec<PathBuf>, Failure> {
+    let bad = || Failure::bad_request("files: a path is not percent-encoded");
+    let paths = json::<Files<String>>(body)?.files.into_iter();
+    paths.map(|path| absolute(OsString::from_vec(decoded(path.as_bytes()).ok_or_else(bad)?))).collect()
+}
+
+/// How many bytes this takes in a request, or a few more.
+pub(super) fn weight(file: &BadCopy) -> usize {
     // JSON at most doubles an escaped name: no control character is left in one.
-    let weight = |file: &BadCopy| {
-        2 * (file.label.len() + file.below.len() + file.fs_id.len() + file.remote.len()) + 64
-    };
+    2 * (file.label.len() + file.below.len() + file.fs_id.len() + file.remote.len()) + 64
+}
+
+/// How many of these fit in one request, at least one.
+pub(super) fn fitting<T>(files: &[T], weight: impl Fn(&T) -> usize) -> usize {
     let mut room = BODY_MAX / 2;
     let fits = files.iter().take_while(|file| {
         let rest = room.checked_sub(weight(file));
@@ -236,6 +245,18 @@ mod tests {
         for bad in ["{", "[]", r#"{"for":1}"#, r#"{"for_secs":-1}"#, r#"{"for_secs":0}"#] {
             assert_eq!(pause(bad.as_bytes()).unwrap_err().status, 400, "{bad}");
         }
+    }
+
+    #[test]
+    fn many_paths_go_in_a_body() {
+        let name = Path::new("/a/\u{1b}\"").join(OsString::from_vec(vec![b'x', 0xff]));
+        let body = serde_json::to_vec(&Files { files: vec![encoded(&name)] }).unwrap();
+        assert_eq!(paths(&body), Ok(vec![name]));
+        for bad in [r#"{"files":["a"]}"#, r#"{"files":["/%2"]}"#, r#"{"files":[1]}"#, r#"{"paths":[]}"#] {
+            assert_eq!(paths(bad.as_bytes()).unwrap_err().code, "bad_request", "{bad}");
+        }
+        assert_eq!(fitting(&["/a"; 3], |_| BODY_MAX), 1, "one always goes");
+        assert_eq!(fitting(&["/a"; 3], |_| BODY_MAX / 4), 2);
     }
 
     #[test]

@@ -117,7 +117,7 @@ fn router(desk: Desk) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/queue", get(queue))
-        .route("/v1/explain", get(explain))
+        .route("/v1/explain", get(explain).post(explain_all))
         .route("/v1/copies", get(copies))
         .route("/v1/events", get(events))
         .route("/v1/pause", post(pause))
@@ -126,6 +126,7 @@ fn router(desk: Desk) -> Router {
         .route("/v1/accept", post(accept))
         .route("/v1/retry", post(retry))
         .route("/v1/repair", post(repair))
+        .route("/v1/forget", post(forget))
         .route("/v1/reload", post(reload))
         .route("/v1/rebuild", post(rebuild))
         .fallback(no_such_path)
@@ -147,6 +148,14 @@ async fn queue(State(desk): State<Desk>, request: Request) -> Answer {
 async fn explain(State(desk): State<Desk>, request: Request) -> Answer {
     let path = requests::explain(request.uri().query().unwrap_or(""))?;
     json(&desk.backend.explain(path).await?)
+}
+
+async fn explain_all(State(desk): State<Desk>, request: Request) -> Answer {
+    let mut files = Vec::new();
+    for path in requests::paths(&body(request).await?)? {
+        files.push(desk.backend.explain(path).await?);
+    }
+    json(&requests::Files { files })
 }
 
 async fn copies(State(desk): State<Desk>, request: Request) -> Answer {
@@ -200,6 +209,11 @@ async fn repair(State(desk): State<Desk>, request: Request) -> Answer {
     json(&requests::Files { files: desk.backend.repair(files).await? })
 }
 
+async fn forget(State(desk): State<Desk>, request: Request) -> Answer {
+    let files = requests::repair(&body(request).await?)?;
+    json(&requests::Files { files: desk.backend.forget(files).await? })
+}
+
 async fn reload(State(desk): State<Desk>, request: Request) -> Answer {
     requests::nothing(&body(request).await?)?;
     done(desk.backend.reload().await)
@@ -219,7 +233,7 @@ async fn all_busy() -> Response {
 
 async fn no_such_path(request: Request) -> Failure {
     Failure::not_found(format!("there is no {}", request.uri().path()))
-        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/copies, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/repair, /v1/reload, /v1/rebuild")
+        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/copies, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/repair, /v1/forget, /v1/reload, /v1/rebuild")
 }
 
 async fn no_such_method(request: Request) -> Response {

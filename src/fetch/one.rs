@@ -116,7 +116,7 @@ impl Fetcher<'_> {
         told: &mut Option<Md5>,
     ) -> io::Result<(Part, Result<(), Error>)> {
         let size = ready.wanted.size;
-        let mut download = match files.download(&ready.dlink, part.length()).await {
+        let mut download = match files.download(&ready.dlink, part.length(), size).await {
             Ok(download) => download,
             Err(error) => return Ok((part, Err(error))),
         };

@@ -58,7 +58,7 @@ impl<'a> Reader<'a> {
             .await
     }
 
-    /// Fetches a file to its end and keeps only its MD5. `came` hears of each piece.
+    /// Fetches a file to its end and keeps only its MD5. `size`: as it was listed. `came` hears of each piece.
     ///
     /// # Errors
     /// See [`Stop`]: no other file would fare better.
@@ -66,13 +66,14 @@ impl<'a> Reader<'a> {
         &self,
         fs_id: &str,
         dlink: &str,
+        size: u64,
         came: impl Fn(u64),
     ) -> std::result::Result<Read, Stop> {
         let (mut digest, mut patience) = (Digest::new(&[]), Patience::default());
         let (mut dlink, mut renewed_at) = (dlink.to_owned(), None);
         loop {
             let before = digest.size();
-            let error = match self.more(&dlink, &mut digest, &came).await {
+            let error = match self.more(&dlink, size, &mut digest, &came).await {
                 Ok(()) => return Ok(Read::Content(digest.end())),
                 Err(error) => error,
             };
@@ -98,8 +99,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Goes on where the digest ends.
-    async fn more(&self, dlink: &str, digest: &mut Digest, came: &impl Fn(u64)) -> Result<()> {
-        let mut download = self.files.download(dlink, digest.size()).await?;
+    async fn more(&self, dlink: &str, size: u64, digest: &mut Digest, came: &impl Fn(u64)) -> Result<()> {
+        let mut download = self.files.download(dlink, digest.size(), size).await?;
         self.line.moves();
         if download.from != digest.size() {
             if download.from != 0 {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 
 use super::Sim;
+use super::chance::Chance;
 use crate::cloud::{
     Begin, BoxFuture, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Upload, User,
 };
@@ -30,6 +31,8 @@ pub(super) struct Cloud {
     pub(super) calls: u64,
     /// Files that were copied from another name.
     pub(super) copied: u64,
+    /// Copies that were promised and not made yet.
+    promised: Vec<(String, String)>,
     /// Paths that were refused for good.
     pub(super) refused: BTreeSet<String>,
 }
@@ -227,16 +230,49 @@ impl Cloud {
         Ok(Ok(self.keep(file)))
     }
 
-    /// Copies a file to a name that is free; nothing is ever overwritten.
-    fn copy(&mut self, from: &str, to: &str) -> bool {
-        if self.files.contains_key(to) {
-            return true;
+    /// Copies a file to a name that is free; nothing is ever overwritten. Returns what is said of it.
+    fn copy(&mut self, from: &str, to: &str, item: Item) -> bool {
+        let is_there = self.files.contains_key(to);
+        let (is_done, is_said) = match item {
+            Item::Honest => (true, is_there || self.files.contains_key(from)),
+            Item::Denied => (true, false),
+            Item::Claimed => (false, true),
+            Item::Later => {
+                self.promised.push((from.to_owned(), to.to_owned()));
+                (false, true)
+            }
+            Item::Other => {
+                // The source was replaced a moment ago.
+                let size = self.files.get(from).map_or(0, |kept| kept.size);
+                self.put(to, &vec![b'?'; usize::try_from(size).unwrap()]);
+                (false, true)
+            }
+        };
+        if is_done && !is_there {
+            self.make_copy(from, to);
         }
-        let Some(kept) = self.files.get(from).cloned() else { return false };
-        let id = self.fresh();
-        self.files.insert(to.to_owned(), Kept { id, ..kept });
-        self.copied += 1;
-        true
+        is_said
+    }
+
+    fn make_copy(&mut self, from: &str, to: &str) {
+        if let (Some(kept), false) = (self.files.get(from).cloned(), self.files.contains_key(to)) {
+            let id = self.fresh();
+            self.files.insert(to.to_owned(), Kept { id, ..kept });
+            self.copied += 1;
+        }
+    }
+
+    /// What was promised is made at last.
+    fn keep_promises(&mut self) {
+        for (from, to) in std::mem::take(&mut self.promised) {
+            self.make_copy(&from, &to);
+        }
+    }
+
+    /// Something that is not of this box, where the name is free.
+    pub(super) fn put(&mut self, path: &str, bytes: &[u8]) {
+        let (id, size, md5) = (self.fresh(), bytes.len() as u64, Md5::of(bytes));
+        self.files.entry(path.to_owned()).or_insert(Kept { id, size, md5 });
     }
 
     fn list(&self, folder: &str, after: Option<u64>) -> Result<Page> {
@@ -271,6 +307,22 @@ impl Cloud {
         }
     }
 }
+
+/// What becomes of one file of a copy.
+#[derive(Clone, Copy)]
+enum Item {
+    Honest,
+    /// It is copied, and said not to be.
+    Denied,
+    /// It is not copied, and said to be.
+    Claimed,
+    /// It is said to be, and copied some calls later.
+    Later,
+    /// What is copied is not what was there when it was asked for.
+    Other,
+}
+
+const ITEMS: [Item; 4] = [Item::Denied, Item::Claimed, Item::Later, Item::Other];
 
 /// The drive of one process: when that is dead, nothing comes from it any more.
 pub(super) struct SimDrive {
@@ -330,6 +382,9 @@ impl SimDrive {
     fn fate(&self) -> (Fate, Option<bool>) {
         let mut cloud = self.sim.cloud();
         cloud.calls += 1;
+        if cloud.calls.is_multiple_of(3) {
+            cloud.keep_promises();
+        }
         let (failing, all) = (cloud.weather.failing, cloud.weather.all);
         let (fails, kind, is_done, late) = self.sim.chance(|chance| {
             let fails = chance.in_thousand(failing);
@@ -419,8 +474,14 @@ impl Drive for SimDrive {
         Box::pin(async move {
             // Whatever goes wrong with it is no reason to send anything twice, nor to leave a file out.
             let what = format!("of {} files", files.len());
+            let failing = self.sim.cloud().weather.failing;
+            let item = |chance: &mut Chance| {
+                if chance.in_thousand(failing) { ITEMS[chance.below(ITEMS.len())] } else { Item::Honest }
+            };
+            let items: Vec<Item> = files.iter().map(|_| self.sim.chance(item)).collect();
             let copied = self.call("copy", &what, |cloud| {
-                Ok(files.iter().map(|(from, to)| cloud.copy(from, to)).collect::<Vec<bool>>())
+                let all = files.iter().zip(items);
+                Ok(all.map(|((from, to), item)| cloud.copy(from, to, item)).collect::<Vec<bool>>())
             });
             copied.await
         })

@@ -96,8 +96,9 @@ pub(super) fn act(sim: &Sim) {
     drop(disk);
     let (what, which) = sim.chance(|chance| (chance.below(100), chance.pick(&names)));
     match (what, which) {
-        (0..35, _) if names.len() < MOST => create(sim, at, now_ns),
-        (35..55, Some(below)) => {
+        (0..28, _) if names.len() < MOST => create(sim, at, now_ns),
+        (28..33, Some(below)) if names.len() < MOST => twin(sim, at, &below, now_ns),
+        (33..50, Some(below)) => {
             let more = sim.chance(|chance| {
                 let count = chance.within(1, 60);
                 chance.bytes(usize::try_from(count).unwrap())
@@ -106,7 +107,7 @@ pub(super) fn act(sim: &Sim) {
             sim.note(format_args!("{at}/{} grows", below.escape_ascii()));
             changed(sim, at, &below, &bytes);
         }
-        (55..65, Some(below)) => {
+        (50..58, Some(below)) => {
             // The same size and the same time, as a tag editor that puts it back does.
             let fresh = sim.chance(|chance| chance.bytes(LARGEST as usize + 200));
             let bytes = edit(sim, at, &below, |node| {
@@ -116,7 +117,7 @@ pub(super) fn act(sim: &Sim) {
             sim.note(format_args!("{at}/{} is edited", below.escape_ascii()));
             changed(sim, at, &below, &bytes);
         }
-        (65..70, Some(below)) => {
+        (58..62, Some(below)) => {
             let bytes = edit(sim, at, &below, |node| {
                 let bytes = node.bytes.clone();
                 node.write(bytes, now_ns, now_ns);
@@ -124,18 +125,30 @@ pub(super) fn act(sim: &Sim) {
             sim.note(format_args!("{at}/{} is touched", below.escape_ascii()));
             changed(sim, at, &below, &bytes);
         }
-        (70..80, Some(below)) => {
+        (62..70, Some(below)) => {
             sim.note(format_args!("{at}/{} is deleted", below.escape_ascii()));
             sim.disk().folders[at].files.remove(&below);
             event(sim, at, &below);
         }
-        (80..92, Some(below)) => {
-            let to = name(sim);
-            rename(sim, at, &[(below, to)], now_ns);
+        (70..80, Some(below)) => {
+            let to = (somewhere(sim, at), name(sim));
+            rename(sim, at, to.0, &[(below, to.1)], now_ns);
         }
-        (92..96, _) => {
+        (80..86, Some(below)) => {
+            // Under the name of a file that was there: the other gets its own, or a new one.
+            let other = sim.chance(|chance| chance.pick(&names)).unwrap();
+            let free = b"swapped.jpg".to_vec();
+            let is_swapped = sim.chance(|chance| chance.in_thousand(600));
+            let last = if is_swapped { below.clone() } else { name(sim) };
+            if other != below {
+                let moves = [(other.clone(), free.clone()), (below, other), (free, last)];
+                rename(sim, at, at, &moves, now_ns);
+            }
+        }
+        (86..96, _) => {
             if let Some(directory) = sim.chance(|chance| chance.pick(&directories)) {
                 let to = sim.chance(|chance| format!("album{}", chance.below(3)).into_bytes());
+                let place = somewhere(sim, at);
                 let inside = |below: &&Vec<u8>| {
                     below.starts_with(&directory) && below.get(directory.len()) == Some(&b'/')
                 };
@@ -144,9 +157,9 @@ pub(super) fn act(sim: &Sim) {
                     .filter(inside)
                     .map(|below| (below.clone(), [&to[..], &below[directory.len()..]].concat()))
                     .collect();
-                rename(sim, at, &moves, now_ns);
+                rename(sim, at, place, &moves, now_ns);
                 event(sim, at, &directory);
-                event(sim, at, &to);
+                event(sim, place, &to);
             }
         }
         (96..98, _) => unplug(sim, at),
@@ -196,18 +209,55 @@ fn edit(sim: &Sim, at: usize, below: &[u8], how: impl FnOnce(&mut Node)) -> Vec<
     node.bytes.clone()
 }
 
-fn rename(sim: &Sim, at: usize, moves: &[(Vec<u8>, Vec<u8>)], now_ns: i64) {
+/// As `cp -p` does: the same time and size. Or by chance so, with another content.
+fn twin(sim: &Sim, at: usize, of: &[u8], now_ns: i64) {
+    let (place, below) = (somewhere(sim, at), name(sim));
+    let other = sim.chance(|chance| chance.in_thousand(300).then(|| chance.number()));
+    let mut disk = sim.disk();
+    let model = &disk.folders[at].files[of];
+    let (mut bytes, mtime_ns) = (model.bytes.clone(), model.print.mtime_ns);
+    if let (Some(other), [.., last]) = (other, &mut bytes[..]) {
+        *last ^= 1 + other as u8 % 100;
+    }
+    let mut node = Node::new(now_ns);
+    node.write(bytes.clone(), mtime_ns, now_ns);
+    disk.folders[place].files.insert(below.clone(), node);
+    drop(disk);
+    let kind = if other.is_some() { "like" } else { "the same as" };
+    sim.note(format_args!("{place}/{} is {kind} {at}/{}", below.escape_ascii(), of.escape_ascii()));
+    changed(sim, place, &below, &bytes);
+}
+
+/// Where something goes: into the same folder for the most part, or the other one if that is there.
+fn somewhere(sim: &Sim, at: usize) -> usize {
+    let other = (at + 1) % ROOTS.len();
+    let goes = sim.chance(|chance| chance.in_thousand(300));
+    let has_room = |folder: &Folder| folder.plug == Plug::In && folder.files.len() < MOST;
+    if goes && has_room(&sim.disk().folders[other]) { other } else { at }
+}
+
+fn rename(sim: &Sim, at: usize, place: usize, moves: &[(Vec<u8>, Vec<u8>)], now_ns: i64) {
     for (from, to) in moves {
-        sim.note(format_args!("{at}/{} becomes {}", from.escape_ascii(), to.escape_ascii()));
+        sim.note(format_args!("{at}/{} becomes {place}/{}", from.escape_ascii(), to.escape_ascii()));
         let mut disk = sim.disk();
         let mut node = disk.folders[at].files.remove(from).unwrap();
         node.print.ctime_ns = now_ns;
         let bytes = node.bytes.clone();
-        disk.folders[at].files.insert(to.clone(), node);
+        disk.folders[place].files.insert(to.clone(), node);
         drop(disk);
         event(sim, at, from);
-        changed(sim, at, to, &bytes);
+        changed(sim, place, to, &bytes);
     }
+}
+
+/// Somebody puts something of their own into the cloud, where a file of this box has its name, or will have it.
+fn stranger(sim: &Sim) {
+    let at = sim.chance(|chance| chance.below(ROOTS.len()));
+    let below = name(sim);
+    let path = format!("/apps/xpand/{}/{}", &ROOTS[at][5..], String::from_utf8_lossy(&below));
+    let bytes = sim.chance(|chance| chance.bytes(77));
+    sim.note(format_args!("a phone puts something at {path}"));
+    sim.cloud().put(&path, &bytes);
 }
 
 fn unplug(sim: &Sim, at: usize) {
@@ -290,7 +340,8 @@ pub(super) async fn bad_day(sim: &Arc<Sim>, life: &mut Life) -> Result<(), Strin
             76..84 => weather(sim, life),
             84..86 => sim.cloud().forget_a_session(sim.chance(|chance| chance.below(100))),
             86..88 => retry(sim, life),
-            88..90 => life.reload().await?,
+            88 => stranger(sim),
+            89 => life.reload().await?,
             90..92 => life.restart().await?,
             92..94 => life.crash().await?,
             94..97 => sim.memory().set_fuse(Some(sim.chance(|chance| chance.within(1, 12) as u32))),

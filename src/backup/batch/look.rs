@@ -10,7 +10,7 @@ use super::{End, Named, Step, Stop, Watch};
 use crate::backup::disk;
 use crate::backup::filter::Filter;
 use crate::backup::source::{Naming, Reader, Source};
-use crate::backup::walk::{self, Walk};
+use crate::backup::walk::{self, Passed, Walk};
 use crate::content::{FilePath, Fingerprint, FolderId};
 use crate::remote::names::escape;
 
@@ -42,18 +42,23 @@ impl Seen {
     }
 }
 
+/// A look under way, and what it goes past.
+pub(super) type Look = JoinHandle<Passed>;
+
 /// Looks for everything that was named, on the threads that read.
-pub(super) fn look(known: Vec<(FolderId, Named)>) -> (mpsc::Receiver<Seen>, JoinHandle<()>) {
+pub(super) fn look(known: Vec<(FolderId, Named)>) -> (mpsc::Receiver<Seen>, Look) {
     let reader = known.first().map_or(Reader::Runtime, |(_, named)| named.source.reader.clone());
     let (sender, seen) = mpsc::channel(WAITING);
     let look = reader.spawn_blocking(move || {
-        let _ = known.iter().all(|(id, named)| look_at(*id, named, &sender));
+        let mut passed = Passed::default();
+        let _ = known.iter().all(|(id, named)| look_at(*id, named, &sender, &mut passed));
+        passed
     });
     (seen, look)
 }
 
 /// Hands on everything that one name stands for; false when nobody wants it any more. Blocks on the disk.
-fn look_at(folder: FolderId, named: &Named, seen: &mpsc::Sender<Seen>) -> bool {
+fn look_at(folder: FolderId, named: &Named, seen: &mpsc::Sender<Seen>, passed: &mut Passed) -> bool {
     let root = &named.source.root;
     let send = |below: &[u8], print: Result<Fingerprint, String>| {
         let path = FilePath { folder, below: below.into() };
@@ -71,17 +76,21 @@ fn look_at(folder: FolderId, named: &Named, seen: &mpsc::Sender<Seen>) -> bool {
             Err(error) => send(&named.below, Err(format!("cannot look at it: {error}"))),
         };
     }
-    Walk::new(root, b"", Arc::new(Filter::everything())).all(|step| match step {
+    let mut walk = Walk::new(root, b"", Arc::new(Filter::everything()));
+    let is_wanted = walk.by_ref().all(|step| match step {
         walk::Step::Dir { .. } => true,
         walk::Step::Found(found) => send(&found.below, Ok(found.print)),
         walk::Step::Trouble { below, error } => send(&below, Err(format!("cannot look into it: {error}"))),
-    })
+    });
+    let Passed { links, others } = walk.passed();
+    (passed.links, passed.others) = (passed.links + links, passed.others + others);
+    is_wanted
 }
 
 /// The look is over; if it was not to its end, nobody knows what is missing.
-pub(super) async fn ended_well(look: Option<JoinHandle<()>>) -> Step {
-    match look {
-        Some(look) => look.await.map_err(|panic| Stop::Broken(panic.to_string())),
-        None => Ok(()),
+pub(super) async fn ended_well(look: Option<Look>, watch: &dyn Watch) -> Step {
+    if let Some(look) = look {
+        watch.passed(look.await.map_err(|panic| Stop::Broken(panic.to_string()))?);
     }
+    Ok(())
 }

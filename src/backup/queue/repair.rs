@@ -1,4 +1,5 @@
-//! A copy that is not in the cloud any more, or not what was backed up, is forgotten and made again.
+//! A copy that is not in the cloud any more, or not what was backed up, is forgotten and made again; where
+//! the file is gone too, the whole entry may go.
 
 use super::Queue;
 use crate::backup::entry::{Entry, Standing};
@@ -10,6 +11,8 @@ use crate::store::Result;
 pub enum Repair {
     /// It is to be sent again.
     Queued,
+    /// Forgotten, and nothing waits: the file is gone, or its version failed or cannot be sent.
+    Forgotten,
     /// The file is not in its folder any more: there is nothing to send.
     Gone,
     /// Another copy has been made meanwhile, or the file is not known.
@@ -41,8 +44,24 @@ impl Queue {
         self.set(path, Some(Entry { standing, copy: None, ..entry }))?;
         if standing == Standing::Waiting {
             self.shelf(path.folder).push(&path.below);
+            return Ok(Repair::Queued);
         }
-        Ok(Repair::Queued)
+        Ok(Repair::Forgotten)
+    }
+
+    /// Forgets a file that is gone from its folder, if its copy is the one with this id at this remote path
+    /// still: somebody has seen that the copy is gone too. A file that is in its folder is not forgotten.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn forget_gone(&mut self, path: &FilePath, fs_id: &str, remote: &str) -> Result<Repair> {
+        let Some(entry) = self.index.get(&self.store, path)? else { return Ok(Repair::Changed) };
+        let is_it = entry.copy.as_ref().is_some_and(|copy| copy.id == fs_id && copy.path == remote);
+        if !entry.gone || !is_it {
+            return Ok(Repair::Changed);
+        }
+        self.set(path, None)?;
+        Ok(Repair::Forgotten)
     }
 }
 
@@ -86,5 +105,17 @@ mod tests {
         queue.gone(&path).unwrap();
         assert_eq!(queue.repair(&path, "2", "/apps/x/a.jpg").unwrap(), Repair::Gone);
         assert_eq!(queue.get(&path).unwrap().unwrap().copy, Some(copy("2")), "it stays known");
+        assert_eq!(queue.forget_gone(&path, "1", "/apps/x/a.jpg").unwrap(), Repair::Changed);
+        assert_eq!(queue.forget_gone(&path, "2", "/apps/x/a.jpg").unwrap(), Repair::Forgotten);
+        assert_eq!(queue.get(&path).unwrap(), None);
+        assert_eq!(
+            queue.forget_gone(&path, "2", "/apps/x/a.jpg").unwrap(),
+            Repair::Changed,
+            "once is enough"
+        );
+        // Back on the disk it is a new file.
+        queue.offer(&path, print).unwrap();
+        send(&mut queue, "3");
+        assert_eq!(queue.forget_gone(&path, "3", "/apps/x/a.jpg").unwrap(), Repair::Changed, "it is there");
     }
 }

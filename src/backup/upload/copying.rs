@@ -25,17 +25,26 @@ use crate::cloud::{Kind, Stored, Upload};
 
 /// Before a call is made the files beside this one have time to join it.
 const GATHER: Duration = Duration::from_millis(250);
-/// After a call that failed nobody asks for this long.
+/// After a call that failed nobody asks for this long, and after each further one twice as long.
 const REST: Duration = Duration::from_secs(60);
-/// The same when the day's calls are used up.
+/// The same when the day's calls are used up, and at most.
 const LONG_REST: Duration = Duration::from_secs(3600);
 
 /// The files of one account that are to be copied inside the cloud.
 #[derive(Debug, Default)]
 pub struct Copier {
     waiting: Mutex<Vec<Wish>>,
-    /// Held by whoever makes the call for all. No call is made before this time.
-    rest: tokio::sync::Mutex<Option<Instant>>,
+    /// Held by whoever makes the call for all.
+    rest: tokio::sync::Mutex<Rest>,
+}
+
+/// A cloud that does not copy, or takes its time to say so, does not keep every file waiting.
+#[derive(Debug, Default)]
+struct Rest {
+    /// No call is made before.
+    until: Option<Instant>,
+    /// Calls in a row that failed.
+    failures: u32,
 }
 
 /// A file that is to be copied from where its content is.
@@ -87,10 +96,10 @@ impl Uploader {
     }
 
     /// Copies all that wait, in one call, and tells each of them what is listed then.
-    async fn copy_all(&self, rest: &mut Option<Instant>) {
+    async fn copy_all(&self, rest: &mut Rest) {
         tokio::time::sleep(self.clock.wait(GATHER)).await;
         let mut wishes = self.copier.take();
-        if rest.is_some_and(|until| Instant::now() < until) {
+        if rest.until.is_some_and(|until| Instant::now() < until) {
             return;
         }
         // What has the name already by our own record need not be copied there.
@@ -101,6 +110,7 @@ impl Uploader {
             match self.drive.copy(&pairs).await {
                 Ok(may_be) => {
                     self.meters.steps.fetch_add(1, Ordering::Relaxed);
+                    rest.failures = 0;
                     let mut may_be = may_be.into_iter();
                     copying.retain(|_| may_be.next().unwrap_or(true));
                 }
@@ -109,9 +119,10 @@ impl Uploader {
                     let pause = match error.kind {
                         Kind::Busy { after: Some(after) } => after.max(REST),
                         Kind::DayLimit => LONG_REST,
-                        _ => REST,
+                        _ => REST.saturating_mul(1 << rest.failures.min(6)).min(LONG_REST),
                     };
-                    *rest = Some(Instant::now() + self.clock.wait(pause));
+                    rest.until = Some(Instant::now() + self.clock.wait(pause));
+                    rest.failures += 1;
                     // Only of an answer that was lost there is something to see.
                     let is_lost =
                         matches!(error.kind, Kind::Offline | Kind::Broken | Kind::Busy { after: None });

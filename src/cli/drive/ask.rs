@@ -69,7 +69,7 @@ fn backup_roots(config: &Config, account: &config::Account, own: &str) -> Vec<St
 }
 
 /// Asks on a terminal; without one, `--yes` has to have been said. `heavy` wants a whole word.
-pub(super) fn confirm(question: &str, heavy: bool, how: How) -> Outcome {
+pub(in crate::cli) fn confirm(question: &str, heavy: bool, how: How) -> Outcome {
     if how.yes {
         return Ok(());
     }

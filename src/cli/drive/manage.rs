@@ -9,7 +9,7 @@ use super::Session;
 use crate::cli::terminal::span;
 use crate::cli::{ExitStatus, Failed, Outcome};
 use crate::cloud::files::{ItemResult, Opera, Run, Task, TaskStatus, Transfer};
-use crate::cloud::{self, Kind};
+use crate::cloud::{self, Code, Kind};
 
 /// Items of one call. The cloud takes more; a call that fails is then about fewer.
 const BATCH: usize = 100;
@@ -21,7 +21,7 @@ const PATIENCE: u32 = 10;
 /// So often a batch waits for another task of the account: ten minutes in all.
 const TURNS: u32 = 120;
 /// Another task of the user is running (field notes 1.5).
-const ANOTHER_TASK: i64 = 111;
+const ANOTHER_TASK: Code = Code::Errno(111);
 /// Between two progress words.
 const WORDS_EVERY: Duration = Duration::from_secs(10);
 
@@ -145,7 +145,8 @@ pub(in crate::cli) async fn in_turn<T>(
     let (mut pause, mut turns) = (FIRST_POLL, 0);
     loop {
         match call().await {
-            Err(error) if error.number() == Some(ANOTHER_TASK) && turns < TURNS => {
+            // As errno only: under other names it is a token that has expired.
+            Err(error) if error.code == Some(ANOTHER_TASK) && is_busy(&error) && turns < TURNS => {
                 if turns == 0 {
                     let words = "another task of this account is running in the cloud: waiting for its end";
                     session.context.say(words);
@@ -157,6 +158,10 @@ pub(in crate::cli) async fn in_turn<T>(
             answer => return answer,
         }
     }
+}
+
+fn is_busy(error: &cloud::Error) -> bool {
+    matches!(error.kind, Kind::Busy { .. })
 }
 
 fn longer(pause: Duration) -> Duration {
@@ -194,7 +199,7 @@ pub(in crate::cli) async fn follow(session: &Session<'_>, taskid: &str) -> Outco
 
 /// Whether the same question may find an answer later.
 fn can_wait(error: &cloud::Error) -> bool {
-    matches!(error.kind, Kind::Offline | Kind::Broken | Kind::Busy { .. })
+    is_busy(error) || matches!(error.kind, Kind::Offline | Kind::Broken)
 }
 
 /// How a task ended, if it did.

@@ -4,7 +4,7 @@
 //! Remote paths are absolute; one without a slash at its beginning is below the account's own folder,
 //! `/apps/<app>`.
 
-mod ask;
+pub(super) mod ask;
 pub(super) mod category;
 mod cp;
 mod find;

@@ -15,6 +15,7 @@ use super::mkdir::check_name;
 use super::{Session, in_session};
 use crate::backup::batch::state::State;
 use crate::backup::batch::{self, Named, Setting, Stop};
+use crate::backup::body::Throttle;
 use crate::backup::entry::Limits;
 use crate::backup::source::{Naming, Reader, Source};
 use crate::backup::verdict::Pause;
@@ -100,6 +101,10 @@ async fn put(session: &Session<'_>, disk: Disk, args: &PutArgs, locals: Vec<Loca
     if args.on_conflict == Conflict::Overwrite && !args.how.dry_run {
         ask_before_replacing(&good, &remote, args.how)?;
     }
+    let (accounts, name) = (session.cloud.accounts.clone(), session.account.name.clone());
+    let login_now = Arc::new(move || accounts.login_id(&name));
+    // Before the question: whoever logs in from here on makes the answer worthless.
+    let login = login_now();
     let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
     if args.how.dry_run {
         let told = teller.while_redrawing(batch::rehearse(&user, named, &teller)).await;
@@ -116,8 +121,10 @@ async fn put(session: &Session<'_>, disk: Disk, args: &PutArgs, locals: Vec<Loca
         account: session.account.name.clone(),
         drive: Arc::clone(&session.drive),
         user,
+        login,
+        login_now,
         parallel: config.upload.parallel,
-        rate: config.upload.rate,
+        throttle: Throttle::shared(config.upload.rate, &config.agent.state_dir),
         settle: config.agent.settle,
         clock: clock.clone(),
     };
@@ -258,6 +265,12 @@ fn stopped(session: &Session<'_>, stop: Stop) -> Failed {
         Stop::Account(Pause::Offline, why) => Failed::words(why).hint(format!("is the network up? {AGAIN}")),
         Stop::Account(_, why) => Failed::words(why).hint(AGAIN),
         Stop::Cloud(error) => session.failed(&error),
+        Stop::OtherUser(name) => {
+            let account = &session.account.name;
+            Failed::words(format!("{name} has logged in to {account} meanwhile; nothing more was sent")).hint(
+                format!("the same command sends everything to the drive of {name}; it goes on where it was when you log in to {account} as before"),
+            )
+        }
         Stop::Broken(words) => Failed::words(words).hint(AGAIN),
         Stop::State => Failed::words("the state cannot be written"),
     }

@@ -10,10 +10,13 @@ use serde::Serialize;
 
 use crate::cli::terminal::{bytes, count, files, plain};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
+use crate::control::BadCopy;
 use crate::fetch::{End, Wanted, Watch};
 
 /// So many of each kind are shown without `-v`.
 const SHOWN: usize = 20;
+/// So many are forgotten in one run; another one forgets more.
+const FORGOTTEN: usize = 10_000;
 
 /// What is different.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -25,19 +28,35 @@ pub(super) enum What {
     WrongSize,
     /// It has another content.
     WrongContent,
+    /// Another file lies there, with as many bytes; whether with this content no listing tells.
+    Replaced,
     /// It lies where the agent puts files, and the agent knows nothing of it.
     Unexpected,
+    /// No difference: gone here and there, and in the cloud as another file's copy.
+    Elsewhere,
 }
 
+/// Kinds of differences, [`What::Elsewhere`] left out.
+const KINDS: usize = 5;
+
 impl What {
-    const ALL: [Self; 4] = [Self::Missing, Self::WrongSize, Self::WrongContent, Self::Unexpected];
+    const ALL: [Self; KINDS + 1] = [
+        Self::Missing,
+        Self::WrongSize,
+        Self::WrongContent,
+        Self::Replaced,
+        Self::Unexpected,
+        Self::Elsewhere,
+    ];
 
     fn words(self) -> &'static str {
         match self {
             Self::Missing => "missing in the cloud",
             Self::WrongSize => "of another size in the cloud",
             Self::WrongContent => "of another content in the cloud",
+            Self::Replaced => "replaced in the cloud by another of the same size",
             Self::Unexpected => "in the cloud and unknown to the agent",
+            Self::Elsewhere => "gone here and there, and in the cloud under another name: nothing is lost",
         }
     }
 }
@@ -55,6 +74,9 @@ pub(super) struct Difference {
     /// Bytes in the cloud, where that is what is wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) listed_size: Option<u64>,
+    /// Absolute remote path of another copy of the same content, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) elsewhere: Option<String>,
     /// The file is not on this box any more: nothing can be sent again.
     pub(super) gone: bool,
 }
@@ -69,7 +91,10 @@ pub(super) struct Summary {
     missing: u64,
     wrong_size: u64,
     wrong_content: u64,
+    replaced: u64,
     unexpected: u64,
+    /// Gone here and there, and in the cloud under another name.
+    elsewhere: u64,
     /// Files of the cloud that were replaced by newer ones and kept.
     pub(super) older_versions: u64,
     /// Files that wait to be sent.
@@ -78,6 +103,9 @@ pub(super) struct Summary {
     pub(super) failed: u64,
     /// Copies that may have changed while this ran, and were not compared.
     pub(super) changed: u64,
+    /// Copies of which the cloud's listings say one thing and the other, or that were not looked for any
+    /// more, so that nobody knows.
+    pub(super) unsure: u64,
     /// What chose the sample.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) seed: Option<u64>,
@@ -91,6 +119,8 @@ pub(super) struct Summary {
     pub(super) queued: u64,
     /// Different, and not on this box any more.
     lost: u64,
+    /// Gone here and there, and not in the index any more.
+    pub(super) forgotten: u64,
 }
 
 /// Tells it.
@@ -99,7 +129,9 @@ pub(super) struct Report<'c> {
     bar: Option<ProgressBar>,
     pub(super) summary: Summary,
     /// The first lines of each kind.
-    shown: [Vec<String>; 4],
+    shown: [Vec<String>; KINDS + 1],
+    /// What is neither in the cloud nor on this box, to be forgotten.
+    lost: Vec<BadCopy>,
 }
 
 impl<'c> Report<'c> {
@@ -109,7 +141,7 @@ impl<'c> Report<'c> {
         if let Some(bar) = &bar {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { context, bar, summary: Summary::default(), shown: Default::default() }
+        Self { context, bar, summary: Summary::default(), shown: Default::default(), lost: Vec::new() }
     }
 
     /// What is being done, on a terminal.
@@ -123,10 +155,12 @@ impl<'c> Report<'c> {
             What::Missing => &mut self.summary.missing,
             What::WrongSize => &mut self.summary.wrong_size,
             What::WrongContent => &mut self.summary.wrong_content,
+            What::Replaced => &mut self.summary.replaced,
             What::Unexpected => &mut self.summary.unexpected,
+            What::Elsewhere => &mut self.summary.elsewhere,
         };
         *sum += 1;
-        self.summary.lost += u64::from(difference.gone);
+        self.summary.lost += u64::from(difference.gone && difference.what != What::Elsewhere);
         if self.context.json() {
             return self.context.print_json(difference);
         }
@@ -146,34 +180,57 @@ impl<'c> Report<'c> {
         }
     }
 
+    /// Is to be forgotten, once a person has said so.
+    pub(super) fn lost(&mut self, copy: BadCopy) {
+        if self.lost.len() < FORGOTTEN {
+            self.lost.push(copy);
+        }
+    }
+
+    /// What is to be forgotten.
+    pub(super) fn take_lost(&mut self) -> Vec<BadCopy> {
+        std::mem::take(&mut self.lost)
+    }
+
     /// A file could not be fetched.
     pub(super) fn unread(&mut self, path: &str, why: &str) {
         self.summary.unread += 1;
         self.progress().waits(&format!("{path}: {why}"));
     }
 
-    /// Prints what was found so far; the rest is not known.
-    pub(super) fn broken(&self) -> Outcome {
-        self.print_shown()
+    /// Prints what was found so far; at an early end the rest is not known.
+    pub(super) fn tell_shown(&mut self) -> Outcome {
+        self.print_shown()?;
+        self.shown = Default::default();
+        Ok(())
     }
 
     /// Prints what it all comes to, and decides.
-    pub(super) fn end(&self, repair: bool) -> Outcome {
-        self.print_shown()?;
+    pub(super) fn end(&mut self, repair: bool) -> Outcome {
+        self.tell_shown()?;
         let summary = &self.summary;
-        let wrong = summary.missing + summary.wrong_size + summary.wrong_content;
+        let wrong = summary.missing + summary.wrong_size + summary.wrong_content + summary.replaced;
         if self.context.json() {
             self.context.print_json(&serde_json::json!({ "summary": summary }))?;
         } else {
             self.context.print_text(&format!("{}\n", self.text()))?;
         }
-        if wrong > 0 && !repair {
-            self.context.say("xpand verify --repair has what is missing or wrong sent again");
+        if (wrong > summary.lost || summary.elsewhere > 0) && !repair && summary.forgotten == 0 {
+            let here = (wrong > summary.lost).then_some("has what is missing or wrong sent again");
+            let gone = (summary.elsewhere > 0).then_some("forgets the names that are gone here and there");
+            let both: Vec<_> = [here, gone].into_iter().flatten().collect();
+            self.context.say(&format!("xpand verify --repair {}", both.join(", and ")));
+        }
+        if summary.lost > 0 && summary.forgotten == 0 {
+            self.context.say("xpand verify --forget drops what is lost from the agent's index");
         }
         if summary.changed > 0 {
             self.context.say("what changed while this ran was not compared; another run will tell");
         }
-        let is_well = wrong + summary.unexpected + summary.unread == 0;
+        if summary.unsure > 0 {
+            self.context.say("the cloud's listings did not agree; another run may tell more");
+        }
+        let is_well = wrong + summary.unexpected + summary.unread + summary.unsure == 0;
         if is_well { Ok(()) } else { Err(Failed::told(ExitStatus::Failed)) }
     }
 
@@ -195,19 +252,21 @@ impl<'c> Report<'c> {
         Ok(())
     }
 
-    fn sums(&self) -> [u64; 4] {
-        let Summary { missing, wrong_size, wrong_content, unexpected, .. } = self.summary;
-        [missing, wrong_size, wrong_content, unexpected]
+    fn sums(&self) -> [u64; KINDS + 1] {
+        let Summary { missing, wrong_size, wrong_content, replaced, unexpected, elsewhere, .. } =
+            self.summary;
+        [missing, wrong_size, wrong_content, replaced, unexpected, elsewhere]
     }
 
     fn text(&self) -> String {
         let summary = &self.summary;
         let mut text = format!("{}, {}", files(summary.files), bytes(summary.bytes));
         let sums = self.sums();
-        if sums == [0; 4] {
-            text += ": all there";
+        if sums[..KINDS] == [0; KINDS] {
+            let is_all = summary.changed + summary.unsure + summary.unread == 0;
+            text += if is_all { ": all there" } else { ": all there as far as was compared" };
         } else {
-            let parts = What::ALL.into_iter().zip(sums).filter(|(_, sum)| *sum > 0);
+            let parts = What::ALL.into_iter().zip(sums).take(KINDS).filter(|(_, sum)| *sum > 0);
             let parts: Vec<_> = parts.map(|(what, sum)| format!("{} {}", count(sum), what.words())).collect();
             text += &format!(": {}", parts.join(", "));
         }
@@ -217,9 +276,12 @@ impl<'c> Report<'c> {
             (summary.waiting, "wait to be sent"),
             (summary.failed, "could not be sent (xpand queue --state failed)"),
             (summary.older_versions, "older versions kept"),
+            (summary.elsewhere, "gone here and there, and in the cloud under another name"),
             (summary.changed, "changed while this ran"),
+            (summary.unsure, "not certain: the cloud's listings did not agree"),
             (summary.queued, "wait to be sent again"),
             (summary.lost, "lost: neither as it was in the cloud nor on this box"),
+            (summary.forgotten, "forgotten"),
         ] {
             if sum > 0 {
                 text += &format!("; {} {words}", count(sum));
@@ -234,7 +296,7 @@ impl<'c> Report<'c> {
 }
 
 fn line(difference: &Difference) -> String {
-    let Difference { path, remote, what, size, listed_size, gone } = difference;
+    let Difference { path, remote, what, size, listed_size, elsewhere, gone } = difference;
     let mut line = match what {
         What::Unexpected => format!("{} ({})", plain(remote), bytes(*size)),
         _ => plain(path),
@@ -242,7 +304,9 @@ fn line(difference: &Difference) -> String {
     if let Some(listed) = listed_size {
         line += &format!(" ({} bytes there, {} sent)", count(*listed), count(*size));
     }
-    if *gone {
+    if let Some(elsewhere) = elsewhere {
+        line += &format!(" (it is {})", plain(elsewhere));
+    } else if *gone {
         line += " (not on this box any more)";
     }
     line

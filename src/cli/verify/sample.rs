@@ -1,12 +1,13 @@
 //! Files that are fetched to their end, to compare what comes with what was sent. Nothing of it is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use futures_util::stream::{self, StreamExt as _};
 
+use super::place::Place;
 use super::report::What;
 use super::table::Chosen;
-use super::walk::{Place, Walk};
+use super::walk::{Walk, parent};
 use crate::cli::cloud::of_cloud;
 use crate::cli::{Failed, Outcome};
 use crate::cloud::files::{Item, MOST_METAS};
@@ -64,7 +65,7 @@ impl Sample {
             .buffered(PARALLEL)
             .collect()
             .await;
-        for (copy, came) in copies.iter().zip(came) {
+        for (copy, came) in copies.into_iter().zip(came) {
             let came = match came {
                 Ok(came) => came,
                 Err(Stop::Cloud(error)) => return Err(failed(walk, error)),
@@ -72,6 +73,10 @@ impl Sample {
             };
             match came {
                 Came::Well => {}
+                Came::Wrong(What::Missing, _) => {
+                    self.not_told_of(walk, place, copy).await?;
+                    continue;
+                }
                 Came::Wrong(what, listed_size) => walk.differs(place, copy, what, listed_size).await?,
                 Came::Unread(why) => {
                     walk.report.unread(&copy.remote, &why);
@@ -82,6 +87,24 @@ impl Sample {
         }
         walk.report.summary.bytes_fetched = walk.progress.bytes();
         Ok(())
+    }
+
+    /// The cloud tells nothing of this id: only where its path is not listed either it is missing.
+    async fn not_told_of(&self, walk: &mut Walk<'_, '_>, place: &Place, copy: CopyLine) -> Outcome {
+        if walk.looks == 0 {
+            walk.report.unread(&copy.remote, "the cloud tells nothing of it");
+            return Ok(());
+        }
+        walk.looks -= 1;
+        let wanted = HashSet::from([copy.remote.as_str()]);
+        let found = walk.in_folder(parent(&copy.remote), &wanted).await?.remove(&copy.remote);
+        match walk.wrong(&copy, found.as_ref())? {
+            Some((what, listed_size)) => walk.differs(place, copy, what, listed_size).await,
+            None => {
+                walk.report.unread(&copy.remote, "the cloud lists it, and tells nothing of it");
+                Ok(())
+            }
+        }
     }
 }
 
@@ -101,7 +124,7 @@ async fn one(
     };
     let mut wrong = Came::Well;
     for _ in 0..2 {
-        match reader.read(&copy.fs_id, dlink, &came).await? {
+        match reader.read(&copy.fs_id, dlink, item.size, &came).await? {
             Read::Failed(why) => return Ok(Came::Unread(why)),
             Read::Content(content) if content.size != copy.size => {
                 wrong = Came::Wrong(What::WrongSize, Some(content.size));

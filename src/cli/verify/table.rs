@@ -1,15 +1,21 @@
 //! What the agent believes to be in the cloud, in sixteen bytes a file, to be ticked off as it is listed.
 //!
 //! A million files are 16 MB - in a command that ends, not in the agent. So little room has a hash of the
-//! remote path, the size, and so much of the MD5 that a wrong one passes once in four million times. Nothing
-//! is reported by these alone: what was not ticked off is looked at again with all that the agent knows.
+//! remote path, and so much of the size, the MD5 and the id that a wrong size passes once in sixteen million
+//! times, a wrong MD5 once in a million, and another file of the same size once in a hundred thousand.
+//! Nothing is reported by these alone: what was not ticked off is looked at again with all that the agent
+//! knows.
 
 use crate::content::Md5;
 
-/// Bits of a size: 1 TiB, and no cloud takes files of a tenth of it.
-const SIZE_BITS: u32 = 40;
+/// Bits of a mixed size.
+const SIZE_BITS: u32 = 24;
 /// Bits of an MD5.
-const MD5_BITS: u32 = 22;
+const MD5_BITS: u32 = 20;
+/// Bits of an id's hash.
+const ID_BITS: u32 = 17;
+/// All of these; what was [`Seen`] is above.
+const BITS: u32 = SIZE_BITS + MD5_BITS + ID_BITS;
 
 /// What the listing showed of a file.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -20,12 +26,14 @@ pub(super) enum Seen {
     WrongSize,
     /// The size, and another content.
     WrongContent,
+    /// Another file, as far as the listing tells with the same content.
+    Replaced,
     /// Everything as it should be.
     Well,
 }
 
 impl Seen {
-    const ALL: [Self; 4] = [Self::Not, Self::WrongSize, Self::WrongContent, Self::Well];
+    const ALL: [Self; 5] = [Self::Not, Self::WrongSize, Self::WrongContent, Self::Replaced, Self::Well];
 }
 
 /// See the module.
@@ -38,37 +46,52 @@ pub(super) struct Table {
 #[derive(Clone, Copy, Debug)]
 struct Row {
     path: u64,
-    /// From above: what was [`Seen`], [`MD5_BITS`], [`SIZE_BITS`].
+    /// From above: what was [`Seen`], [`ID_BITS`], [`MD5_BITS`], [`SIZE_BITS`].
     rest: u64,
 }
 
 impl Row {
-    fn new(path: &str, size: u64, md5: Md5) -> Self {
-        Self { path: hash(path), rest: bits(md5) << SIZE_BITS | short(size) }
+    fn new(file: &File<'_>, md5: Md5) -> Self {
+        let rest =
+            part(file.id, ID_BITS) << (SIZE_BITS + MD5_BITS) | bits(md5) << SIZE_BITS | mixed(file.size);
+        Self { path: hash(file.path), rest }
     }
 
     fn seen(self) -> Seen {
-        Seen::ALL[(self.rest >> (SIZE_BITS + MD5_BITS)) as usize]
+        Seen::ALL[((self.rest >> BITS) as usize).min(Seen::ALL.len() - 1)]
     }
 
-    fn see(&mut self, size: u64, md5: Option<Md5>) {
-        let seen = if self.rest & ((1 << SIZE_BITS) - 1) != short(size) {
+    fn see(&mut self, file: &File<'_>, md5: Option<Md5>) {
+        let own = |from: u32, count: u32| self.rest >> from & ((1 << count) - 1);
+        let seen = if own(0, SIZE_BITS) != mixed(file.size) {
             Seen::WrongSize
-        } else if md5.is_some_and(|md5| self.rest >> SIZE_BITS & ((1 << MD5_BITS) - 1) != bits(md5)) {
+        } else if md5.is_some_and(|md5| own(SIZE_BITS, MD5_BITS) != bits(md5)) {
             Seen::WrongContent
+        } else if !file.id.is_empty() && own(SIZE_BITS + MD5_BITS, ID_BITS) != part(file.id, ID_BITS) {
+            Seen::Replaced
         } else {
             Seen::Well
         };
         // A listing that changes while it is read tells of a file twice.
-        let place = SIZE_BITS + MD5_BITS;
-        self.rest = self.rest & ((1 << place) - 1) | (seen.max(self.seen()) as u64) << place;
+        self.rest = self.rest & ((1 << BITS) - 1) | (seen.max(self.seen()) as u64) << BITS;
     }
+}
+
+/// A file in the cloud, as it is believed to be or as it is listed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct File<'f> {
+    /// Absolute remote path.
+    pub(super) path: &'f str,
+    /// Bytes.
+    pub(super) size: u64,
+    /// The cloud's id; empty where a listing does not tell it.
+    pub(super) id: &'f str,
 }
 
 impl Table {
     /// A copy that is believed to be in the cloud.
-    pub(super) fn add(&mut self, path: &str, size: u64, md5: Md5) {
-        self.rows.push(Row::new(path, size, md5));
+    pub(super) fn add(&mut self, file: &File<'_>, md5: Md5) {
+        self.rows.push(Row::new(file, md5));
     }
 
     /// All of them are added.
@@ -78,18 +101,26 @@ impl Table {
 
     /// Ticks off a listed file; `md5` where the listing certainly tells that of its content. False when
     /// there should be no such file.
-    pub(super) fn see(&mut self, path: &str, size: u64, md5: Option<Md5>) -> bool {
-        let rows = self.range(path);
+    pub(super) fn see(&mut self, file: &File<'_>, md5: Option<Md5>) -> bool {
+        let rows = self.range(file.path);
         let is_known = !rows.is_empty();
-        self.rows[rows].iter_mut().for_each(|row| row.see(size, md5));
+        self.rows[rows].iter_mut().for_each(|row| row.see(file, md5));
         is_known
     }
 
+    /// What was ticked off at this path is not well after all.
+    pub(super) fn spoil(&mut self, path: &str) {
+        let rows = self.range(path);
+        for row in &mut self.rows[rows] {
+            row.rest = row.rest & ((1 << BITS) - 1) | (Seen::WrongContent as u64) << BITS;
+        }
+    }
+
     /// What the listing showed of a copy; `None` when the copy is newer than this table.
-    pub(super) fn seen(&self, path: &str, size: u64, md5: Md5) -> Option<Seen> {
-        let wanted = Row::new(path, size, md5);
-        let believed = (1 << (SIZE_BITS + MD5_BITS)) - 1;
-        let rows = self.rows[self.range(path)].iter();
+    pub(super) fn seen(&self, file: &File<'_>, md5: Md5) -> Option<Seen> {
+        let wanted = Row::new(file, md5);
+        let believed = (1 << BITS) - 1;
+        let rows = self.rows[self.range(file.path)].iter();
         rows.filter(|row| row.rest & believed == wanted.rest).map(|row| row.seen()).max()
     }
 
@@ -127,9 +158,14 @@ impl Chosen {
     }
 }
 
-fn hash(path: &str) -> u64 {
-    let Md5([a, b, c, d, e, f, g, h, ..]) = Md5::of(path);
+fn hash(text: &str) -> u64 {
+    let Md5([a, b, c, d, e, f, g, h, ..]) = Md5::of(text);
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+/// So many bits of a hash.
+fn part(text: &str, count: u32) -> u64 {
+    hash(text) & ((1 << count) - 1)
 }
 
 fn bits(md5: Md5) -> u64 {
@@ -137,8 +173,8 @@ fn bits(md5: Md5) -> u64 {
     u64::from(u32::from_le_bytes([a, b, c, 0])) & ((1 << MD5_BITS) - 1)
 }
 
-fn short(size: u64) -> u64 {
-    size.min((1 << SIZE_BITS) - 1)
+fn mixed(size: u64) -> u64 {
+    size.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - SIZE_BITS)
 }
 
 /// A file's place in an order that the seed decides (the finalizer of splitmix64).
@@ -153,30 +189,40 @@ fn rank(seed: u64, path: u64) -> u64 {
 mod tests {
     use super::*;
 
+    fn file(path: &str, size: u64) -> File<'_> {
+        File { path, size, id: "1" }
+    }
+
     #[test]
     fn files_are_ticked_off_and_the_better_of_two_looks_counts() {
         let mut table = Table::default();
         let md5 = Md5::of("content");
         let path = |number: u64| format!("/apps/x/{number}.jpg");
         for number in (0..1000).rev() {
-            table.add(&path(number), number, md5);
+            table.add(&file(&path(number), number), md5);
         }
         table.sort();
         assert_eq!(std::mem::size_of::<Row>(), 16);
-        let mut see = |number, size, md5| table.see(&path(number), size, md5);
+        let mut see = |number, size, md5| table.see(&file(&path(number), size), md5);
         assert!(
             see(1, 1, Some(md5)) && see(2, 2, None) && see(3, 4, None) && see(4, 4, Some(Md5::of("other")))
         );
         assert!(see(5, 6, None) && see(5, 5, None) && see(6, 6, None) && see(6, 5, None));
         assert!(!see(1000, 1000, None));
-        let seen = |number| table.seen(&path(number), number, md5);
-        let all: Vec<_> = [0, 1, 2, 3, 4, 5, 6].map(seen).into();
+        assert!(table.see(&File { id: "2", ..file(&path(7), 7) }, Some(md5)));
+        assert!(table.see(&File { id: "", ..file(&path(8), 8) }, None));
+        let seen = |number| table.seen(&file(&path(number), number), md5);
+        let all: Vec<_> = [0, 1, 2, 3, 4, 5, 6, 7, 8].map(seen).into();
         let well = Some(Seen::Well);
-        let wrong = [Some(Seen::WrongSize), Some(Seen::WrongContent)];
-        assert_eq!(all, [Some(Seen::Not), well, well, wrong[0], wrong[1], well, well]);
-        assert_eq!(table.seen(&path(1), 2, md5), None, "of another size by now");
-        assert_eq!(table.seen(&path(1), 1, Md5::of("other")), None, "of another content by now");
+        let wrong = [Seen::WrongSize, Seen::WrongContent, Seen::Replaced].map(Some);
+        let expected = [Some(Seen::Not), well, well, wrong[0], wrong[1], well, well, wrong[2], well];
+        assert_eq!(all, expected);
+        assert_eq!(table.seen(&file(&path(1), 2), md5), None, "of another size by now");
+        assert_eq!(table.seen(&file(&path(1), 1), Md5::of("other")), None, "of another content by now");
+        assert_eq!(table.seen(&File { id: "2", ..file(&path(1), 1) }, md5), None, "another copy by now");
         assert_eq!(seen(1000), None);
+        table.spoil(&path(5));
+        assert_eq!(table.seen(&file(&path(5), 5), md5), wrong[1], "what was fetched counts");
     }
 
     #[test]
@@ -184,7 +230,7 @@ mod tests {
         let mut table = Table::default();
         let path = |number: u64| format!("/apps/x/{number}.jpg");
         for number in 0..1000 {
-            table.add(&path(number), number, Md5::of("x"));
+            table.add(&file(&path(number), number), Md5::of("x"));
         }
         table.sort();
         let chosen = |seed, count| -> Vec<u64> {

@@ -1,83 +1,38 @@
 //! One account's folders: what the agent believes, what is listed, and what is made of the difference.
 
-use std::collections::HashMap;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 
+use super::lost::Vanished;
+use super::place::Place;
 use super::report::{Difference, Progress, Report, What};
 use super::sample::Sample;
-use super::table::{Chosen, Seen, Table};
+use super::table::{Chosen, File, Seen, Table};
 use super::{Part, VerifyArgs};
 use crate::cli::drive::Session;
 use crate::cli::terminal::{count, files};
-use crate::cli::{ExitStatus, Failed, Outcome};
+use crate::cli::{Failed, Outcome};
 use crate::cloud::{Content, Entry, Kind};
+use crate::content::Md5;
 use crate::control::client::Client;
-use crate::control::{BadCopy, CopiesQuery, CopyLine, QueueQuery, Repaired, Standing};
+use crate::control::{BadCopy, CopyLine, Explain, Repaired, Standing};
 use crate::fetch::Reader;
 use crate::remote::kept::original;
 use crate::remote::names::{escape, unescape};
-use crate::remote::template::Template;
 use crate::remote::tops::{is_in, outermost};
 
-/// Calls for looking again at folders of which something seems to be wrong.
+/// How many remote folders are looked at again, because something of them seems to be wrong.
 const LOOKS: u32 = 20;
 /// Copies of one remote folder that are looked for at a time.
 const SUSPECTS: usize = 1000;
 /// Pages of one remote folder. A cloud that gives one full page after the other is not one that ends.
 const PAGES: usize = 200;
-/// Remote folders elsewhere, of an earlier label or template: with more of them all of the app is listed.
+/// Remote folders elsewhere, of an earlier label or template: beyond, all of their app is listed.
 const ELSEWHERE: usize = 16;
-/// Files that are repaired at a time.
-const REPAIRED: usize = 100;
+/// Files that the agent is asked about, or that it repairs, at a time.
+const TOGETHER: usize = 100;
 /// A listing that does not end by then never does: no drive takes so many files.
 const MOST: u64 = 10_000_000;
-
-/// A configured folder and where its files go.
-pub(super) struct Place {
-    path: PathBuf,
-    label: String,
-    template: Template,
-    app: String,
-    device: String,
-    /// Only what is there, or below.
-    start: Vec<u8>,
-}
-
-impl Place {
-    fn new(session: &Session<'_>, (folder, start): Part) -> Outcome<Self> {
-        let template: Template =
-            folder.remote.parse().map_err(|error| Failed::new(&error).status(ExitStatus::Usage))?;
-        let (app, device) = (session.account.app.clone(), session.cloud.config.device_name());
-        Ok(Self { path: folder.path, label: folder.label, template, app, device, start })
-    }
-
-    /// The remote folder that all of it lies in.
-    fn root(&self) -> String {
-        let top = self.template.top(&self.app, &self.device, &self.label);
-        match (self.start.is_empty(), self.template.has_date()) {
-            (false, false) => format!("{top}/{}", escape(&self.start)),
-            _ => top,
-        }
-    }
-
-    /// The local path of a remote file that this folder's template can have made.
-    fn local(&self, remote: &str) -> Option<PathBuf> {
-        let below = self.template.below(&self.app, &self.device, &self.label, remote)?;
-        let is_wanted = self.start.is_empty()
-            || below.strip_prefix(&*self.start).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
-        is_wanted.then(|| self.at(below))
-    }
-
-    fn at(&self, below: Vec<u8>) -> PathBuf {
-        self.path.join(Path::new(&OsString::from_vec(below)))
-    }
-
-    fn query(&self) -> CopiesQuery {
-        CopiesQuery { path: self.at(self.start.clone()), after: None, limit: QueueQuery::LIMIT_MAX }
-    }
-}
 
 /// What is known of one account so far.
 pub(super) struct Walk<'a, 'r> {
@@ -86,12 +41,54 @@ pub(super) struct Walk<'a, 'r> {
     reader: &'a Reader<'a>,
     pub(super) progress: &'a Progress<'r>,
     pub(super) report: &'a mut Report<'r>,
-    repair: bool,
-    table: Table,
-    looks: u32,
+    pub(super) args: &'a VerifyArgs,
+    pub(super) table: Table,
+    pub(super) looks: u32,
     /// Something that the first listing did not show was there after all.
     is_revived: bool,
+    /// What is listed, and was not in the index.
+    strange: Vec<Strange>,
+    /// What is not as it should be, if the agent still believes in it.
+    doubtful: Vec<Doubt>,
     bad: Vec<BadCopy>,
+    pub(super) vanished: Vanished,
+}
+
+/// A listed file that is not in the index, and which local file it would be.
+struct Strange {
+    remote: String,
+    size: u64,
+    local: PathBuf,
+    /// The local file if the cloud made the name up.
+    original: Option<PathBuf>,
+}
+
+/// A copy that is not as it should be.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    pub(super) local: PathBuf,
+    pub(super) copy: CopyLine,
+    pub(super) what: What,
+    pub(super) listed_size: Option<u64>,
+}
+
+impl Doubt {
+    pub(super) fn difference(&self) -> Difference {
+        Difference {
+            path: self.local.to_string_lossy().into_owned(),
+            remote: self.copy.remote.clone(),
+            what: self.what,
+            size: self.copy.size,
+            listed_size: self.listed_size,
+            elsewhere: None,
+            gone: self.copy.gone,
+        }
+    }
+
+    pub(super) fn bad(&self) -> BadCopy {
+        let CopyLine { label, below, fs_id, remote, .. } = self.copy.clone();
+        BadCopy { label, below, fs_id, remote }
+    }
 }
 
 /// Compares the folders of one account.
@@ -111,16 +108,20 @@ pub(super) async fn account(
         reader: &reader,
         progress: &progress,
         report,
-        repair: args.repair,
+        args,
         table: Table::default(),
         looks: LOOKS,
         is_revived: false,
+        strange: Vec::new(),
+        doubtful: Vec::new(),
         bad: Vec::new(),
+        vanished: Vanished::default(),
     };
     let roots = walk.believed(&places).await?;
     for root in outermost(roots) {
         walk.listed(&places, &root).await?;
     }
+    walk.explain_strange().await?;
     let chosen = match (args.sample, walk.report.summary.seed) {
         (Some(share), Some(seed)) => Some(walk.table.choose(seed, share.of(walk.table.len()))),
         _ => None,
@@ -139,10 +140,11 @@ impl Walk<'_, '_> {
             let mut query = place.query();
             loop {
                 let page = self.client.copies(&query).await?;
+                let is_one = matches!((page.copies.as_slice(), &page.next), ([one], None)
+                    if !place.start.is_empty() && one.below == escape(&place.start));
                 for copy in &page.copies {
-                    let md5 = copy.md5.parse().map_err(|_| strange())?;
-                    self.table.add(&copy.remote, copy.size, md5);
-                    if !place.start.is_empty() && copy.below == escape(&place.start) {
+                    self.table.add(&as_file(copy), md5_of(copy)?);
+                    if is_one {
                         // One file: its remote folder is looked at when the index is read again.
                         self.table.sort();
                         return Ok(Vec::new());
@@ -152,7 +154,7 @@ impl Walk<'_, '_> {
                     if !is_covered {
                         elsewhere.push(match elsewhere.len() {
                             0..ELSEWHERE => folder_of(copy).to_owned(),
-                            _ => format!("/apps/{}", escape(place.app.as_bytes())),
+                            _ => app_of(&copy.remote).to_owned(),
                         });
                     }
                 }
@@ -180,8 +182,8 @@ impl Walk<'_, '_> {
             };
             for entry in page.entries.iter().filter(|entry| !entry.is_folder) {
                 seen += 1;
-                let md5 = drive.content_md5(entry);
-                if !self.table.see(&entry.path, entry.size, md5) {
+                let file = File { path: &entry.path, size: entry.size, id: &entry.id };
+                if !self.table.see(&file, drive.content_md5(entry)) {
                     self.unknown(places, entry).await?;
                 }
             }
@@ -196,37 +198,45 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// What is listed and was not in the index: made since, an older version, not ours, or unexpected.
+    /// What is listed and was not in the index is asked about, many at a time.
     async fn unknown(&mut self, places: &[Place], entry: &Entry) -> Outcome {
         let Some((place, local)) =
             places.iter().find_map(|place| place.local(&entry.path).map(|local| (place, local)))
         else {
             return Ok(());
         };
-        let explained = self.client.explain(&local).await?;
-        if explained.remote.as_deref() == Some(entry.path.as_str()) {
-            return Ok(());
-        }
-        let mut is_known = is_known(&explained);
-        if let Some(asked) = original(&entry.path).and_then(|path| place.local(&path)).filter(|_| !is_known) {
-            let explained = self.client.explain(&asked).await?;
-            if explained.remote.as_deref() == Some(entry.path.as_str()) {
-                return Ok(());
+        let original = original(&entry.path).and_then(|path| place.local(&path));
+        self.strange.push(Strange { remote: entry.path.clone(), size: entry.size, local, original });
+        if self.strange.len() < TOGETHER { Ok(()) } else { self.explain_strange().await }
+    }
+
+    /// Made since, an older version, or unexpected.
+    async fn explain_strange(&mut self) -> Outcome {
+        let strange = std::mem::take(&mut self.strange);
+        let paths: Vec<_> =
+            strange.iter().flat_map(|one| [Some(&one.local), one.original.as_ref()]).flatten().collect();
+        let mut explained = self.client.explain_all(&paths).await?.into_iter();
+        for one in strange {
+            let known: Vec<Explain> =
+                explained.by_ref().take(1 + usize::from(one.original.is_some())).collect();
+            if known.iter().any(|known| known.remote.as_ref() == Some(&one.remote)) {
+                continue;
             }
-            is_known |= self::is_known(&explained);
+            if known.iter().any(is_known) {
+                self.report.summary.older_versions += 1;
+                continue;
+            }
+            self.report.add(&Difference {
+                path: one.local.to_string_lossy().into_owned(),
+                remote: one.remote,
+                what: What::Unexpected,
+                size: one.size,
+                listed_size: None,
+                elsewhere: None,
+                gone: false,
+            })?;
         }
-        if is_known {
-            self.report.summary.older_versions += 1;
-            return Ok(());
-        }
-        self.report.add(&Difference {
-            path: local.to_string_lossy().into_owned(),
-            remote: entry.path.clone(),
-            what: What::Unexpected,
-            size: entry.size,
-            listed_size: None,
-            gone: false,
-        })
+        Ok(())
     }
 
     /// Reads the index again, and looks again at what was not ticked off.
@@ -240,8 +250,7 @@ impl Walk<'_, '_> {
                 for copy in page.copies {
                     self.report.summary.files += 1;
                     self.report.summary.bytes += copy.size;
-                    let md5 = copy.md5.parse().map_err(|_| strange())?;
-                    let seen = self.table.seen(&copy.remote, copy.size, md5);
+                    let seen = self.table.seen(&as_file(&copy), md5_of(&copy)?);
                     if seen == Some(Seen::Well) {
                         sample.take(self, place, copy).await?;
                         continue;
@@ -260,7 +269,8 @@ impl Walk<'_, '_> {
             self.look_again(place, suspects, &mut sample).await?;
             sample.fetch(self, place).await?;
         }
-        Ok(())
+        self.settle().await?;
+        self.look_elsewhere().await
     }
 
     /// Looks again at copies in one remote folder, one by one listing of that folder.
@@ -272,42 +282,19 @@ impl Walk<'_, '_> {
     ) -> Outcome {
         let Some((first, _)) = suspects.first() else { return Ok(()) };
         if self.looks == 0 {
-            for (copy, seen) in &suspects {
-                let what = match seen {
-                    Some(Seen::Not) => What::Missing,
-                    Some(Seen::WrongSize) => What::WrongSize,
-                    Some(Seen::WrongContent) => What::WrongContent,
-                    Some(Seen::Well) => continue,
-                    None => {
-                        self.report.summary.changed += 1;
-                        continue;
-                    }
-                };
-                // Where others were there after all, the first listing does not tell enough.
-                if self.is_revived {
-                    self.report.summary.changed += 1;
-                } else {
-                    self.differs(place, copy, what, None).await?;
-                }
-            }
-            return Ok(());
+            return self.go_by_the_first(place, suspects).await;
         }
-        let mut there = self.in_folder(parent(&first.remote), &suspects).await?;
+        self.looks -= 1;
+        let folder = parent(&first.remote).to_owned();
+        let wanted = suspects.iter().map(|(copy, _)| copy.remote.as_str()).collect();
+        let mut there = self.in_folder(&folder, &wanted).await?;
         for (copy, seen) in suspects {
             let found = there.remove(copy.remote.as_str());
-            let md5 = copy.md5.parse().map_err(|_| strange())?;
-            let content = Content { size: copy.size, md5, cuts: Vec::new() };
-            let drive = &self.session.drive;
-            match found {
-                None => self.differs(place, &copy, What::Missing, None).await?,
-                Some(entry) if entry.size != copy.size => {
-                    self.differs(place, &copy, What::WrongSize, Some(entry.size)).await?;
-                }
-                Some(entry) if drive.has_content(&entry, &content) == Some(false) => {
-                    self.differs(place, &copy, What::WrongContent, None).await?;
-                }
-                Some(_) => {
+            match self.wrong(&copy, found.as_ref())? {
+                Some((what, listed_size)) => self.differs(place, copy, what, listed_size).await?,
+                None => {
                     self.is_revived |= seen.is_some();
+                    self.table.see(&as_file(&copy), Some(md5_of(&copy)?));
                     sample.take(self, place, copy).await?;
                 }
             }
@@ -315,17 +302,59 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// What a remote folder lists of these copies now.
-    async fn in_folder(
-        &mut self,
+    /// All second looks are used up: the first listing has to do, if it can be believed.
+    async fn go_by_the_first(&mut self, place: &Place, suspects: Vec<(CopyLine, Option<Seen>)>) -> Outcome {
+        for (copy, seen) in suspects {
+            let what = match seen {
+                Some(Seen::Well) => continue,
+                // Newer than the listing.
+                None => {
+                    self.report.summary.changed += 1;
+                    continue;
+                }
+                // Others were there after all.
+                Some(_) if self.is_revived => {
+                    self.report.summary.unsure += 1;
+                    continue;
+                }
+                Some(Seen::Not) => What::Missing,
+                Some(Seen::WrongSize) => What::WrongSize,
+                Some(Seen::WrongContent) => What::WrongContent,
+                Some(Seen::Replaced) => What::Replaced,
+            };
+            self.differs(place, copy, what, None).await?;
+        }
+        Ok(())
+    }
+
+    /// What is wrong with a copy at whose place this is listed; also its size, where that is it.
+    pub(super) fn wrong(
+        &self,
+        copy: &CopyLine,
+        found: Option<&Entry>,
+    ) -> Outcome<Option<(What, Option<u64>)>> {
+        let Some(entry) = found else { return Ok(Some((What::Missing, None))) };
+        let content = Content { size: copy.size, md5: md5_of(copy)?, cuts: Vec::new() };
+        Ok(if entry.size != copy.size {
+            Some((What::WrongSize, Some(entry.size)))
+        } else if self.session.drive.has_content(entry, &content) == Some(false) {
+            Some((What::WrongContent, None))
+        } else if !entry.id.is_empty() && entry.id != copy.fs_id {
+            Some((What::Replaced, None))
+        } else {
+            None
+        })
+    }
+
+    /// What a remote folder lists of these paths now.
+    pub(super) async fn in_folder(
+        &self,
         folder: &str,
-        suspects: &[(CopyLine, Option<Seen>)],
+        wanted: &HashSet<&str>,
     ) -> Outcome<HashMap<String, Entry>> {
-        let wanted: HashMap<&str, ()> = suspects.iter().map(|(copy, _)| (copy.remote.as_str(), ())).collect();
         let drive = &self.session.drive;
         let (mut there, mut after) = (HashMap::new(), None);
         for _ in 0..PAGES {
-            self.looks = self.looks.saturating_sub(1);
             let page = match self.reader.patiently(async || drive.list(folder, after).await).await {
                 Ok(page) => page,
                 Err(error) if error.kind == Kind::Missing => return Ok(there),
@@ -334,7 +363,7 @@ impl Walk<'_, '_> {
             let ours = page
                 .entries
                 .into_iter()
-                .filter(|entry| !entry.is_folder && wanted.contains_key(entry.path.as_str()));
+                .filter(|entry| !entry.is_folder && wanted.contains(entry.path.as_str()));
             there.extend(ours.map(|entry| (entry.path.clone(), entry)));
             match page.next {
                 Some(next) if there.len() < wanted.len() => after = Some(next),
@@ -348,41 +377,41 @@ impl Walk<'_, '_> {
     pub(super) async fn differs(
         &mut self,
         place: &Place,
-        copy: &CopyLine,
+        copy: CopyLine,
         what: What,
         listed_size: Option<u64>,
     ) -> Outcome {
         let local = place.at(unescape(&copy.below).ok_or_else(strange)?);
-        let now = self.client.explain(&local).await?;
-        let is_same = now.remote.as_ref() == Some(&copy.remote) && now.id.as_ref() == Some(&copy.fs_id);
-        if !is_same {
-            self.report.summary.changed += 1;
-            return Ok(());
-        }
-        // A new version is on its way, perhaps at this very path.
-        if matches!(now.state, Standing::Waiting | Standing::Active | Standing::Settling) {
-            return Ok(());
-        }
-        self.report.add(&Difference {
-            path: local.to_string_lossy().into_owned(),
-            remote: copy.remote.clone(),
-            what,
-            size: copy.size,
-            listed_size,
-            gone: copy.gone,
-        })?;
-        if self.repair && !copy.gone {
-            self.bad.push(BadCopy {
-                label: copy.label.clone(),
-                below: copy.below.clone(),
-                fs_id: copy.fs_id.clone(),
-                remote: copy.remote.clone(),
-            });
-            if self.bad.len() >= REPAIRED {
-                self.send_again().await?;
+        // What was fetched and is wrong was listed as it should be.
+        self.table.spoil(&copy.remote);
+        self.doubtful.push(Doubt { local, copy, what, listed_size });
+        if self.doubtful.len() < TOGETHER { Ok(()) } else { self.settle().await }
+    }
+
+    /// Asks the agent whether it still believes in what is not as it should be, and tells of it.
+    async fn settle(&mut self) -> Outcome {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        let paths: Vec<_> = doubtful.iter().map(|doubt| &doubt.local).collect();
+        let explained = self.client.explain_all(&paths).await?;
+        for (doubt, now) in doubtful.into_iter().zip(explained) {
+            let copy = &doubt.copy;
+            let is_same = now.remote.as_ref() == Some(&copy.remote) && now.id.as_ref() == Some(&copy.fs_id);
+            // Or a new version is on its way, perhaps at this very path.
+            let is_coming = matches!(now.state, Standing::Waiting | Standing::Active | Standing::Settling);
+            if !is_same || is_coming {
+                self.report.summary.changed += 1;
+            } else if copy.gone {
+                if self.vanished.push(doubt) {
+                    self.look_elsewhere().await?;
+                }
+            } else {
+                self.report.add(&doubt.difference())?;
+                if self.args.repair {
+                    self.bad.push(doubt.bad());
+                }
             }
         }
-        Ok(())
+        if self.bad.len() < TOGETHER { Ok(()) } else { self.send_again().await }
     }
 
     /// Has the agent send again what was found.
@@ -398,6 +427,10 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     pub(super) fn reader(&self) -> &Reader<'_> {
         self.reader
     }
@@ -408,7 +441,7 @@ impl Walk<'_, '_> {
 }
 
 /// Whether the agent knows of a file, so that another file of its name may be an older version of it.
-fn is_known(explained: &crate::control::Explain) -> bool {
+fn is_known(explained: &Explain) -> bool {
     explained.remote.is_some()
         || matches!(
             explained.state,
@@ -422,7 +455,21 @@ fn folder_of(copy: &CopyLine) -> &str {
     above.unwrap_or_else(|| parent(&copy.remote))
 }
 
-fn parent(path: &str) -> &str {
+/// The folder of all of an application's files, `/apps/x`, that a remote path lies in.
+fn app_of(remote: &str) -> &str {
+    let end = remote.match_indices('/').nth(2).map_or(remote.len(), |(at, _)| at);
+    &remote[..end]
+}
+
+pub(super) fn as_file(copy: &CopyLine) -> File<'_> {
+    File { path: &copy.remote, size: copy.size, id: &copy.fs_id }
+}
+
+pub(super) fn md5_of(copy: &CopyLine) -> Outcome<Md5> {
+    copy.md5.parse().map_err(|_| strange())
+}
+
+pub(super) fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("/", |(folder, _)| if folder.is_empty() { "/" } else { folder })
 }
 

@@ -10,6 +10,8 @@
 //!
 //! Dropping the body ends the fetching. Nothing is kept here; whoever fetches knows how far it came.
 
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
 use reqwest::header::{self, HeaderName};
 use reqwest::{Response, StatusCode};
 use tokio::time::{Instant, timeout};
@@ -33,6 +35,8 @@ pub struct Fetch {
     pub url: Url,
     /// Where to begin, bytes.
     pub from: u64,
+    /// Bytes of the whole file, where that is known.
+    pub size: Option<u64>,
     /// What must not go along a redirect, nor come back out of [`Answer::clean`].
     pub secrets: Vec<String>,
 }
@@ -41,6 +45,15 @@ pub struct Fetch {
 pub enum Fetched {
     /// The file.
     File(Streamed),
+    /// A short text of another length than the file's, with HTTP 200: a refusal, or a file that has changed.
+    Doubtful {
+        /// As a file.
+        file: Streamed,
+        /// As a refusal.
+        answer: Answer,
+        /// As in [`Fetched::Refused`].
+        redirected: bool,
+    },
     /// Anything but HTTP 200 and 206.
     Refused {
         /// What the server said instead; without its body when that is large or does not come.
@@ -120,7 +133,7 @@ impl Http {
     }
 
     async fn follow(&self, ask: Fetch, begun: Instant) -> Result<Fetched> {
-        let Fetch { endpoint, mut url, from, secrets } = ask;
+        let Fetch { endpoint, mut url, from, size, secrets } = ask;
         if !self.allows(&url) {
             return Err(Error::new(Kind::Broken, endpoint, "the address is not the cloud's").unsent());
         }
@@ -138,7 +151,19 @@ impl Http {
             let took_ms = elapsed_ms(begun);
             tracing::debug!(endpoint, status = status.as_u16(), redirects, from, took_ms, "answered");
             if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
-                return self.streamed(endpoint, response, from).map(Fetched::File);
+                let file = self.streamed(endpoint, response, from)?;
+                let is_odd = |size| status == StatusCode::OK && file.total != Some(size);
+                let Some(size) = size.filter(|&size| is_odd(size)) else { return Ok(Fetched::File(file)) };
+                let (file, body) = file.looked_into().await;
+                let body = body.filter(|body| body.len() as u64 != size);
+                return Ok(match body {
+                    None => Fetched::File(file),
+                    Some(body) => {
+                        let (status, took) = (status.as_u16(), begun.elapsed());
+                        let answer = Answer { endpoint, status, body, took, secrets };
+                        Fetched::Doubtful { file, answer, redirected: redirects > 0 }
+                    }
+                });
             }
             match onward(&response) {
                 Some(location) => url = self.next(endpoint, &url, location, &secrets)?,
@@ -227,6 +252,31 @@ impl Http {
             }
         });
         Ok(Streamed { from, total, content_md5, body: Box::pin(body) })
+    }
+}
+
+impl Streamed {
+    /// The same file, and all of it if it is short and came whole.
+    async fn looked_into(mut self) -> (Self, Option<Bytes>) {
+        if self.total.is_some_and(|total| total > REFUSAL as u64) {
+            return (self, None);
+        }
+        let (mut held, mut text) = (Vec::new(), BytesMut::new());
+        while text.len() <= REFUSAL {
+            match self.body.next().await {
+                Some(Ok(piece)) => {
+                    text.extend_from_slice(&piece);
+                    held.push(Ok(piece));
+                }
+                ended => {
+                    let is_whole = ended.is_none();
+                    self.body = Box::pin(futures_util::stream::iter(held.into_iter().chain(ended)));
+                    return (self, is_whole.then(|| text.freeze()));
+                }
+            }
+        }
+        self.body = Box::pin(futures_util::stream::iter(held).chain(self.body));
+        (self, None)
     }
 }
 

@@ -78,19 +78,17 @@ pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     data(answer)
 }
 
-/// As [`read`], of a call whose answer may have all of its data and a number for which it is to be taken
-/// all the same, by what `is_fine` says.
+/// As [`read`], of a call whose answer may have all of its data beside the number of a failure: then
+/// `is_fine` says whether it is to be taken all the same.
 ///
 /// # Errors
-/// As [`read`]; and the failure that the answer tells of, when the data is not `whole`.
+/// As [`read`].
 pub(super) fn read_despite<T: DeserializeOwned>(
     answer: &Answer,
-    is_fine: impl Fn(&Error) -> bool,
-    whole: impl Fn(&T) -> bool,
+    is_fine: impl Fn(&Error, &T) -> bool,
 ) -> Result<T> {
     match failure(answer) {
-        Err(error) if is_fine(&error) => data(answer).ok().filter(whole).ok_or(error),
-        Err(error) => Err(error),
+        Err(error) => data(answer).ok().filter(|data| is_fine(&error, data)).ok_or(error),
         Ok(()) => data(answer),
     }
 }

@@ -66,6 +66,21 @@ impl Row {
     }
 }
 
+/// Calls that only look (xpan-api, 获取文件列表: -7 is 文件或目录无权访问 there).
+const LOOKS: &[&str] = &[
+    "list",
+    "listall",
+    "doclist",
+    "imagelist",
+    "videolist",
+    "btlist",
+    "categoryinfo",
+    "categorylist",
+    "search",
+    "filemetas",
+    "download",
+];
+
 use Kind::{DayLimit, Exists, Expired, Full, Missing, Refused, SliceSize, Unauthorized};
 
 #[rustfmt::skip]
@@ -74,15 +89,19 @@ const TABLE: &[Row] = &[
     row(-1, Refused, "the entitlement for this has expired, or the cloud does not say what is wrong"),
     row(-2, Refused, "the user is unknown or a parameter is wrong"),
     row(-3, Missing, "the share has no such file").at(&["share transfer", "share item"]),
+    row(-3, Missing, "a file that was to be shared is missing").at(&["share set"]),
     row(-3, Missing, "the file or the application's data is missing"),
     rows(-5, -4, Unauthorized, "not logged in"),
     row(-6, Unauthorized, "the login was not accepted"),
     row(-7, Refused, "the share may not be looked at: it was taken back, or a limit of this membership is reached").at(&["share list"]),
+    row(-7, Refused, "no right to look at this file or folder").at(LOOKS),
     row(-7, Refused, "the name is not allowed, or lies outside what this application may write"),
     row(-8, Exists, "there is a file or folder of this name already"),
     row(-9, Refused, "the password of the share is wrong").at(&["share verify", "share transfer"]),
+    row(-9, Refused, "the password or the key of the share is wrong, or what it names is gone").at(&["share set", "share list", "shorturlinfo"]),
     row(-9, Missing, "there is no such file or folder"),
     row(-10, Full, "the drive is full: make room in it, or get more"),
+    row(-12, Refused, "the share was not accepted: too many files for an ordinary user").at(&["share verify"]),
     rows(-12, -11, Refused, "the share was not accepted"),
     row(-19, BARRED, "the cloud wants a person to solve a captcha: log in on pan.baidu.com once, then: xpand retry"),
     row(-62, BARRED, "the cloud wants a person to solve a captcha: log in on pan.baidu.com once, then: xpand retry"),
@@ -92,7 +111,8 @@ const TABLE: &[Row] = &[
     row(-33, Refused, "too many files at once"),
     row(-70, Refused, "the cloud found a virus in this file"),
     row(1, BUSY, "the cloud failed and does not say why"),
-    row(2, Refused, "the cloud refuses a parameter (empty files give this too)"),
+    row(2, Refused, "the cloud refuses a parameter (empty files give this too)").at(&["precreate", "create"]),
+    row(2, Refused, "the cloud refuses a parameter"),
     row(3, Refused, "the cloud does not support this call"),
     row(4, wait(10), "too many calls a second"),
     row(18, wait(10), "too many calls a second"),
@@ -111,6 +131,7 @@ const TABLE: &[Row] = &[
     row(110, Unauthorized, "the access token is not valid"),
     row(111, wait(10), "another task of this user is still running").key(Key::Errno).at(&["filemanager", "share set", "share transfer"]),
     row(111, Unauthorized, "the access token has expired"),
+    row(105, Refused, "the share link is wrong, or it leads to more files than an ordinary user may have").at(&["share list"]),
     row(105, Refused, "the share link is wrong"),
     rows(112, 117, Refused, "the share link or its page has expired, or its signature is wrong"),
     row(120, Refused, "too many files in one transfer for this membership"),
@@ -429,7 +450,29 @@ mod tests {
         assert_eq!(kind("download", Code::ErrorCode(31326), "hitcode:122"), BARRED);
         assert_eq!(kind("filemetas", Code::ErrorCode(31326), ""), Refused);
         assert_eq!(kind("list", Code::Errno(-9), ""), Missing);
-        assert_eq!(explain(111).len(), 2);
+        let words = |endpoint, number| meaning(endpoint, &Code::Errno(number), "", 200).1;
+        assert_eq!(words("list", -7), "no right to look at this file or folder");
+        assert_eq!(
+            words("filemanager", -7),
+            "the name is not allowed, or lies outside what this application may write"
+        );
+        assert!(
+            words("create", 2).contains("empty files") && !words("filemanager", 2).contains("empty files")
+        );
+        for (endpoint, number, part) in [
+            ("share set", -9, "password"),
+            ("share set", -3, "missing"),
+            ("share list", -9, "password"),
+            ("share list", 105, "more files than an ordinary user"),
+            ("share verify", -12, "too many files"),
+            ("share verify", 105, "the share link is wrong"),
+        ] {
+            assert!(
+                words(endpoint, number).contains(part),
+                "{endpoint} {number}: {}",
+                words(endpoint, number)
+            );
+        }
     }
 
     #[test]

@@ -17,17 +17,25 @@ pub(super) struct Folders(Mutex<BTreeSet<String>>);
 impl Xpan {
     /// Copies files in one call. What has the name already stays.
     pub(super) async fn copy_files(&self, files: &[(&str, &str)]) -> Result<Vec<bool>> {
-        let mut items = Vec::with_capacity(files.len());
-        for (from, to) in files {
+        let (mut items, mut asked) = (Vec::with_capacity(files.len()), Vec::with_capacity(files.len()));
+        for (number, (from, to)) in files.iter().enumerate() {
             let (dest, newname) = to.rsplit_once('/').unwrap_or(("", to));
             // Beside what is copied there is a folder, or else nothing to copy.
             let is_beside = from.rsplit_once('/').is_some_and(|(folder, _)| folder == dest);
             if !is_beside && !self.folders.has(dest) {
-                self.create_folder(dest).await?;
-                self.folders.add(dest);
+                match self.create_folder(dest).await {
+                    Ok(_) => self.folders.add(dest),
+                    // A file has that name, or the cloud does not take it: the others have their folders.
+                    Err(error) if matches!(error.kind, Kind::Exists | Kind::Refused | Kind::Missing) => {
+                        tracing::debug!("nothing is copied to {dest}: {error}");
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                }
             }
             let (path, dest, newname) = ((*from).to_owned(), dest.to_owned(), newname.to_owned());
             items.push(Transfer { path, dest, newname, ondup: OnDup::Fail });
+            asked.push(number);
         }
         let managed = self.filemanager(&Opera::Copy(items), Run::Sync).await?;
         // Of what exists already the listing says whether it is the file.
@@ -36,10 +44,12 @@ impl Xpan {
             // The file perhaps, or a folder that was there.
             self.folders.forget();
         }
-        Ok(match managed.info.len() == files.len() {
-            true => managed.info.iter().map(|item| may_be(item.errno)).collect(),
-            false => vec![true; files.len()],
-        })
+        let is_told = managed.info.len() == asked.len();
+        let mut all = vec![false; files.len()];
+        for (at, number) in asked.into_iter().enumerate() {
+            all[number] = !is_told || managed.info.get(at).is_some_and(|item| may_be(item.errno));
+        }
+        Ok(all)
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The dlink has a query already, so that the token joins it with `&`. The cloud sends us on to another
 //! server, which knows no token and gets none. A dlink that is too old is [`Kind::Expired`]: `filemetas`
-//! gives another.
+//! gives another. A server that does not say how long the file is has to send as much as was listed.
 
 use super::{Xpan, answer, limits, wire};
 use crate::cloud::files::Download;
@@ -10,7 +10,7 @@ use crate::cloud::http::{self, Answer, Fetch, Fetched, Streamed};
 use crate::cloud::{Error, Kind, Result};
 
 impl Xpan {
-    pub(super) async fn download_file(&self, dlink: &str, from: u64) -> Result<Download> {
+    pub(super) async fn download_file(&self, dlink: &str, from: u64, size: u64) -> Result<Download> {
         let endpoint = "download";
         let fetched = self.with_token(|token| async move {
             let mut url = self.http.named(endpoint, dlink)?;
@@ -22,7 +22,7 @@ impl Xpan {
                 self.calls.admit(endpoint, allowance).await?;
             }
             let secrets = vec![token.to_owned()];
-            file(self.http.fetch(Fetch { endpoint, url, from, secrets }).await?)
+            file(self.http.fetch(Fetch { endpoint, url, from, size: Some(size), secrets }).await?)
         });
         let Streamed { from, total, content_md5, body } = match fetched.await {
             Err(error) => {
@@ -33,25 +33,27 @@ impl Xpan {
             }
             Ok(file) => file,
         };
-        let total =
-            total.ok_or_else(|| answer::broken(endpoint, "the cloud does not say how long the file is"))?;
-        Ok(Download { from, total, content_md5, body })
+        Ok(Download { from, total: total.unwrap_or(size), content_md5, body })
     }
 }
 
 /// The file, or the failure that came instead.
 pub(super) fn file(fetched: Fetched) -> Result<Streamed> {
-    match fetched {
-        Fetched::File(file) => Ok(file),
-        Fetched::Refused { answer, redirected } => {
-            let mut error = failure(&answer);
-            // Whoever knows no token does not mean ours.
-            if redirected && error.kind == Kind::Unauthorized {
-                error.kind = Kind::Expired;
-            }
-            Err(error)
-        }
-    }
+    let (error, redirected) = match fetched {
+        Fetched::File(file) => return Ok(file),
+        // pan.baidu.com refuses with HTTP 200 (field notes 2); what has no number in it is a file.
+        Fetched::Doubtful { file, answer, redirected } => match answer::read::<wire::Nothing>(&answer) {
+            Err(error) if error.number().is_some() => (error, redirected),
+            _ => return Ok(file),
+        },
+        Fetched::Refused { answer, redirected } => (failure(&answer), redirected),
+    };
+    // Whoever knows no token does not mean ours.
+    let kind = match error.kind {
+        Kind::Unauthorized if redirected => Kind::Expired,
+        kind => kind,
+    };
+    Err(Error { kind, ..error })
 }
 
 fn failure(answer: &Answer) -> Error {

@@ -5,6 +5,8 @@
 //! makes no sense - no object, no path, a file without a size - is left out: one odd entry must not hide the
 //! other 999.
 
+use std::collections::BTreeSet;
+
 use super::item::items;
 use super::wire::items::{Counts, Item as WireItem, Items};
 use super::{Call, LARGE, SMALL, Xpan, answer};
@@ -253,15 +255,41 @@ impl Xpan {
         Ok(Page { entries: items(listed, false), next: next.then_some(page + 1) })
     }
 
-    /// 查询文件信息
+    /// 查询文件信息. Ids that are not there are left out of the answer; when none is there it is 42214, of
+    /// which the document has only that the basic data could not be read, and not, as of its neighbour 42212,
+    /// that one may try again. Lest one bad id speaks for a hundred, three are asked for alone then: if the
+    /// cloud knows one of them, the others are found by halves.
     pub(super) async fn metas(&self, ids: &[String], want: Want) -> Result<Vec<Item>> {
+        if let Some(items) = self.metas_of(ids, want).await? {
+            return Ok(items);
+        }
+        let probes = BTreeSet::from([0, ids.len() / 2, ids.len() - 1]);
+        let mut is_any = false;
+        for probe in probes.into_iter().filter(|_| ids.len() > 1) {
+            is_any = is_any || self.metas_of(&ids[probe..=probe], want).await?.is_some();
+        }
+        let mut parts: Vec<&[String]> =
+            if is_any { ids.chunks(ids.len().div_ceil(2)).collect() } else { vec![] };
+        let mut items = Vec::new();
+        while let Some(part) = parts.pop() {
+            match self.metas_of(part, want).await? {
+                Some(found) => items.extend(found),
+                None if part.len() > 1 => parts.extend(part.chunks(part.len().div_ceil(2))),
+                None => {}
+            }
+        }
+        Ok(items)
+    }
+
+    /// `None`: none of them is there, or not all.
+    async fn metas_of(&self, ids: &[String], want: Want) -> Result<Option<Vec<Item>>> {
         let endpoint = "filemetas";
         if ids.len() > MOST_METAS {
             let words = format!("{} files were asked for at once; the cloud takes {MOST_METAS}", ids.len());
             return Err(refuse(endpoint, words));
         }
         if ids.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         let fsids = numbers(endpoint, ids)?;
         let query = [
@@ -271,11 +299,17 @@ impl Xpan {
             ("dlink", bit(want.dlink)),
             ("extra", bit(want.extra)),
         ];
-        let answer: Items =
-            self.ask(Call { limit: LARGE, ..Call::to(endpoint, MULTIMEDIA, &query) }, answer::read).await?;
-        Ok(items(one_list(answer.list, answer.info), false))
+        let call = Call { limit: LARGE, ..Call::to(endpoint, MULTIMEDIA, &query) };
+        match self.ask::<Items>(call, answer::read).await {
+            Ok(answer) => Ok(Some(items(one_list(answer.list, answer.info), false))),
+            Err(error) if error.number() == Some(NONE_THERE) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
+
+/// 文件基础信息查询失败
+const NONE_THERE: i64 = 42214;
 
 /// A JSON list of `fs_id`s, as numbers.
 pub(super) fn numbers(endpoint: &'static str, ids: &[String]) -> Result<String> {

@@ -1,20 +1,20 @@
 //! Copy, move, rename, delete, new folders, and the trait [`Files`] as a whole (xpan-api, 管理文件 and 创建文件;
 //! field notes 3.5 and 3.8).
 //!
-//! A batch that failed in part (errno 12) is no failure of the call: its answer says how each item fared.
+//! A batch that failed in part is no failure of the call, when its answer says how each item fared.
 
 use serde_json::json;
 
 use super::listing::{FILE, refuse};
 use super::wire::Nothing;
-use super::wire::items::{Fared, Folder, Managed as WireManaged, Task as WireTask};
-use super::{Call, LARGE, SMALL, Xpan, answer, codes};
+use super::wire::items::{Fared, Managed as WireManaged, Task as WireTask};
+use super::{Call, LARGE, SMALL, Xpan, answer, codes, wire};
 use crate::cloud::files::{
     CategoryList, Count, Download, Item, ItemResult, ListAll, ListKind, MOST_MANAGED, Managed, OnDup, Opera,
     Place, PreviewPart, Run, Search, Sort, Task, TaskStatus, Transfer, Want,
 };
 use crate::cloud::lenient::Perhaps;
-use crate::cloud::{BoxFuture, Code, Files, Kind, Page, Result, Stored};
+use crate::cloud::{BoxFuture, Code, Error, Files, Kind, Page, Result, Stored};
 
 fn ondup(ondup: OnDup) -> &'static str {
     match ondup {
@@ -71,8 +71,9 @@ impl Xpan {
         let call = Call { form: Some(&form), limit: LARGE, ..Call::to(endpoint, FILE, &query) };
         let answer: WireManaged = self
             .ask(call, |answer| {
-                let in_part = |error: &crate::cloud::Error| error.number() == Some(12);
-                answer::read_despite(answer, in_part, |answer: &WireManaged| !answer.info.is_empty())
+                answer::read_despite(answer, |error, answer: &WireManaged| {
+                    tells_each(error, &answer.info, paths.len())
+                })
             })
             .await?;
         Ok(Managed { taskid: task(answer.taskid), info: fared(endpoint, answer.info, &paths) })
@@ -97,7 +98,7 @@ impl Xpan {
     /// 创建文件: "可以使用该接口创建文件夹".
     async fn make_folder(&self, path: &str) -> Result<Stored> {
         let form = [("path", path), ("size", "0"), ("isdir", "1"), ("rtype", "0")];
-        let made: Result<Folder> = self.post("create", FILE, &[("method", "create")], &form, SMALL).await;
+        let made: Result<wire::File> = self.post("create", FILE, &[("method", "create")], &form, SMALL).await;
         match made {
             Ok(made) => Ok(Stored {
                 id: made.fs_id.unwrap_or_default(),
@@ -124,14 +125,31 @@ pub(super) fn task(taskid: Option<String>) -> Option<String> {
     taskid.filter(|taskid| !matches!(taskid.trim(), "" | "0"))
 }
 
+/// Whether a call that failed tells how its items fared: with 12 (field notes 2.1) those that failed at
+/// least, with the number of one that failed all of them. It is then no failure of the call.
+pub(super) fn tells_each(error: &Error, items: &[Perhaps<Fared>], asked: usize) -> bool {
+    let least = match error.number() {
+        Some(12) => 1,
+        Some(_) if error.kind != Kind::Unauthorized => asked,
+        _ => return false,
+    };
+    let failed = |item: &Perhaps<Fared>| item.0.as_ref().is_some_and(|item| errno(item) != 0);
+    items.len() >= least && items.iter().any(failed)
+}
+
+/// The number of one item, 0 when it is done.
+fn errno(item: &Fared) -> i64 {
+    let numbers = [item.errno, item.error_code, item.newno];
+    numbers.into_iter().flatten().find(|number| *number != 0).unwrap_or(0)
+}
+
 /// How each item fared. One without a path is called as it was asked for: the answer keeps the order.
 pub(super) fn fared(endpoint: &str, items: Vec<Perhaps<Fared>>, asked: &[&str]) -> Vec<ItemResult> {
     let result = |(number, item): (usize, Perhaps<Fared>)| {
         let item = item.0.unwrap_or_default();
+        let errno = errno(&item);
         let told = item.path.or(item.from).or(item.fsid);
         let path = told.or_else(|| asked.get(number).map(|&path| path.to_owned()))?;
-        let nonzero = |number: Option<i64>| number.filter(|number| *number != 0);
-        let errno = nonzero(item.errno).or(nonzero(item.error_code)).or(nonzero(item.newno)).unwrap_or(0);
         let meaning = match errno {
             0 => String::new(),
             errno => codes::meaning(endpoint, &Code::Errno(errno), "", 200).1,
@@ -211,8 +229,8 @@ impl Files for Xpan {
         Box::pin(self.make_folder(path))
     }
 
-    fn download<'a>(&'a self, dlink: &'a str, from: u64) -> BoxFuture<'a, Result<Download>> {
-        Box::pin(self.download_file(dlink, from))
+    fn download<'a>(&'a self, dlink: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>> {
+        Box::pin(self.download_file(dlink, from, size))
     }
 
     fn newinfo<'a>(&'a self, lodocpreview: &'a str, part_index: u32) -> BoxFuture<'a, Result<PreviewPart>> {

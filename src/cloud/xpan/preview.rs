@@ -41,7 +41,8 @@ impl Xpan {
         let region = part.region.to_ascii_lowercase();
         let query = [("ndb_key", part.ndb_key.as_str()), ("region", &region), ("method", endpoint)];
         let url = self.preview(endpoint, lodocpreview, &query)?;
-        let fetched = self.http.fetch(Fetch { endpoint, url, from: 0, secrets: Vec::new() }).await?;
+        let fetched =
+            self.http.fetch(Fetch { endpoint, url, from: 0, size: None, secrets: Vec::new() }).await?;
         let file = download::file(fetched).map_err(without_login)?;
         Ok(Download {
             from: file.from,

@@ -6,7 +6,7 @@
 
 use super::item::items;
 use super::listing::{numbers, refuse};
-use super::manage::{fared, task};
+use super::manage::{fared, task, tells_each};
 use super::wire::shares::{Info, Listed, Made, Transferred, Verified};
 use super::{Call, LARGE, Xpan, answer, codes};
 use crate::cloud::files::{OnDup, Run};
@@ -52,6 +52,15 @@ fn named<'a>(link: &'a Link, short: &'static str) -> Vec<(&'static str, &'a str)
         Link::Short { surl, .. } => vec![(short, surl)],
         Link::Numbers { shareid, uk } => vec![("shareid", shareid), ("uk", uk)],
     }
+}
+
+/// Whether it names something: 0 is nothing.
+fn is_id(id: &str) -> bool {
+    !matches!(id.trim(), "" | "0")
+}
+
+fn id(id: Option<String>) -> Option<String> {
+    id.filter(|id| is_id(id))
 }
 
 impl Xpan {
@@ -140,16 +149,25 @@ impl Xpan {
         let listed: Listed = self.ask_without_token(call, answer::read).await?;
         let next = (listed.list.len() as u64 >= PAGE).then_some(page + 1);
         Ok(Shared {
-            shareid: listed.shareid.or(listed.share_id).unwrap_or_default(),
-            uk: listed.uk.unwrap_or_default(),
+            shareid: id(listed.shareid).or(id(listed.share_id)).unwrap_or_default(),
+            uk: id(listed.uk).unwrap_or_default(),
             title: listed.title.unwrap_or_default(),
             page: Page { entries: items(listed.list, false), next },
         })
     }
 
-    /// 查询附件链接信息: "只要接口正常返回数据就可以，无需关心errno".
+    /// 查询附件链接信息: "只要接口正常返回数据就可以，无需关心errno". "linksource+shorturl 或者shareid+uk 这2组参数必须有一组":
+    /// of a link without a `linksource` the numbers are asked for first.
     async fn share_info(&self, link: &Link, spd: &str) -> Result<LinkInfo> {
         let endpoint = "shorturlinfo";
+        let numbers = match link {
+            Link::Short { linksource, .. } if linksource.is_empty() => {
+                let Shared { shareid, uk, .. } = self.list_share(link, spd, None, None).await?;
+                (is_id(&shareid) && is_id(&uk)).then_some(Link::Numbers { shareid, uk })
+            }
+            _ => None,
+        };
+        let link = numbers.as_ref().unwrap_or(link);
         let mut query = named(link, "shorturl");
         if let Link::Short { linksource, .. } = link
             && !linksource.is_empty()
@@ -162,10 +180,10 @@ impl Xpan {
         }
         let secrets = [spd.as_str()];
         let call = Call { secrets: &secrets, ..Call::to(endpoint, "/api/shorturlinfo", &query) };
-        let has_data = |info: &Info| info.shareid.as_deref().is_some_and(|id| !matches!(id, "" | "0"));
+        let has_data = |info: &Info| info.shareid.as_deref().is_some_and(is_id);
         let info: Info = self
             .ask_without_token(call, |answer| {
-                answer::read_despite(answer, |error| error.number().is_some(), has_data)
+                answer::read_despite(answer, |error, info| error.number().is_some() && has_data(info))
             })
             .await?;
         if !has_data(&info) {
@@ -173,7 +191,7 @@ impl Xpan {
         }
         Ok(LinkInfo {
             shareid: info.shareid.unwrap_or_default(),
-            uk: info.uk.unwrap_or_default(),
+            uk: id(info.uk).or(id(info.uk_str)).unwrap_or_default(),
             expire_days: info.expire_days,
             ctime: info.ctime,
             fcount: info.fcount,
@@ -210,10 +228,11 @@ impl Xpan {
             secrets: &secrets,
             ..Call::to(endpoint, PATH, &query)
         };
-        let in_part = |error: &Error| error.number() == Some(12);
         let answer: Transferred = self
             .ask(call, |answer| {
-                answer::read_despite(answer, in_part, |answer: &Transferred| !answer.info.is_empty())
+                answer::read_despite(answer, |error, answer: &Transferred| {
+                    tells_each(error, &answer.info, ask.ids.len())
+                })
             })
             .await?;
         if let Some(number) = answer.newno.filter(|number| *number != 0 && answer.info.is_empty()) {
@@ -224,7 +243,7 @@ impl Xpan {
         let ways = answer.extra.unwrap_or_default().list.into_iter().filter_map(|way| way.0);
         let asked: Vec<&str> = ask.ids.iter().map(String::as_str).collect();
         Ok(Saved {
-            taskid: task(answer.taskid.or(answer.task_id)),
+            taskid: task(answer.taskid).or(task(answer.task_id)),
             // -9 of one file is not the password's.
             info: fared("share item", answer.info, &asked),
             saved: ways.filter_map(|way| way.from.zip(way.to)).collect(),

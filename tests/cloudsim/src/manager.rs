@@ -77,7 +77,7 @@ pub(crate) fn filemanager(cloud: &Cloud, ask: &Ask) -> Reply {
         let taskid = cloud.begin(&mut state, &account, Work::Manage(job))?;
         return Ok(Answer::with_number_id(json!({"errno": 0, "info": [], "taskid": taskid})));
     }
-    let outcomes = job.run(&mut state, &cloud.options.app, now);
+    let outcomes = job.run(&mut state, now);
     let failed = outcomes.iter().any(|outcome| outcome.errno != 0);
     let info: Vec<Value> =
         outcomes.iter().map(|outcome| json!({"errno": outcome.errno, "path": outcome.path})).collect();
@@ -134,11 +134,11 @@ impl Job {
     }
 
     /// Does it, item after item; one that fails does not stop the others.
-    pub(crate) fn run(&self, state: &mut State, app: &str, now: u64) -> Vec<Outcome> {
+    pub(crate) fn run(&self, state: &mut State, now: u64) -> Vec<Outcome> {
         self.items
             .iter()
             .map(|item| {
-                let errno = self.one(state, app, item, now).unwrap_or_else(|error| {
+                let errno = self.one(state, item, now).unwrap_or_else(|error| {
                     eprintln!("cloudsim: {}: {error}", item.path);
                     1
                 });
@@ -148,7 +148,7 @@ impl Job {
     }
 
     /// The item's errno.
-    fn one(&self, state: &mut State, app: &str, item: &Item, now: u64) -> io::Result<i64> {
+    fn one(&self, state: &mut State, item: &Item, now: u64) -> io::Result<i64> {
         let account = self.account.as_str();
         if !names::is_plain(&item.path) || item.path == "/" {
             return Ok(-7);
@@ -168,9 +168,6 @@ impl Job {
         }
         if !state.drives.stays_legal(account, &item.path, &target) {
             return Ok(31062);
-        }
-        if self.opera == Opera::Copy && !names::is_writable(&target, app) {
-            return Ok(-7);
         }
         if target.starts_with(&format!("{}/", item.path)) {
             return Ok(self.impossible());

@@ -37,8 +37,8 @@ pub(crate) async fn answer(cloud: &Cloud, ask: &Ask, body: Option<Stream>) -> Re
     }
     if ask.host == Host::Cdn {
         return match call {
-            ("GET", path, _) if path.starts_with("/cdn/file/") => download::cdn(cloud, ask).await,
-            ("GET", _, _) => pan123::picture(cloud, ask).await,
+            ("GET" | "HEAD", path, _) if path.starts_with("/cdn/file/") => download::cdn(cloud, ask).await,
+            ("GET" | "HEAD", _, _) => pan123::picture(cloud, ask).await,
             _ => Err(Refusal::NotFound),
         };
     }
@@ -87,7 +87,7 @@ pub(crate) async fn answer(cloud: &Cloud, ask: &Ask, body: Option<Stream>) -> Re
         ("GET", "/api/shorturlinfo", _) => shares::shorturlinfo(cloud, ask),
         ("POST", "/rest/2.0/xpan/share", "transfer") => transfer::transfer(cloud, ask),
 
-        ("GET", path, _) if path.starts_with("/file/") => download::dlink(cloud, ask),
+        ("GET" | "HEAD", path, _) if path.starts_with("/file/") => download::dlink(cloud, ask),
         ("GET", path, _) if path.starts_with("/doc/") => preview::preview(cloud, ask),
 
         (_, path, _) if path.starts_with("/rest/2.0/xpan/") || path.starts_with("/api/") => {

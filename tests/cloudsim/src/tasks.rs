@@ -88,7 +88,7 @@ impl Cloud {
         let state = &mut *state;
         while let Some((id, work)) = state.tasks.take_due(self.now_ms()) {
             let outcomes = match &work {
-                Work::Manage(job) => job.run(state, &self.options.app, self.now()),
+                Work::Manage(job) => job.run(state, self.now()),
                 Work::Save(job) => job.run(state, self.now()),
             };
             if let Some(task) = state.tasks.0.get_mut(&id) {

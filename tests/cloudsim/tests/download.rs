@@ -71,6 +71,9 @@ async fn a_dlink_leads_to_another_origin_that_has_the_bytes() {
     assert_eq!(header(&response, "content-range"), "bytes 299990-299999/300000");
     assert_eq!(header(&response, "etag"), md5_hex(&content), "of the whole content");
     assert_eq!(response.bytes().await.unwrap(), content[299_990..]);
+    let head = client("pan.baidu.com").head(&url).send().await.unwrap();
+    assert_eq!((head.status().as_u16(), header(&head, "content-length")), (200, "300000"));
+    assert_eq!(head.bytes().await.unwrap().len(), 0);
     assert_eq!(ranged(&url, "bytes=100-199").await.bytes().await.unwrap(), content[100..200]);
     let response = ranged(&url, "bytes=300000-").await;
     assert_eq!(response.status(), 416);

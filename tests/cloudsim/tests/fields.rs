@@ -209,10 +209,8 @@ async fn filemetas_and_the_download_it_leads_to() {
 
 #[tokio::test]
 async fn filemanager_copies_and_deletes_now_and_later() {
-    let rig = Rig::new(Options { app: "appName".into(), ..Options::default() }).await;
-    let folder = "/apps/appName/测试目录";
-    rig.sim.put_file("demo", &format!("{folder}/123456.docx"), b"a document").unwrap();
-    rig.sim.put_file("demo", &format!("{folder}/abc/x"), b"x").unwrap();
+    let rig = scene().await;
+    let folder = "/测试目录";
     let copy = |run: u8| {
         format!(
             "async={run}&filelist=[{{\"path\":\"{folder}/123456.docx\",\"dest\":\"{folder}/abc\",\"newname\":\"11223{run}.docx\",\"ondup\":\"fail\"}}]"
@@ -225,7 +223,7 @@ async fn filemanager_copies_and_deletes_now_and_later() {
     let done = json!({"errno": 0, "info": [{"errno": 0, "path": ""}], "request_id": 0});
     assert_shape(&curl_d(&rig, url, copy(0)).await, &done);
     for run in [0, 2] {
-        assert_eq!(rig.sim.read(&format!("{folder}/abc/11223{run}.docx")).unwrap(), b"a document");
+        assert_eq!(rig.sim.read(&format!("{folder}/abc/11223{run}.docx")).unwrap(), bytes(119, 119));
     }
     let delete = format!("async=1&filelist=[\"{folder}/123456.docx\"]");
     let url = "/rest/2.0/xpan/file?method=filemanager&opera=delete";

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::local::{Local, What};
 use crate::backup::batch::{End, Watch};
 use crate::backup::progress::Progress;
+use crate::backup::walk::Passed;
 use crate::cli::status_text::short_name;
 use crate::cli::terminal::{bytes, count, files, plain};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
@@ -40,6 +41,7 @@ struct Sums {
     instant: u64,
     skipped: u64,
     failed: u64,
+    passed: Passed,
     /// Nobody reads our output any more.
     broken: Outcome,
 }
@@ -61,7 +63,9 @@ struct Line<'a> {
 impl<'c> Teller<'c> {
     pub(super) fn new(context: &'c Context, is_dry: bool) -> Self {
         let bars = !is_dry && !context.json() && !context.is_quiet() && std::io::stderr().is_terminal();
-        let sums = Sums { is_dry, done: 0, bytes: 0, instant: 0, skipped: 0, failed: 0, broken: Ok(()) };
+        let (done, bytes, instant, skipped, failed) = Default::default();
+        let (passed, broken) = (Passed::default(), Ok(()));
+        let sums = Sums { is_dry, done, bytes, instant, skipped, failed, passed, broken };
         Self {
             context,
             bars: bars.then(Bars::new),
@@ -193,6 +197,10 @@ impl Watch for Teller<'_> {
     fn waits(&self, words: &str) {
         self.say(words);
     }
+
+    fn passed(&self, passed: Passed) {
+        self.sums.borrow_mut().passed = passed;
+    }
 }
 
 impl Sums {
@@ -209,6 +217,14 @@ impl Sums {
         }
         if self.failed > 0 {
             text += &format!(", {} failed", count(self.failed));
+        }
+        match self.passed.links {
+            0 => {}
+            1 => text += ", 1 link was not followed",
+            links => text += &format!(", {} links were not followed", count(links)),
+        }
+        if self.passed.others > 0 {
+            text += &format!(", {} neither a file nor a folder", count(self.passed.others));
         }
         text
     }

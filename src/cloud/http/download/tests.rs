@@ -28,7 +28,7 @@ fn client(server: &Server) -> Http {
 fn ask(http: &Http, from: u64) -> Fetch {
     let dlink = "https://d.pcs.baidu.com/file/x?fid=1&access_token=SECRET";
     let url = http.named("download", dlink).unwrap();
-    Fetch { endpoint: "download", url, from, secrets: vec!["SECRET".into()] }
+    Fetch { endpoint: "download", url, from, size: None, secrets: vec!["SECRET".into()] }
 }
 
 async fn fetch(http: &Http, from: u64) -> Result<Fetched> {
@@ -38,7 +38,7 @@ async fn fetch(http: &Http, from: u64) -> Result<Fetched> {
 async fn file(http: &Http, from: u64) -> Streamed {
     match fetch(http, from).await.unwrap() {
         Fetched::File(file) => file,
-        Fetched::Refused { answer, .. } => panic!("{}", answer.status),
+        Fetched::Refused { answer, .. } | Fetched::Doubtful { answer, .. } => panic!("{}", answer.status),
     }
 }
 

@@ -14,6 +14,8 @@ use crate::cloud::xpan::Xpan;
 use crate::cloud::{Calls, Error, Kind};
 
 const DLINK: &str = "https://d.pcs.baidu.com/file/1261?fid=1&sign=a%2Bb";
+/// Bytes of "abc", which most of these servers send.
+const SIZE: u64 = 3;
 const BUSY: Kind = Kind::Busy { after: Some(Duration::from_secs(60)) };
 
 async fn text(download: Download) -> String {
@@ -22,7 +24,7 @@ async fn text(download: Download) -> String {
 }
 
 async fn failure(xpan: &Xpan, from: u64) -> Error {
-    xpan.download(DLINK, from).await.err().unwrap()
+    xpan.download(DLINK, from, SIZE).await.err().unwrap()
 }
 
 #[tokio::test]
@@ -31,7 +33,7 @@ async fn the_token_joins_the_dlink_and_goes_no_further() {
     let to = format!("{}cdn/x?sign=1&access_token=t1", cdn.url);
     let server = Server::replying(move |_| Reply::of(302, &[("Location", &to)], "")).await;
     let (xpan, _) = open(&server);
-    let download = xpan.download(DLINK, 2).await.unwrap();
+    let download = xpan.download(DLINK, 2, 6).await.unwrap();
     assert_eq!((download.from, download.total, download.content_md5), (2, 6, None));
     assert_eq!(text(download).await, "cdef");
     let seen = server.last();
@@ -48,7 +50,7 @@ async fn a_dlink_that_is_not_the_clouds_gets_no_token() {
     let elsewhere = Server::replying(|_| Reply::of(200, &[], "abc")).await;
     let (xpan, _) = open(&server);
     for dlink in ["https://evil.example/file/1?a=1", "file:///etc/passwd", "", elsewhere.url.as_str()] {
-        let error = xpan.download(dlink, 0).await.err().unwrap();
+        let error = xpan.download(dlink, 0, SIZE).await.err().unwrap();
         assert_eq!((error.kind, error.sent), (Kind::Broken, false), "{dlink}");
     }
     assert!(server.seen().is_empty() && elsewhere.seen().is_empty());
@@ -63,7 +65,7 @@ async fn a_refused_token_is_renewed_once_but_not_for_what_the_next_server_says()
     })
     .await;
     let (xpan, tokens) = open(&server);
-    assert_eq!(text(xpan.download(DLINK, 0).await.unwrap()).await, "abc");
+    assert_eq!(text(xpan.download(DLINK, 0, SIZE).await.unwrap()).await, "abc");
     assert_eq!((server.seen().len(), tokens.renewals.load(Ordering::Relaxed)), (2, 1));
 
     let server = Server::replying(move |seen| match seen.call() {
@@ -108,11 +110,53 @@ async fn what_comes_instead_of_a_file_has_its_meaning() {
         assert_eq!(error.kind, kind, "{url} {status} {body}: {error}");
         assert!(!format!("{error} {error:?}").contains("t1"), "{error:?}");
     }
-    // A body without a length could be cut anywhere.
-    let server =
-        Server::replying(|_| Reply::raw(200, &[("Transfer-Encoding", "chunked")], "0\r\n\r\n")).await;
+}
+
+#[tokio::test]
+async fn a_file_whose_length_is_not_told_is_as_long_as_it_was_listed() {
+    let chunked = [("Transfer-Encoding", "chunked")];
+    let server = Server::replying(move |_| Reply::raw(200, &chunked, "3\r\nabc\r\n0\r\n\r\n")).await;
     let (xpan, _) = open(&server);
-    assert_eq!(failure(&xpan, 0).await.to_string(), "download: the cloud does not say how long the file is");
+    for size in [3, 4] {
+        let download = xpan.download(DLINK, 0, size).await.unwrap();
+        assert_eq!((download.from, download.total), (0, size), "whoever fetches sees what is missing");
+        assert_eq!(text(download).await, "abc");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_with_http_200_is_no_file_and_a_file_that_looks_like_one_is() {
+    let refusal = r#"{"errno":31360,"errmsg":"url expired"}"#;
+    let length = refusal.len() as u64;
+    let server = Server::replying(move |_| Reply::of(200, &[], refusal)).await;
+    let (xpan, _) = open(&server);
+    let error = xpan.download(DLINK, 0, 1 << 30).await.err().unwrap();
+    assert_eq!(
+        (error.kind, error.to_string().as_str()),
+        (Kind::Expired, "download: the download address has expired (errno 31360)")
+    );
+    assert_eq!(failure(&xpan, 7).await.kind, Kind::Expired);
+    // Somebody keeps such texts as files.
+    assert_eq!(text(xpan.download(DLINK, 0, length).await.unwrap()).await, refusal);
+    // A token is renewed as at any other call.
+    let server = Server::replying(move |seen| match seen.asked("access_token").as_deref() {
+        Some("t2") => Reply::of(200, &[], "abc"),
+        _ => Reply::raw(200, &[("Transfer-Encoding", "chunked")], "c\r\n{\"errno\":-6}\r\n0\r\n\r\n"),
+    })
+    .await;
+    let (xpan, tokens) = open(&server);
+    assert_eq!(text(xpan.download(DLINK, 0, SIZE).await.unwrap()).await, "abc");
+    assert_eq!(tokens.renewals.load(Ordering::Relaxed), 1);
+    // What has changed since is still a file, whatever its length.
+    for other in ["{\"errno\":0}", "another text", ""] {
+        let server = Server::replying(move |_| Reply::of(200, &[], other)).await;
+        let download = open(&server).0.download(DLINK, 0, SIZE).await.unwrap();
+        assert_eq!((download.total, text(download).await.as_str()), (other.len() as u64, other));
+    }
+    let long = "x".repeat(200_000);
+    let told = long.clone();
+    let server = Server::replying(move |_| Reply::of(200, &[], &told)).await;
+    assert_eq!(text(open(&server).0.download(DLINK, 0, SIZE).await.unwrap()).await, long);
 }
 
 #[tokio::test]
@@ -128,15 +172,15 @@ async fn downloads_keep_the_documents_pace_only_after_the_cloud_has_refused_one(
     let calls = Calls::of(file.clone(), clock);
     let xpan = Xpan::open(&server.account(), Arc::new(TwoTokens::default()), calls).unwrap();
     for _ in 0..25 {
-        assert_eq!(text(xpan.download(DLINK, 0).await.unwrap()).await, "abc");
+        assert_eq!(text(xpan.download(DLINK, 0, SIZE).await.unwrap()).await, "abc");
     }
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "");
     assert_eq!(failure(&xpan, 1).await.kind, BUSY);
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "download-refused 1795000000000\n");
     for _ in 0..20 {
-        xpan.download(DLINK, 0).await.unwrap();
+        xpan.download(DLINK, 0, SIZE).await.unwrap();
     }
-    let waiting = tokio::time::timeout(Duration::from_millis(200), xpan.download(DLINK, 0)).await;
+    let waiting = tokio::time::timeout(Duration::from_millis(200), xpan.download(DLINK, 0, SIZE)).await;
     assert!(waiting.is_err(), "the twenty-first waits for the next minute");
     assert_eq!(server.seen().len(), 25 + 1 + 20);
 }

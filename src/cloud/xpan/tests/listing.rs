@@ -304,3 +304,34 @@ async fn filemetas_are_read_as_the_document_and_as_its_table_name_them() {
     }
     assert_eq!(server.seen().len(), calls, "nothing was asked");
 }
+
+#[tokio::test]
+async fn ids_that_are_gone_are_left_out_whether_the_cloud_refuses_all_for_one_or_only_all() {
+    // One bad id is held against all that are asked for with it, or only what is wholly bad.
+    for (refuses_all_for_one, gone, calls) in [(false, 1..=100, 4), (false, 3..=3, 1), (true, 3..=3, 16)] {
+        let lost = gone.clone();
+        let server = Server::start(move |seen| {
+            let ids: Vec<u64> = serde_json::from_str(&seen.asked("fsids").unwrap()).unwrap();
+            let there: Vec<_> = ids.iter().filter(|id| !lost.contains(*id)).collect();
+            if there.is_empty() || (refuses_all_for_one && there.len() < ids.len()) {
+                return (200, r#"{"errno":42214,"errmsg":"get file basic info failed"}"#.to_owned());
+            }
+            let list: Vec<String> =
+                there.iter().map(|id| format!(r#"{{"fs_id":{id},"path":"/a/{id}","size":1}}"#)).collect();
+            (200, format!(r#"{{"errno":0,"list":[{}]}}"#, list.join(",")))
+        })
+        .await;
+        let (xpan, _) = open(&server);
+        let ids: Vec<String> = (1..=100_u64).map(|id| id.to_string()).collect();
+        let items = xpan.filemetas(&ids, Want::default()).await.unwrap();
+        let mut found: Vec<u64> = items.iter().map(|item| item.fs_id.parse().unwrap()).collect();
+        found.sort_unstable();
+        let there: Vec<u64> = (1..=100).filter(|id| !gone.contains(id)).collect();
+        assert_eq!(found, there);
+        assert!(server.seen().len() <= calls + 4, "{refuses_all_for_one} {gone:?}: {}", server.seen().len());
+    }
+    let server = answering(r#"{"errno":42214}"#).await;
+    let (xpan, _) = open(&server);
+    assert!(xpan.filemetas(&["1".to_owned()], Want::default()).await.unwrap().is_empty());
+    assert_eq!(server.seen().len(), 1);
+}

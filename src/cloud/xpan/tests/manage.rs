@@ -5,7 +5,7 @@ use crate::cloud::files::{
     Files, ItemResult, MOST_MANAGED, Managed, OnDup, Opera, Run, Task, TaskStatus, Transfer,
 };
 use crate::cloud::testing::Server;
-use crate::cloud::{Kind, Stored};
+use crate::cloud::{Drive as _, Kind, Stored};
 
 fn way(path: &str, ondup: OnDup) -> Transfer {
     let (dest, newname) = ("/测试目录/abc".into(), "11223.docx".into());
@@ -84,15 +84,24 @@ async fn a_call_that_failed_as_a_whole_is_a_failure() {
     for (json, kind) in [
         (r#"{"errno":12}"#, Kind::Refused),
         (r#"{"errno":12,"info":[]}"#, Kind::Refused),
+        // One of two is told of, and the other is not.
         (r#"{"errno":-7,"info":[{"errno":-7,"path":"/a"}]}"#, Kind::Refused),
+        // Nothing failed: then what did?
+        (r#"{"errno":12,"info":[{"errno":0},{"errno":0}]}"#, Kind::Refused),
+        (r#"{"errno":-6,"info":[{"errno":-6},{"errno":-6}]}"#, Kind::Unauthorized),
         (r#"{"errno":132}"#, Kind::Blocked { after: std::time::Duration::from_secs(6 * 3600) }),
         (r#"{"errno":111}"#, Kind::Busy { after: Some(std::time::Duration::from_secs(10)) }),
     ] {
         let server = Server::start(move |_| ok(json)).await;
-        let opera = Opera::Delete(vec!["/a".into()]);
+        let opera = Opera::Delete(vec!["/a".into(), "/b".into()]);
         let error = open(&server).0.filemanager(&opera, Run::Sync).await.unwrap_err();
         assert_eq!(error.kind, kind, "{json}");
     }
+    // A cloud that says the number of the one that failed still tells of each.
+    let server = Server::start(|_| ok(r#"{"errno":-9,"info":[{"errno":"-9"},{"errno":0}]}"#)).await;
+    let opera = Opera::Delete(vec!["/a".into(), "/b".into()]);
+    let managed = open(&server).0.filemanager(&opera, Run::Sync).await.unwrap();
+    assert_eq!(managed.info, [fared("/a", -9, "there is no such file or folder"), fared("/b", 0, "")]);
     // Neither too much nor nothing is sent at all.
     let server = Server::start(|_| ok("{}")).await;
     let (xpan, _) = open(&server);
@@ -156,4 +165,31 @@ async fn a_folder_is_made_and_one_that_is_there_is_no_failure() {
         assert_eq!(made.as_ref().err().map(|error| error.kind), kind);
         assert!(made.is_err() || made.unwrap().path == "/apps/xpand/a");
     }
+}
+
+#[tokio::test]
+async fn a_copy_whose_folder_cannot_be_made_does_not_keep_the_others_from_being_made() {
+    let server =
+        Server::start(|seen| match (seen.asked("method").as_deref(), seen.form("path").as_deref()) {
+            (Some("create"), Some("/apps/x/taken.jpg")) => ok(r#"{"errno":-8}"#),
+            (Some("create"), _) => ok(r#"{"errno":0,"fs_id":1,"path":"/apps/x/new"}"#),
+            (Some("list"), _) => ok(r#"{"errno":-9}"#),
+            _ => {
+                ok(r#"{"errno":12,"info":[{"errno":-9,"path":"/apps/x/b"},{"errno":-8,"path":"/apps/x/c"}]}"#)
+            }
+        })
+        .await;
+    let (xpan, _) = open(&server);
+    let files = [
+        ("/apps/x/a", "/apps/x/taken.jpg/a"),
+        ("/apps/x/b", "/apps/x/new/b"),
+        ("/apps/x/c", "/apps/x/new/c"),
+    ];
+    // What is gone is not there; of what has the name the listing tells.
+    assert_eq!(xpan.copy(&files).await.unwrap(), [false, false, true]);
+    let asked = server.last().form("filelist").unwrap();
+    assert!(!asked.contains("taken") && asked.matches("newname").count() == 2, "{asked}");
+    // Nothing is asked for where nothing is left to ask.
+    assert_eq!(xpan.copy(&files[..1]).await.unwrap(), [false]);
+    assert_ne!(server.last().asked("method").unwrap(), "filemanager");
 }

@@ -201,6 +201,18 @@ async fn a_link_is_described_whatever_its_errno_as_long_as_it_is_described() {
     for (name, value) in [("shorturl", SURL), ("linksource", "zhihu"), ("spd", KEY), ("access_token", "")] {
         assert_eq!(seen.asked(name).unwrap_or_default(), value, "{name}");
     }
+    // Without a linksource by its numbers, which the list has.
+    let server = Server::start(move |seen| match seen.asked("method").as_deref() {
+        Some("list") => ok(r#"{"errno":0,"list":[],"share_id":2192088175,"uk":3809279679}"#),
+        _ => ok(sample),
+    })
+    .await;
+    let bare = Link::Short { surl: SURL.into(), linksource: String::new() };
+    assert_eq!(open(&server).0.info(&bare, KEY).await.unwrap(), expected);
+    let asked = ["shorturl", "linksource", "shareid", "uk"].map(|name| server.last().asked(name));
+    assert_eq!(asked, [None, None, Some("2192088175".into()), Some("3809279679".into())]);
+    let words = Server::start(|_| ok(r#"{"shareid":"7","uk":0,"uk_str":"3809279679","errno":-3}"#)).await;
+    assert_eq!(open(&words).0.info(&short(), KEY).await.unwrap().uk, "3809279679");
     for (json, kind) in [
         (r#"{"errno":-3}"#, Kind::Missing),
         (r#"{"errno":105,"shareid":0}"#, Kind::Refused),
@@ -262,6 +274,10 @@ async fn files_of_a_link_are_saved_and_each_says_how_it_fared() {
         open(&task).0.transfer(&save(OnDup::Fail), Run::Async).await.unwrap().taskid.as_deref(),
         Some("77")
     );
+    // The table says `taskid`, the sample `task_id`: a cloud may have both, and 0 is none.
+    let both = Server::start(|_| ok(r#"{"errno":0,"taskid":0,"task_id":77,"info":[]}"#)).await;
+    let saved = open(&both).0.transfer(&save(OnDup::Fail), Run::Async).await.unwrap();
+    assert_eq!(saved.taskid.as_deref(), Some("77"));
     let part =
         Server::start(|_| ok(r#"{"errno":12,"info":[{"errno":-9,"fsid":1},{"errno":10,"path":"/b"}]}"#))
             .await;

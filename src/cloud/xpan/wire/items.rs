@@ -136,18 +136,6 @@ wire! {
 }
 
 wire! {
-    /// `create` of a folder (创建文件).
-    Folder {
-        /// `fs_id`
-        fs_id: Option<String> = "text::<_, ID>",
-        /// Absolute path.
-        path: Option<String> = "text::<_, TEXT>",
-        /// The same (field notes 3.5).
-        name: Option<String> = "text::<_, TEXT>",
-    }
-}
-
-wire! {
     /// `newinfo` (获取文档列表, 其他说明).
     Part {
         /// Parts in all.

@@ -58,6 +58,8 @@ wire! {
         shareid: Option<String> = "text::<_, ID>",
         /// Who made it.
         uk: Option<String> = "text::<_, ID>",
+        /// The same.
+        uk_str: Option<String> = "text::<_, ID>",
         /// Days it still lives.
         expire_days: Option<u64> = "int",
         /// Seconds since 1970.

@@ -1,7 +1,7 @@
 //! The direct link of a picture (downloadURL): for everyone who has it, without a token.
 //!
 //! ```text
-//! GET /<uid>/<fileId>.<extension>        on the second address, as vip.123pan.cn is another host
+//! GET or HEAD /<uid>/<fileId>.<extension>        on the second address, as vip.123pan.cn is another host
 //! ```
 
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE};
@@ -34,8 +34,11 @@ pub(crate) async fn picture(cloud: &Cloud, ask: &Ask) -> Reply {
     if let Some(kind) = content_type(&item.name) {
         put(&mut response, CONTENT_TYPE, kind.into());
     }
-    let length = response.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    cloud.lock().pan123.library.add_traffic(&item.id, length.unwrap_or(0))?;
+    if ask.http_method != "HEAD" {
+        let length = response.headers().get(CONTENT_LENGTH);
+        let sent = length.and_then(|length| length.to_str().ok()?.parse().ok()).unwrap_or(0);
+        cloud.lock().pan123.library.add_traffic(&item.id, sent)?;
+    }
     Ok(Answer::page(response))
 }
 

@@ -108,6 +108,8 @@ async fn a_direct_link_serves_everyone_the_bytes_and_parts_of_them() {
     assert_eq!(part.status().as_u16(), 206);
     assert_eq!(part.headers()["content-range"], "bytes 2-4/10");
     assert_eq!(part.bytes().await.unwrap(), "234");
+    let head = host.http.head(&url).send().await.unwrap();
+    assert_eq!((head.status().as_u16(), head.headers()["content-length"].to_str().unwrap()), (200, "10"));
     assert_eq!(host.detail(&id).await["data"]["totalTraffic"], 13);
     let leak = host.http.get(&url).bearer_auth(TOKEN).send().await.unwrap();
     assert_eq!((leak.status().as_u16(), host.sim.leaks().len()), (400, 1));

@@ -105,6 +105,8 @@ async fn put(session: &Session<'_>, disk: Disk, args: &PutArgs, locals: Vec<Loca
     // Before the question: whoever logs in from here on makes the answer worthless.
     let login = login_now();
     let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
+    // An application that logs in by itself may have done so for the question.
+    let login = login.or_else(|| login_now());
     if args.how.dry_run {
         let told = teller.while_redrawing(batch::rehearse(&user, named, &teller)).await;
         return teller.end(told.map_err(|stop| stopped(session, stop)));

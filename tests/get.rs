@@ -92,7 +92,8 @@ fn files_and_folders_are_fetched_with_the_habits_of_cp() {
     let said = rig.run(&["drive", "get", "c.txt", &home(&rig, "nowhere/c.txt")]);
     assert!(said.code == Some(2) && said.err.contains("there is no such folder"), "{said:?}");
     let said = rig.run(&["drive", "get", "-n", "d/a.jpg", &to]);
-    assert!(said.code == Some(0) && said.out.contains("it would be fetched"), "{said:?}");
+    assert!(said.code == Some(0) && said.out.starts_with("would fetch   2.9 KiB  "), "{said:?}");
+    assert!(said.err.contains("1 would be fetched") && !said.err.contains("left out"), "{said:?}");
     assert_eq!(names(&rig.path("home")), expected);
     // Many want a folder.
     let said = rig.run(&["drive", "get", "c.txt", "d/a.jpg", &home(&rig, "nowhere")]);
@@ -139,7 +140,7 @@ fn a_different_local_file_stays_unless_it_is_to_be_overwritten() {
     };
     let said = get(&["--dry-run", "--overwrite"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert_eq!(states(&said.out), [pair("a.jpg", "skipped"), pair("b.jpg", "skipped")]);
+    assert_eq!(states(&said.out), [pair("a.jpg", "would_fetch"), pair("b.jpg", "would_fetch")]);
     assert_eq!(tree(&rig.path("home")), [("a.jpg".to_owned(), old.clone())]);
     let said = get(&[]);
     assert_eq!(said.code, Some(1));
@@ -384,6 +385,9 @@ fn nothing_is_made_for_nothing() {
         assert!(said.code == Some(1) && said.err.contains(&format!("/apps/xpand/{remote}")), "{said:?}");
         assert!(!rig.path("home/new").exists(), "{remote}");
     }
+    let said = rig.run(&["drive", "get", "-r", "no-such", &home(&rig, "new")]);
+    assert!(said.code == Some(1) && said.err.contains("/apps/xpand/no-such"), "{said:?}");
+    assert!(!rig.path("home/new").exists());
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub(super) async fn fetch(
     let options =
         Options { parallel: usize::from(how.parallel), overwrite: how.overwrite, dry_run: how.dry_run };
     let context = session.context;
-    let teller = Teller::new(context);
+    let teller = Teller::new(context, how.dry_run);
     let (found, queue) = mpsc::channel(WAITING);
     let drive = Arc::clone(&session.drive);
     let fetcher = Fetcher::new(drive, disk, Arc::new(target), options, context.clock().clone(), &teller);
@@ -96,7 +96,7 @@ pub(super) async fn fetch(
     };
     let (looked, fetched) = tokio::join!(looking, fetcher.run(queue));
     let sums = teller.end();
-    let mut words = sums.text(how.dry_run);
+    let mut words = sums.text();
     if let Err(stop) = fetched {
         words += &format!("; {AGAIN}");
         context.say(&words);
@@ -138,6 +138,7 @@ struct Sums {
     done: u64,
     bytes: u64,
     present: u64,
+    rehearsed: u64,
     skipped: u64,
     failed: u64,
     /// Nobody reads our output any more.
@@ -146,19 +147,21 @@ struct Sums {
 
 impl Default for Sums {
     fn default() -> Self {
-        Self { done: 0, bytes: 0, present: 0, skipped: 0, failed: 0, broken: Ok(()) }
+        Self { done: 0, bytes: 0, present: 0, rehearsed: 0, skipped: 0, failed: 0, broken: Ok(()) }
     }
 }
 
 impl Sums {
-    fn text(&self, dry_run: bool) -> String {
+    fn text(&self) -> String {
         let mut text = format!("{} fetched ({})", files(self.done), bytes(self.bytes));
         if self.present > 0 {
             text += &format!(", {} there already", count(self.present));
         }
+        if self.rehearsed > 0 {
+            text += &format!(", {} would be fetched", count(self.rehearsed));
+        }
         if self.skipped > 0 {
-            let words = if dry_run { "would be fetched" } else { "left out" };
-            text += &format!(", {} {words}", count(self.skipped));
+            text += &format!(", {} left out", count(self.skipped));
         }
         if self.failed > 0 {
             text += &format!(", {} failed", count(self.failed));
@@ -187,8 +190,8 @@ struct Teller<'c> {
 }
 
 impl<'c> Teller<'c> {
-    fn new(context: &'c Context) -> Self {
-        Self { screen: Screen::new(context, true), files: RefCell::default(), sums: RefCell::default() }
+    fn new(context: &'c Context, is_dry: bool) -> Self {
+        Self { screen: Screen::new(context, !is_dry), files: RefCell::default(), sums: RefCell::default() }
     }
 
     /// Takes the bars away.
@@ -238,6 +241,7 @@ impl Watch for Teller<'_> {
         let (state, reason) = match end {
             End::Done => ("done", None),
             End::Present => ("present", None),
+            End::Rehearsed => ("would_fetch", None),
             End::Skipped(why) => ("skipped", Some(why.as_str())),
             End::Failed(why) => ("failed", Some(why.as_str())),
         };
@@ -248,6 +252,7 @@ impl Watch for Teller<'_> {
                 sums.bytes += size;
             }
             End::Present => sums.present += 1,
+            End::Rehearsed => sums.rehearsed += 1,
             End::Skipped(_) => sums.skipped += 1,
             End::Failed(_) => sums.failed += 1,
         }

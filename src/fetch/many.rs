@@ -130,7 +130,7 @@ impl<'a> Fetcher<'a> {
         let end = match self.look(&wanted).await {
             Ok(Looked::Present) => End::Present,
             Ok(Looked::Taken(why)) => End::Failed(why),
-            Ok(_) if self.options.dry_run => End::Skipped("it would be fetched".to_owned()),
+            Ok(_) if self.options.dry_run => End::Rehearsed,
             Ok(looked) => {
                 let replace = looked == Looked::Replace;
                 return Ok(Some(Ready { wanted, dlink: String::new(), replace, doubted: false }));

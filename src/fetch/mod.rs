@@ -106,6 +106,8 @@ pub enum End {
     Done,
     /// It was there already.
     Present,
+    /// It is only said what would be done: it would be fetched.
+    Rehearsed,
     /// It is not wanted after all, and why.
     Skipped(String),
     /// It could not be brought home, and why.

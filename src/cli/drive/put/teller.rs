@@ -40,6 +40,7 @@ struct Sums {
     done: u64,
     bytes: u64,
     instant: u64,
+    rehearsed: u64,
     skipped: u64,
     failed: u64,
     passed: Passed,
@@ -63,9 +64,9 @@ struct Line<'a> {
 
 impl<'c> Teller<'c> {
     pub(super) fn new(context: &'c Context, is_dry: bool) -> Self {
-        let (done, bytes, instant, skipped, failed) = Default::default();
+        let (done, bytes, instant, rehearsed, skipped, failed) = Default::default();
         let (passed, broken) = (Passed::default(), Ok(()));
-        let sums = Sums { is_dry, done, bytes, instant, skipped, failed, passed, broken };
+        let sums = Sums { is_dry, done, bytes, instant, rehearsed, skipped, failed, passed, broken };
         Self {
             context,
             screen: Screen::new(context, !is_dry),
@@ -161,7 +162,7 @@ impl<'c> Teller<'c> {
                 bars.total.set_position(bars.total.position().saturating_sub(sent));
                 bars.total.inc_length(from);
             }
-            End::Instant(_) | End::Skipped(_) | End::Failed(_) => {
+            End::Instant(_) | End::Rehearsed | End::Skipped(_) | End::Failed(_) => {
                 bars.shorten(size.saturating_sub(from + sent));
             }
         }
@@ -201,6 +202,10 @@ impl Watch for Teller<'_> {
                 sums.instant += 1;
                 ("instant", Some(copy.id.as_str()), None)
             }
+            End::Rehearsed => {
+                sums.rehearsed += 1;
+                ("would_send", None, None)
+            }
             End::Skipped(why) => {
                 sums.skipped += 1;
                 ("skipped", None, Some(why.as_str()))
@@ -239,7 +244,10 @@ impl Sums {
         if self.instant > 0 {
             text += &format!(", {} there already", count(self.instant));
         }
-        if self.skipped > 0 && !self.is_dry {
+        if self.rehearsed > 0 {
+            text += &format!(", {} would be sent", count(self.rehearsed));
+        }
+        if self.skipped > 0 {
             text += &format!(", {} left out", count(self.skipped));
         }
         if self.failed > 0 {

@@ -175,6 +175,47 @@ async fn a_copy_that_is_not_what_was_backed_up_is_told_and_not_restored() {
     rig.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_has_another_id_by_now_is_found_at_its_path_or_under_another_name() {
+    let mut rig = Rig::ready(|_| ());
+    let photos: Vec<_> = (0..5).map(|seed| photo(seed, 1000)).collect();
+    for (name, bytes) in
+        ["d/again.jpg", "d/same.jpg", "d/other.jpg", "d/longer.jpg", "b.jpg"].iter().zip(&photos)
+    {
+        rig.put(name, bytes);
+    }
+    rig.put("d/twin.jpg", &photos[4]);
+    rig.begin();
+    rig.wait_arrived().await;
+    // Somebody puts these there again, or something else of the same name.
+    let path = |name: &str| format!("/apps/xpand/photo/{name}");
+    for (name, bytes) in [
+        ("d/again.jpg", photos[0].clone()),
+        ("d/other.jpg", photo(9, 1000)),
+        ("d/longer.jpg", photo(9, 1001)),
+    ] {
+        let before = rig.stored(&format!("photo/{name}")).fs_id;
+        rig.sim.remove("demo", &path(name)).unwrap();
+        rig.sim.put_file("demo", &path(name), &bytes).unwrap();
+        assert_ne!(rig.stored(&format!("photo/{name}")).fs_id, before);
+    }
+    // And takes away one of two copies of the same picture.
+    rig.sim.remove("demo", &path("d/twin.jpg")).unwrap();
+    let (folder, to) = (rig.root("photo"), rig.path("to"));
+    let mark = rig.mark();
+    let said = rig.run(&["restore", text(&folder), "--to", text(&to)]);
+    assert_eq!(said.code, Some(1), "two of them are nowhere: {said:?}");
+    let failed: Vec<_> = said.out.lines().filter(|line| line.starts_with("failed")).collect();
+    assert!(failed.len() == 2 && failed.iter().all(|line| line.contains("has its name")), "{said:?}");
+    let expected = [("b.jpg", 4), ("d/again.jpg", 0), ("d/same.jpg", 1), ("d/twin.jpg", 4)];
+    let came: Vec<_> = tree(&to).into_iter().map(|(name, bytes, _)| (name, bytes)).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|&(name, at)| (PathBuf::from(name), photos[at].clone())).collect();
+    assert!(came == expected, "{said:?}");
+    assert_eq!(rig.calls_after(mark, "method=list").len(), 1, "one folder is listed, once");
+    rig.stop().await;
+}
+
 /// The years of a template are left out, so that two remote files can have one place.
 #[test]
 fn two_copies_of_one_place_never_replace_each_other() {

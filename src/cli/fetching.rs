@@ -16,7 +16,7 @@ use super::status_text::short_name;
 use super::terminal::{bytes, count, files};
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::fetch::many::Options;
-use crate::fetch::{Disk, End, Fetcher, Found, NoRoom, Stop, Target, Wanted, Watch};
+use crate::fetch::{Copies, Disk, End, Fetcher, Found, NoRoom, Stop, Target, Wanted, Watch};
 
 /// Found files that wait to be looked at: one page of a listing is read while another is fetched.
 const WAITING: usize = 200;
@@ -71,12 +71,14 @@ impl Sink<'_> {
 }
 
 /// Fetches what `look` finds into the folder `to`, which is made when it is missing, and sums it up. What
-/// was found before `look` failed is fetched all the same.
+/// was found before `look` failed is fetched all the same; what is not there any more, from where `copies` knows
+/// its content to be.
 pub(super) async fn fetch(
     session: &Session<'_>,
     disk: Disk,
     to: &Path,
     how: How,
+    copies: Option<&dyn Copies>,
     look: impl AsyncFnOnce(&Sink<'_>) -> Outcome,
 ) -> Outcome {
     let path = to.to_owned();
@@ -89,7 +91,10 @@ pub(super) async fn fetch(
     let teller = Teller::new(context, how.dry_run);
     let (found, queue) = mpsc::channel(WAITING);
     let drive = Arc::clone(&session.drive);
-    let fetcher = Fetcher::new(drive, disk, Arc::new(target), options, context.clock().clone(), &teller);
+    let mut fetcher = Fetcher::new(drive, disk, Arc::new(target), options, context.clock().clone(), &teller);
+    if let Some(copies) = copies {
+        fetcher = fetcher.with_copies(copies);
+    }
     let looking = async {
         let sink = Sink { found, teller: &teller };
         look(&sink).await

@@ -10,9 +10,10 @@ use futures_util::future::try_join_all;
 use tokio::sync::{Mutex, mpsc};
 
 use super::local::{self, Looked};
+use super::lost::Lost;
 use super::one::Ready;
 use super::patience::{Line, Over, Patience};
-use super::{Disk, End, Found, Place, Stop, Target, Wanted, Watch};
+use super::{Copies, Disk, End, Found, Place, Stop, Target, Wanted, Watch};
 use crate::clock::Clock;
 use crate::cloud::files::{Item, MOST_METAS, Want};
 use crate::cloud::{Drive, Error, Files, Kind};
@@ -39,6 +40,10 @@ pub struct Fetcher<'a> {
     pub(super) options: Options,
     pub(super) watch: &'a dyn Watch,
     pub(super) line: Line,
+    /// Who knows where else a content is.
+    pub(super) copies: Option<&'a dyn Copies>,
+    /// Files that are not where they were said to be.
+    pub(super) lost: RefCell<Vec<Lost>>,
     /// When it began, nanoseconds since 1970.
     since_ns: i64,
     /// The places on their way, and the id of what comes there.
@@ -58,7 +63,14 @@ impl<'a> Fetcher<'a> {
     ) -> Self {
         let since_ns = clock.now_ns();
         let line = Line::new(clock);
-        Self { drive, disk, target, options, watch, line, since_ns, under_way: RefCell::default() }
+        let (copies, lost, under_way) = (None, RefCell::default(), RefCell::default());
+        Self { drive, disk, target, options, watch, line, copies, lost, since_ns, under_way }
+    }
+
+    /// What is not where it should be is fetched from where `copies` says that its content is too.
+    #[must_use]
+    pub fn with_copies(self, copies: &'a dyn Copies) -> Self {
+        Self { copies: Some(copies), ..self }
     }
 
     /// Fetches what is found until there is no more. All of it survives a power cut then.
@@ -110,6 +122,9 @@ impl<'a> Fetcher<'a> {
                     let _ = ready.send(file).await;
                 }
             }
+            if is_end || self.has_lost_many() {
+                self.look_elsewhere(files, &ready).await?;
+            }
             if is_end {
                 return Ok(());
             }
@@ -133,7 +148,7 @@ impl<'a> Fetcher<'a> {
             Ok(_) if self.options.dry_run => End::Rehearsed,
             Ok(looked) => {
                 let replace = looked == Looked::Replace;
-                return Ok(Some(Ready { wanted, dlink: String::new(), replace, doubted: false }));
+                return Ok(Some(Ready::new(wanted, replace)));
             }
             Err(error) => self.disk_failed(&wanted, error)?,
         };
@@ -164,39 +179,70 @@ impl<'a> Fetcher<'a> {
 
     /// Asks for the address of each file, and leaves out those that have none.
     async fn addresses(&self, files: &dyn Files, bundle: Vec<Ready>) -> Result<Vec<Ready>, Stop> {
-        let asked = |file: &&Ready| file.wanted.size > 0;
-        let ids: Vec<String> = bundle.iter().filter(asked).map(|file| file.wanted.fs_id.clone()).collect();
-        let mut patience = Patience::default();
-        let mut items: HashMap<String, Item> = HashMap::new();
-        while !ids.is_empty() {
-            match files.filemetas(&ids, Want { dlink: true, ..Want::default() }).await {
-                Ok(all) => {
-                    self.line.moves();
-                    items.extend(all.into_iter().map(|item| (item.fs_id.clone(), item)));
-                    break;
-                }
-                Err(error) => match patience.wait(error, &self.line, self.watch).await {
-                    Ok(()) => {}
-                    Err(Over::All(stop)) => return Err(stop),
-                    Err(Over::File(why)) => {
-                        bundle.iter().for_each(|file| self.ended(&file.wanted, &End::Failed(why.clone())));
-                        return Ok(Vec::new());
-                    }
-                },
-            }
+        let (mut ready, lost) = self.ask(files, bundle).await?;
+        if !lost.is_empty() {
+            let (found, lost) = self.found_by_path(files, lost).await?;
+            ready.extend(found);
+            self.lost.borrow_mut().extend(lost);
         }
-        let mut ready = Vec::with_capacity(bundle.len());
+        Ok(ready)
+    }
+
+    /// Asks once: those that have an address, and those that are not there as they should be although their
+    /// content is known.
+    pub(super) async fn ask(
+        &self,
+        files: &dyn Files,
+        bundle: Vec<Ready>,
+    ) -> Result<(Vec<Ready>, Vec<Lost>), Stop> {
+        let (mut ready, mut lost) = (Vec::with_capacity(bundle.len()), Vec::new());
+        let asked = |file: &&Ready| file.wanted.size > 0;
+        let mut ids: Vec<String> =
+            bundle.iter().filter(asked).map(|file| file.wanted.fs_id.clone()).collect();
+        // One copy may be wanted for two places.
+        ids.sort_unstable();
+        ids.dedup();
+        let items = match self.metas(files, &ids).await {
+            Ok(items) => items,
+            Err(Over::All(stop)) => return Err(stop),
+            Err(Over::File(why)) => {
+                bundle.iter().for_each(|file| self.ended(&file.wanted, &End::Failed(why.clone())));
+                return Ok((ready, lost));
+            }
+        };
         for mut file in bundle {
             if file.wanted.size > 0 {
                 let item = items.get(&file.wanted.fs_id).cloned();
                 if let Err(end) = address(&mut file, item) {
-                    self.ended(&file.wanted, &end);
+                    match file.wanted.md5 {
+                        Some(_) => lost.push(Lost { file, end }),
+                        None => self.ended(&file.wanted, &end),
+                    }
                     continue;
                 }
             }
             ready.push(file);
         }
-        Ok(ready)
+        Ok((ready, lost))
+    }
+
+    /// What the cloud tells of at most [`MOST_METAS`] ids, each with its address.
+    pub(super) async fn metas(
+        &self,
+        files: &dyn Files,
+        ids: &[String],
+    ) -> Result<HashMap<String, Item>, Over> {
+        let mut patience = Patience::default();
+        while !ids.is_empty() {
+            match files.filemetas(ids, Want { dlink: true, ..Want::default() }).await {
+                Ok(items) => {
+                    self.line.moves();
+                    return Ok(items.into_iter().map(|item| (item.fs_id.clone(), item)).collect());
+                }
+                Err(error) => patience.wait(error, &self.line, self.watch).await?,
+            }
+        }
+        Ok(HashMap::new())
     }
 
     async fn work(&self, files: &dyn Files, queue: &Mutex<mpsc::Receiver<Ready>>) -> Result<(), Stop> {
@@ -210,7 +256,7 @@ impl<'a> Fetcher<'a> {
     }
 
     /// A file that was under way fared so.
-    fn ended(&self, wanted: &Wanted, end: &End) {
+    pub(super) fn ended(&self, wanted: &Wanted, end: &End) {
         self.under_way.borrow_mut().remove(&wanted.place);
         self.tell(wanted, end);
     }

@@ -30,6 +30,13 @@ pub(super) struct Ready {
     pub(super) doubted: bool,
 }
 
+impl Ready {
+    /// A file whose address has to be asked for.
+    pub(super) fn new(wanted: Wanted, replace: bool) -> Self {
+        Self { wanted, dlink: String::new(), replace, doubted: false }
+    }
+}
+
 /// How an attempt ended.
 enum Attempt {
     End(End),

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::local::{self, Looked};
 use super::lost::Lost;
 use super::one::Ready;
 use super::patience::{Line, Over, Patience};
+use super::queue::Queue;
 use super::{Copies, Disk, End, Found, Place, Stop, Target, Wanted, Watch};
 use crate::clock::Clock;
 use crate::cloud::files::{Item, MOST_METAS, Want};
@@ -83,7 +85,7 @@ impl<'a> Fetcher<'a> {
             return Err(Error::new(Kind::Refused, "download", words).unsent().into());
         };
         let (ready, queue) = mpsc::channel(MOST_METAS);
-        let queue = Mutex::new(queue);
+        let queue = Queue::new(queue);
         let workers = try_join_all((0..self.options.parallel.max(1)).map(|_| self.work(files, &queue)));
         let fetched = tokio::try_join!(self.sort(files, found, ready), workers);
         let target = Arc::clone(&self.target);
@@ -210,6 +212,7 @@ impl<'a> Fetcher<'a> {
                 return Ok((ready, lost));
             }
         };
+        let asked_at = Instant::now();
         for mut file in bundle {
             if file.wanted.size > 0 {
                 let item = items.get(&file.wanted.fs_id).cloned();
@@ -221,6 +224,7 @@ impl<'a> Fetcher<'a> {
                     continue;
                 }
             }
+            file.asked_at = Some(asked_at);
             ready.push(file);
         }
         Ok((ready, lost))
@@ -245,14 +249,13 @@ impl<'a> Fetcher<'a> {
         Ok(HashMap::new())
     }
 
-    async fn work(&self, files: &dyn Files, queue: &Mutex<mpsc::Receiver<Ready>>) -> Result<(), Stop> {
-        loop {
-            let next = queue.lock().await.recv().await;
-            let Some(ready) = next else { return Ok(()) };
+    async fn work(&self, files: &dyn Files, queue: &Queue) -> Result<(), Stop> {
+        while let Some(ready) = queue.next().await {
             let wanted = ready.wanted.clone();
-            let end = self.bring(files, ready).await?;
+            let end = self.bring(files, queue, ready).await?;
             self.ended(&wanted, &end);
         }
+        Ok(())
     }
 
     /// A file that was under way fared so.

@@ -41,6 +41,7 @@ mod one;
 mod part;
 mod patience;
 pub mod place;
+mod queue;
 pub mod reader;
 pub mod target;
 

@@ -16,6 +16,7 @@
 //!     <name>.json                  0600, replaced as a whole and durably
 //!     <name>.lock                  empty; held by who writes <name>.json, in whatever process
 //!     <name>.calls                 when which call was made (cloud/calls.rs)
+//!     <name>.<more>                what a cloud remembers of its own
 //!     <name>.pause                 why nothing is sent, and until when (agent/breaker.rs)
 //! ```
 //!
@@ -24,6 +25,14 @@
 //!   "obtained_at": "2026-11-21T18:00:00Z",
 //!   "attempt": {"at": "…", "tries": 1}, "refused": {"at": "…", "words": "…"} }
 //! ```
+//!
+//! # An application that logs in by itself
+//!
+//! Some clouds ask no person: an id and a secret of the configuration are traded for an access token
+//! ([`cloud::Authority::application`]). There is no refresh token; `application` in the file says whose token
+//! it is, and another id in the configuration begins anew. It is got when it is first needed, shortly before
+//! its end, and once when it is refused - in the order, with the marks and under the lock below, because the
+//! cloud gives out only few at a time. A crash between sending and saving leaves one token that nobody knows.
 //!
 //! # What a crash costs
 //!
@@ -166,6 +175,14 @@ impl Accounts {
         Ok(cloud::Calls::telling(path, self.clock.clone(), tell))
     }
 
+    /// Logs in an account whose application does that by itself ([`logs_in_by_itself`]): a person wants it now.
+    ///
+    /// # Errors
+    /// The cloud refuses or cannot be reached, or the token cannot be written.
+    pub async fn log_in(&self, account: &config::Account) -> Result<(), Error> {
+        Ok(self.tokens(account)?.log_in().await?)
+    }
+
     /// Begins a device-code login. What the user has to do is in [`Login::prompt`].
     ///
     /// # Errors
@@ -233,8 +250,10 @@ impl Accounts {
             Ok(None) => State::LoggedOut,
             Ok(Some(stored)) => match stored.refused {
                 Some(refused) => State::Refused { at: refused.at, words: refused.words },
+                None if stored.is_blank() => State::LoggedOut,
                 None => {
-                    State::Ready { expires_at: stored.expires_at, renewable: stored.refresh_token.is_some() }
+                    let renewable = stored.refresh_token.is_some() || stored.application.is_some();
+                    State::Ready { expires_at: stored.expires_at, renewable }
                 }
             },
             Err(error) => State::Damaged { words: error.to_string() },
@@ -268,6 +287,12 @@ impl Accounts {
     }
 }
 
+/// Whether nobody has to log in to an account: its application's id and secret are enough.
+#[must_use]
+pub fn logs_in_by_itself(account: &config::Account) -> bool {
+    cloud::authority(account).application().is_some()
+}
+
 /// Waits for the lock of a token file. Blocks.
 fn lock(path: &Path) -> Result<Lock, Error> {
     file::make_folder_of(path).map_err(at(path))?;
@@ -280,5 +305,7 @@ fn at(path: &Path) -> impl Fn(std::io::Error) -> Error + use<> {
     move |source| Error::File { path: path.clone(), source }
 }
 
+#[cfg(test)]
+mod application_tests;
 #[cfg(test)]
 mod tests;

@@ -5,6 +5,7 @@
 //! `packaging/config.example.toml` writes them all down with their defaults.
 
 mod checks;
+mod provider;
 mod read;
 mod section;
 mod show;
@@ -19,6 +20,7 @@ use url::Url;
 
 use crate::content::{Media, OnConflict};
 
+pub use provider::Provider;
 pub use source::{ConfigError, Mistake};
 pub use values::SOCKET_PATH_MAX;
 
@@ -53,23 +55,6 @@ pub struct Device {
     pub serial: Option<String>,
 }
 
-/// Which cloud.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Provider {
-    /// Baidu Netdisk.
-    Baidu,
-}
-
-impl Provider {
-    /// As written in the configuration and shown in the status.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Baidu => "baidu",
-        }
-    }
-}
-
 /// A secret of the configuration. It never shows in `Debug`, and there is no `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -101,11 +86,11 @@ pub struct Account {
     pub name: String,
     /// Default: baidu.
     pub provider: Provider,
-    /// AppKey.
+    /// AppKey; 123pan's clientID.
     pub client_id: String,
-    /// SecretKey, or read from `client_secret_file`.
+    /// SecretKey, 123pan's clientSecret, or read from `client_secret_file`.
     pub client_secret: Secret,
-    /// Everything lives under `/apps/<app>`.
+    /// Baidu only: everything lives under `/apps/<app>`.
     pub app: String,
     /// Replaces all hosts of the provider.
     pub endpoint: Option<Url>,
@@ -128,7 +113,7 @@ pub struct Folder {
     pub media: Vec<Media>,
     /// Unique; default: last part of `path`.
     pub label: String,
-    /// Remote name below `/apps/<app>`.
+    /// Remote name below the account's own folder in the cloud.
     pub remote: String,
     /// Globs.
     pub exclude: Vec<String>,

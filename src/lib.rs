@@ -44,10 +44,11 @@
 //!    has to be bound, where a device is configured; a person who sends files by name need not be.
 //! 5. Work may be done twice, never zero times; a second upload of equal content leaves one copy.
 //! 6. The source folders are only read. Nothing in a cloud is deleted or overwritten unless asked.
-//! 7. `done` is said only after the cloud confirmed `create` with our size, every slice's MD5 was ours,
-//!    and the record of it is on the disk.
+//! 7. `done` is said only after the cloud confirmed `create` with our size, every slice's MD5 was ours - or
+//!    the whole's, of a cloud that tells none of a slice -, and the record of it is on the disk.
 //! 8. What is in sled can be rebuilt from the folders and the cloud. Tokens and device id live elsewhere.
-//! 9. Memory does not grow with file size, slice size or library size: stream, bound, page.
+//! 9. Which cloud it is only `cloud` asks, and the line of it in `config/provider.rs`.
+//! 10. Memory does not grow with file size, slice size or library size: stream, bound, page.
 
 pub mod account;
 pub mod agent;

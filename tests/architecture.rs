@@ -26,7 +26,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "durable", "fetch", "memory", "remote", "status", "store",
         ],
     ),
-    ("cloud", &["clock", "config", "content", "durable"]),
+    ("cloud", &["clock", "config", "content", "durable", "remote"]),
     ("config", &["content", "remote"]),
     ("control", &["status"]),
     ("device", &["account", "cloud", "config", "content", "durable"]),
@@ -153,6 +153,8 @@ fn words_of_a_layer_stay_in_it() {
         ("reqwest::", "src/cloud"),
         ("superfile2\"", "src/cloud"),
         ("precreate\"", "src/cloud"),
+        ("xpan::", "src/cloud"),
+        ("pan123::", "src/cloud"),
         ("clap::", "src/cli"),
         ("axum::", "src/control"),
     ];
@@ -162,6 +164,27 @@ fn words_of_a_layer_stay_in_it() {
                 let at_home = file.name.starts_with(home);
                 assert!(at_home || !text.contains(word), "{}:{line}: {word} belongs to {home}", file.name);
             }
+        }
+    }
+}
+
+/// What differs from cloud to cloud is told by its description and its traits, never asked by its name.
+#[test]
+fn nobody_but_the_clouds_asks_which_cloud_it_is() {
+    let homes = ["src/cloud", "src/config/provider.rs"];
+    let inside = |file: &&Source| !homes.iter().any(|home| file.name.starts_with(home)) && !file.is_test();
+    for file in sources("src").iter().filter(inside) {
+        for (line, text) in file.code() {
+            let names_one = text.match_indices("Provider::").any(|(at, word)| {
+                let name: Vec<char> = text[at + word.len()..].chars().take(2).collect();
+                matches!(name[..], [first, second] if first.is_uppercase() && second.is_lowercase())
+            });
+            assert!(
+                !names_one,
+                "{}:{line}: {}\nTell it by `cloud::Cloud` or a trait.",
+                file.name,
+                text.trim()
+            );
         }
     }
 }

@@ -244,7 +244,8 @@ async fn a_disk_mounted_below_the_folder_and_unplugged_is_not_believed_gone() {
     let mut f: xpand::config::Folder = xpand_folder(root.path());
     f.min_size = 1;
     let filter = Arc::new(Filter::new(&f).unwrap());
-    let limits = Limits { min_size: 1, max_size: 1000, tier: None };
+    let takes = xpand::cloud::of(xpand::config::Provider::Baidu).takes();
+    let limits = Limits { min_size: 1, max_size: 1000, tier: None, takes };
     let cancelled = AtomicBool::new(false);
     let scan = Scan {
         folder: id,

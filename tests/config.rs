@@ -91,6 +91,7 @@ fn what_check_prints_can_be_read_back_and_has_no_secret() {
         whole_example()
             .replace("hours = []", "hours = [\"22:00-06:30\"]")
             .replace("SecretKey", "very secret")
+            .replace("clientSecret", "very secret")
             .replace("\"…\"", "\"very secret\"")
     );
     let config = read(&text);
@@ -108,6 +109,20 @@ fn what_check_prints_can_be_read_back_and_has_no_secret() {
     assert_eq!(again.upload, config.upload);
     assert_eq!(again.agent, config.agent);
     assert_eq!(again.device, config.device);
+}
+
+#[test]
+fn a_setting_that_only_another_cloud_has_is_a_mistake() {
+    let account = "[account.pictures]\nprovider = \"pan123\"\nclient_id = \"i\"\nclient_secret = \"s\"\n";
+    let config = read(account);
+    assert_eq!(config.accounts[0].provider, Provider::Pan123);
+    assert!(!config.show().contains("app = "), "{}", config.show());
+    assert_eq!(
+        mistakes(&format!("{account}app = \"xpand\"\nshare_type = 1\nshare_secret = \"s\"\n")),
+        "c.toml:5:7: account.pictures.app: it has no meaning with provider = \"pan123\"; leave it out\n\
+         c.toml:6:14: account.pictures.share_type: it has no meaning with provider = \"pan123\"; leave it out\n\
+         c.toml:7:16: account.pictures.share_secret: it has no meaning with provider = \"pan123\"; leave it out"
+    );
 }
 
 #[test]
@@ -192,11 +207,10 @@ log = \"inof\"
 c.toml:2:8: device.name: it cannot contain /; write name = "Living room NAS"
 c.toml:4:1: account.home.client_secret is missing; write client_secret = "SecretKey" or client_secret_file = "PATH"
 c.toml:4:1: account.home.share_secret is missing; write share_secret = "…" or share_secret_file = "PATH", or leave share_type out
-c.toml:5:12: account.home.provider: "baidoo" is not known here, only "baidu"; write provider = "baidu"
+c.toml:5:12: account.home.provider: "baidoo" is not known here, only "baidu", "pan123"; write provider = "baidu"
 c.toml:6:13: account.home.client_id: a text in quotes is needed, not a number; write client_id = "AppKey"
 c.toml:7:7: account.home.app: it cannot contain /; write app = "xpand"
 c.toml:8:12: account.home.endpoint: plain http would send tokens in the clear; it is for 127.0.0.1 only; write endpoint = "https://HOST"
-c.toml:12:12: account.second.provider: this version speaks only baidu; write provider = "baidu"
 c.toml:15:22: account.second.client_secret_file: client_secret is there too; leave one of the two out
 c.toml:18:8: folder.path: "photo" is not an absolute path; write path = "/volume1/photo"
 c.toml:20:19: folder.media: "vidoe" is not known here (did you mean "video"?); write media = ["photo", "video"]

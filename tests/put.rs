@@ -100,7 +100,7 @@ fn a_file_goes_into_a_folder_under_its_own_name_or_gets_a_new_one() {
     puts(&rig, &["b.jpg", "/apps/xpand/new/deep/b c.jpg"]);
     file(&rig, "b.txt", b"words");
     symlink("b.txt", rig.path("mine/link.md")).unwrap();
-    puts(&rig, &["link.md", ""]);
+    puts(&rig, &["link.md", "."]);
     let manual = |path: &str| (path.to_owned(), Some(1));
     assert_eq!(stored(&rig), ["holiday/a.jpg", "holiday/b.jpg", "link.md", "new/deep/b c.jpg"].map(manual));
 }

@@ -3,7 +3,8 @@
 use xpand::backup::filter::Filter;
 use xpand::config::Folder;
 use xpand::content::Media;
-use xpand::remote::names::{MAX_NAME, escape, unescape};
+use xpand::remote::Home;
+use xpand::remote::names::{MAX_NAME, STRICT, escape, unescape};
 use xpand::remote::template::Template;
 
 use super::pieces;
@@ -31,8 +32,11 @@ pub fn names(data: &[u8]) {
     if !is_path || ![app, device, label].into_iter().all(is_word) {
         return;
     }
-    let remote = template.remote_path(app, device, label, below, date);
-    let own = template.prefix(app, device, label, date);
+    let mut path = "/apps/".to_owned();
+    STRICT.escape_name(app.as_bytes(), &mut path);
+    let home = Home { path, names: &STRICT };
+    let remote = template.remote_path(&home, device, label, below, date);
+    let own = template.prefix(&home, device, label, date);
     assert!(remote.starts_with(&own) && own.starts_with("/apps/"), "{remote}");
     let names: Vec<&str> = remote.split('/').skip(1).collect();
     assert!(names.len() >= 3, "{remote}");
@@ -42,7 +46,7 @@ pub fn names(data: &[u8]) {
         let refused = |c: char| c.is_control() || c > '\u{fffd}' || "\\?|\"><:*".contains(c);
         assert!(!name.chars().any(refused), "{remote}");
     }
-    assert_eq!(template.below(app, device, label, &remote).as_deref(), Some(below), "{remote}");
+    assert_eq!(template.below(&home, device, label, &remote).as_deref(), Some(below), "{remote}");
 }
 
 /// Patterns, one a line, and a path.

@@ -6,7 +6,7 @@ use xpand::cloud::files::{
     Want,
 };
 use xpand::cloud::shares::{Link, Period, Save};
-use xpand::cloud::{Drive, Error, Page};
+use xpand::cloud::{Cursor, Drive, Error, Page};
 
 const PLACE: Place<'static> = Place { path: "/apps/xpand", recursion: true };
 
@@ -18,16 +18,16 @@ pub(super) async fn call(choice: u8, drive: &dyn Drive) -> Result<Vec<String>, E
     let sort = Sort::default();
     Ok(match choice % 16 {
         0 => page(files.list("/apps/xpand", sort, want, None).await?, 0),
-        1 => page(files.listall("/apps/xpand", &ListAll::default(), Some(7)).await?, 7),
-        2 => page(files.list_kind(ListKind::Doc, PLACE, sort, want, Some(2)).await?, 2),
+        1 => page(files.listall("/apps/xpand", &ListAll::default(), Some(Cursor::at(7))).await?, 7),
+        2 => page(files.list_kind(ListKind::Doc, PLACE, sort, want, Some(Cursor::at(2))).await?, 2),
         3 => {
             files.categoryinfo(3, PLACE).await?;
             let ask = CategoryList { categories: vec![3], ext: Vec::new() };
-            page(files.categorylist(&ask, PLACE, sort, Some(7)).await?, 7)
+            page(files.categorylist(&ask, PLACE, sort, Some(Cursor::at(7))).await?, 7)
         }
         4 => {
             let ask = Search { key: "a".into(), ..Search::default() };
-            page(files.search(&ask, PLACE, Some(2)).await?, 2)
+            page(files.search(&ask, PLACE, Some(Cursor::at(2))).await?, 2)
         }
         5 => files.filemetas(&["1".into()], want).await?.into_iter().flat_map(texts).collect(),
         6 => {
@@ -53,7 +53,7 @@ pub(super) async fn call(choice: u8, drive: &dyn Drive) -> Result<Vec<String>, E
         }
         13 => {
             let link = Link::Short { surl: "a".into(), linksource: "b".into() };
-            let shared = shares.list(&link, "key", None, Some(2)).await?;
+            let shared = shares.list(&link, "key", None, Some(Cursor::at(2))).await?;
             [vec![shared.shareid, shared.uk, shared.title], page(shared.page, 2)].concat()
         }
         14 => {
@@ -83,7 +83,8 @@ pub(super) async fn call(choice: u8, drive: &dyn Drive) -> Result<Vec<String>, E
 
 /// A page goes on further on, or not at all.
 fn page(page: Page<Item>, after: u64) -> Vec<String> {
-    assert!(page.next.is_none_or(|next| next > after), "{:?} after {after}", page.next);
+    let next = page.next.as_ref().map(|next| next.number().expect("a number"));
+    assert!(next.is_none_or(|next| next > after), "{next:?} after {after}");
     page.entries.into_iter().flat_map(texts).collect()
 }
 

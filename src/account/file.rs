@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Clock;
-use crate::cloud::{Grant, Token};
+use crate::cloud::{Grant, Life, Token};
 use crate::durable;
 
 const VERSION: u32 = 1;
@@ -22,6 +22,10 @@ pub(super) struct Stored {
     /// Which login these tokens come from: another number for each, the same after a renewal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) login: Option<u64>,
+    /// Which application logged in by itself (`client_id`): its token is no other's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) application: Option<String>,
+    /// Empty as long as the first one was only asked for.
     access_token: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refresh_token: Option<String>,
@@ -55,13 +59,36 @@ impl Stored {
         Self {
             version: VERSION,
             login: Some(new_login()),
+            application: None,
             access_token: grant.access.secret().to_owned(),
             refresh_token: grant.refresh.as_ref().map(|token| token.secret().to_owned()),
-            expires_at: grant.expires_in.and_then(|life| now.checked_add(life).ok()),
+            expires_at: grant.life.and_then(|life| match life {
+                Life::For(span) => now.checked_add(span).ok(),
+                Life::Until(end) => Some(end),
+            }),
             obtained_at: now,
             attempt: None,
             refused: None,
         }
+    }
+
+    /// An application that logs in by itself and has not yet.
+    pub(super) fn blank(application: &str, now: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            login: None,
+            application: Some(application.to_owned()),
+            access_token: String::new(),
+            refresh_token: None,
+            expires_at: None,
+            obtained_at: now,
+            attempt: None,
+            refused: None,
+        }
+    }
+
+    pub(super) fn is_blank(&self) -> bool {
+        self.access_token.is_empty()
     }
 
     pub(super) fn access(&self) -> Token {
@@ -151,6 +178,7 @@ pub(super) fn parse_import(json: &str, now: Timestamp) -> Result<Stored, String>
     Ok(Stored {
         version: VERSION,
         login: Some(new_login()),
+        application: None,
         access_token: token(import.access_token, "access_token")?,
         refresh_token: import.refresh_token.map(|text| token(text, "refresh_token")).transpose()?,
         expires_at,

@@ -10,17 +10,18 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::cloud::{Authority, BoxFuture, Code, DeviceCode, Grant, Kind, Poll, Token, TokenSource};
+use crate::cloud::{Authority, BoxFuture, Code, DeviceCode, Grant, Kind, Life, Poll, Token, TokenSource};
 
 type Answer<T> = Box<dyn FnOnce() -> cloud::Result<T> + Send>;
 
 /// A cloud that answers what it is told, and remembers which refresh tokens it was sent.
 #[derive(Default)]
-struct Fake {
-    refreshes: Mutex<VecDeque<Answer<Grant>>>,
-    polls: Mutex<VecDeque<Answer<Poll>>>,
-    sent: Mutex<Vec<String>>,
-    hold: Option<tokio::sync::Semaphore>,
+pub(super) struct Fake {
+    pub(super) refreshes: Mutex<VecDeque<Answer<Grant>>>,
+    pub(super) polls: Mutex<VecDeque<Answer<Poll>>>,
+    pub(super) sent: Mutex<Vec<String>>,
+    pub(super) hold: Option<tokio::sync::Semaphore>,
+    pub(super) application: Option<String>,
 }
 
 impl Authority for Fake {
@@ -42,6 +43,16 @@ impl Authority for Fake {
         Box::pin(async { answer.map_or(Ok(Poll::Pending), |answer| answer()) })
     }
 
+    fn application(&self) -> Option<&str> {
+        self.application.as_deref()
+    }
+
+    fn obtain(&self) -> BoxFuture<'_, cloud::Result<Grant>> {
+        self.sent.lock().unwrap().push("obtain".into());
+        let answer = self.refreshes.lock().unwrap().pop_front();
+        Box::pin(async { answer.unwrap()() })
+    }
+
     fn refresh<'a>(&'a self, refresh: &'a Token) -> BoxFuture<'a, cloud::Result<Grant>> {
         Box::pin(async move {
             self.sent.lock().unwrap().push(refresh.secret().to_owned());
@@ -54,86 +65,89 @@ impl Authority for Fake {
     }
 }
 
-fn grant(access: &str, refresh: Option<&str>) -> Grant {
+pub(super) fn grant(access: &str, refresh: Option<&str>) -> Grant {
     Grant {
         access: Token::new(access),
         refresh: refresh.map(Token::new),
-        expires_in: Some(Duration::from_secs(30 * 86_400)),
+        life: Some(Life::For(Duration::from_secs(30 * 86_400))),
     }
 }
 
-fn used() -> cloud::Error {
+pub(super) fn used() -> cloud::Error {
     cloud::Error::new(Kind::Unauthorized, "token", "the refresh token has expired or was used")
         .with_code(Code::OAuth("expired_token".into()))
 }
 
-fn lost() -> cloud::Error {
+pub(super) fn lost() -> cloud::Error {
     cloud::Error::new(Kind::Offline, "token", "the connection broke")
 }
 
-const START: i64 = 1_700_000_000;
+pub(super) const START: i64 = 1_700_000_000;
 
 /// A state folder with a login (`a1`, `r1`, good for 30 days), a clock, a cloud.
-struct Rig {
-    folder: tempfile::TempDir,
+pub(super) struct Rig {
+    pub(super) folder: tempfile::TempDir,
     now: Arc<AtomicI64>,
-    cloud: Arc<Fake>,
+    pub(super) cloud: Arc<Fake>,
 }
 
 impl Rig {
-    fn new(fake: Fake) -> Self {
+    pub(super) fn new(fake: Fake) -> Self {
         let now = Arc::new(AtomicI64::new(START));
         let rig = Self { folder: tempfile::tempdir().unwrap(), now, cloud: Arc::new(fake) };
+        if rig.cloud.application.is_some() {
+            return rig;
+        }
         let ends = Timestamp::from_second(START + 30 * 86_400).unwrap();
         let json = format!(r#"{{"access_token":"a1","refresh_token":"r1","expires_at":"{ends}"}}"#);
         rig.accounts().import("home", &json).unwrap();
         rig
     }
 
-    fn answering(answers: Vec<cloud::Result<Grant>>) -> Self {
+    pub(super) fn answering(answers: Vec<cloud::Result<Grant>>) -> Self {
         let rig = Self::new(Fake::default());
         rig.answer(answers);
         rig
     }
 
-    fn answer(&self, answers: Vec<cloud::Result<Grant>>) {
+    pub(super) fn answer(&self, answers: Vec<cloud::Result<Grant>>) {
         let answers = answers.into_iter().map(|answer| Box::new(move || answer) as Answer<Grant>);
         self.cloud.refreshes.lock().unwrap().extend(answers);
     }
 
-    fn accounts(&self) -> Accounts {
+    pub(super) fn accounts(&self) -> Accounts {
         let now = Arc::clone(&self.now);
         let clock = Clock::from_fn(move || now.load(Ordering::Relaxed) * 1_000_000_000);
         Accounts::new(self.folder.path(), clock)
     }
 
     /// As a process that has just started.
-    fn start(&self) -> Arc<Tokens> {
+    pub(super) fn start(&self) -> Arc<Tokens> {
         self.accounts().tokens_of("home", self.cloud.clone()).unwrap()
     }
 
-    fn pass(&self, seconds: i64) {
+    pub(super) fn pass(&self, seconds: i64) {
         self.now.fetch_add(seconds, Ordering::Relaxed);
     }
 
-    fn file(&self) -> serde_json::Value {
+    pub(super) fn file(&self) -> serde_json::Value {
         serde_json::from_slice(&fs::read(self.path()).unwrap()).unwrap()
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("accounts/home.json")
     }
 
-    fn sent(&self) -> Vec<String> {
+    pub(super) fn sent(&self) -> Vec<String> {
         self.cloud.sent.lock().unwrap().clone()
     }
 }
 
-async fn get(tokens: &Tokens) -> cloud::Result<String> {
+pub(super) async fn get(tokens: &Tokens) -> cloud::Result<String> {
     Ok(tokens.token().await?.secret().to_owned())
 }
 
-async fn renew(tokens: &Tokens, stale: &str) -> cloud::Result<String> {
+pub(super) async fn renew(tokens: &Tokens, stale: &str) -> cloud::Result<String> {
     Ok(tokens.renew(&Token::new(stale)).await?.secret().to_owned())
 }
 

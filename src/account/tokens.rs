@@ -12,12 +12,14 @@ use super::file::{self, Attempt, Refused, Stored};
 use super::lock;
 use crate::clock::Clock;
 use crate::cloud::{Authority, BoxFuture, Code, Error, Grant, Kind, Result, Token, TokenSource};
-use crate::durable::Stamp;
+use crate::durable::{Lock, Stamp};
 
 /// Between two attempts that may be refused (field notes 1.3: hammering is punished).
 const HOUR: i64 = 3600;
 /// How long before its end an access token is renewed: a day, or a tenth of a shorter life.
 const EARLY: i64 = 86_400;
+/// The same where the application logs in by itself: each token beside another is one too many.
+const SHORTLY: i64 = 300;
 /// Renewals an hour, when the cloud refuses one new token after the other.
 const RENEWALS: usize = 5;
 /// After a failed renewal, before the next is tried; doubled up to [`SLOWEST`].
@@ -76,6 +78,15 @@ impl Tokens {
         }))
     }
 
+    /// Logs in an application that does so by itself, now, whatever was refused before.
+    ///
+    /// # Errors
+    /// The cloud refuses or cannot be reached, or the token cannot be written.
+    pub async fn log_in(&self) -> Result<()> {
+        let inner = Arc::clone(&self.0);
+        finished(tokio::spawn(async move { inner.log_in().await }).await)
+    }
+
     /// Waits until no renewal is under way, so that the program can end without a token lost between
     /// the cloud and the disk.
     pub async fn settle(&self) {
@@ -100,13 +111,15 @@ impl TokenSource for Tokens {
             }
             let ends = stored.expires_at.map(Timestamp::as_second);
             let life = |ends: i64| (ends - stored.obtained_at.as_second()).max(0);
-            let is_due = ends.is_some_and(|ends| now.as_second() >= ends - (life(ends) / 10).min(EARLY));
-            if !is_due {
+            let is_application = self.0.authority.application().is_some();
+            let early = if is_application { SHORTLY } else { EARLY };
+            let is_near = |ends: i64| now.as_second() >= ends - (life(ends) / 10).min(early);
+            if !stored.is_blank() && !ends.is_some_and(is_near) {
                 return Ok(access);
             }
-            let is_over = ends.is_some_and(|ends| now.as_second() >= ends);
+            let is_over = stored.is_blank() || ends.is_some_and(|ends| now.as_second() >= ends);
             // After trouble the old token is used to its end: each attempt could be the one too many.
-            let can_wait = stored.refresh_token.is_none()
+            let can_wait = stored.refresh_token.is_none() && !is_application
                 || stored.attempt.is_some()
                 || stored.refused.is_some()
                 || self.0.is_paused();
@@ -131,8 +144,11 @@ impl TokenSource for Tokens {
 /// Renews in a task of its own, which goes on when the caller does not.
 async fn renew(inner: &Arc<Inner>, stale: Token) -> Result<Token> {
     let inner = Arc::clone(inner);
-    let task = tokio::spawn(async move { inner.renew(stale).await });
-    task.await.unwrap_or_else(|error| {
+    finished(tokio::spawn(async move { inner.renew(stale).await }).await)
+}
+
+fn finished<T>(task: std::result::Result<Result<T>, tokio::task::JoinError>) -> Result<T> {
+    task.unwrap_or_else(|error| {
         Err(Error::new(Kind::Local, "token", "the renewal was interrupted").because(error))
     })
 }
@@ -153,7 +169,12 @@ impl Inner {
     }
 
     fn login_needed(&self, why: &str) -> Error {
-        let words = format!("{why}; run: xpand account login {}", self.name);
+        let name = &self.name;
+        let look = match self.authority.application() {
+            Some(_) => format!("put client_id and client_secret of [account.{name}] right, and then "),
+            None => String::new(),
+        };
+        let words = format!("{why}; {look}run: xpand account login {name}");
         Error::new(Kind::Unauthorized, "token", words)
     }
 
@@ -167,7 +188,12 @@ impl Inner {
         }
         // A change between stamp and reading is seen next time: the stamp is the older one.
         let stored = Stored::load(&self.path).map_err(|error| self.unusable(error))?;
-        let stored = stored.ok_or_else(|| self.login_needed("not logged in"))?;
+        let application = self.authority.application();
+        // Another application's token may be another user's.
+        let ours = stored
+            .filter(|stored| stored.application.is_none() || stored.application.as_deref() == application);
+        let blank = || Some(Stored::blank(application?, file::timestamp(&self.clock)));
+        let stored = ours.or_else(blank).ok_or_else(|| self.login_needed("not logged in"))?;
         self.memory().cached = Some((stamp, stored.clone()));
         Ok(stored)
     }
@@ -180,10 +206,7 @@ impl Inner {
     /// A token that is not `stale`.
     async fn renew(self: Arc<Self>, stale: Token) -> Result<Token> {
         let _turn = self.turn.lock().await;
-        let path = self.path.clone();
-        let waiting = tokio::task::spawn_blocking(move || lock(&path));
-        let _lock =
-            waiting.await.map_err(|error| self.unusable(error))?.map_err(|error| self.unusable(error))?;
+        let _lock = self.lock().await?;
         self.memory().cached = None;
         let mut stored = self.current()?;
         if stored.access() != stale {
@@ -212,10 +235,41 @@ impl Inner {
         outcome
     }
 
+    async fn lock(&self) -> Result<Lock> {
+        let path = self.path.clone();
+        let waiting = tokio::task::spawn_blocking(move || lock(&path));
+        waiting.await.map_err(|error| self.unusable(error))?.map_err(|error| self.unusable(error))
+    }
+
+    /// Another token, because a person says so: what earlier attempts came to counts for nothing. One that is
+    /// good still and was not refused is kept.
+    async fn log_in(self: Arc<Self>) -> Result<()> {
+        let _turn = self.turn.lock().await;
+        let _lock = self.lock().await?;
+        self.memory().cached = None;
+        let now = file::timestamp(&self.clock);
+        let mut stored = match (self.current(), self.authority.application()) {
+            (Ok(stored), _) => stored,
+            (Err(_), Some(application)) => Stored::blank(application, now),
+            (Err(error), None) => return Err(error),
+        };
+        let is_over = stored.expires_at.is_some_and(|ends| now >= ends);
+        if !stored.is_blank() && stored.refused.is_none() && !is_over {
+            return Ok(());
+        }
+        (stored.attempt, stored.refused) = (None, None);
+        let renewed = self.refresh(&mut stored).await;
+        if renewed.is_ok() {
+            *self.memory() = Memory::default();
+        }
+        renewed.map(drop)
+    }
+
     /// One renewal, if it is allowed now: mark, send, keep, and only then use.
     async fn refresh(&self, stored: &mut Stored) -> Result<Token> {
         let now = file::timestamp(&self.clock);
-        let Some(token) = stored.refresh() else {
+        let is_application = self.authority.application().is_some();
+        let Some(token) = stored.refresh().or_else(|| is_application.then(|| stored.access())) else {
             return Err(self.login_needed("the login has ended and came without a refresh token"));
         };
         if self.too_many_renewals() {
@@ -231,7 +285,9 @@ impl Inner {
         }
         self.memory().unsent = None;
         tracing::debug!(account = self.name, "renewing the login");
-        let grant = match self.authority.refresh(&token).await {
+        let grant = match self.ask(&token).await {
+            // An application has nothing to renew with, and needs nothing.
+            Ok(grant) if is_application => Ok(Grant { refresh: Some(token.clone()), ..grant }),
             // Seen in the field (notes 1.3): an answer without a refresh token. Once more, not oftener.
             Ok(Grant { refresh: None, .. }) => {
                 if let Some(attempt) = &mut stored.attempt {
@@ -251,7 +307,12 @@ impl Inner {
             Ok(grant) => {
                 self.memory().renewals.push(Instant::now());
                 let mut new = Stored::new(&grant, file::timestamp(&self.clock));
-                new.login = stored.login;
+                if !stored.is_blank() {
+                    new.login = stored.login;
+                }
+                if let Some(application) = self.authority.application() {
+                    (new.application, new.refresh_token) = (Some(application.to_owned()), None);
+                }
                 self.keep(new)
             }
             Err(error) if !error.sent => {
@@ -265,12 +326,26 @@ impl Inner {
                 if let Err(error) = stored.save(&self.path) {
                     tracing::warn!(account = self.name, %error, "the refusal could not be written down");
                 }
-                let mut needed = self.login_needed(&format!("the cloud does not renew the login: {words}"));
+                let mut needed = self.login_needed(&self.refused(&words));
                 needed.code = error.code;
                 Err(needed)
             }
             // No clear word: the mark stays on disk.
             Err(error) => Err(error),
+        }
+    }
+
+    async fn ask(&self, token: &Token) -> Result<Grant> {
+        match self.authority.application() {
+            Some(_) => self.authority.obtain().await,
+            None => self.authority.refresh(token).await,
+        }
+    }
+
+    fn refused(&self, words: &str) -> String {
+        match self.authority.application() {
+            Some(_) => format!("the cloud gives this application no token: {words}"),
+            None => format!("the cloud does not renew the login: {words}"),
         }
     }
 
@@ -299,8 +374,7 @@ impl Inner {
         if let Some(refused) = &stored.refused {
             let attempted = stored.attempt.map_or(refused.at, |attempt| attempt.at.max(refused.at));
             if since(attempted) < HOUR {
-                let words = format!("the cloud does not renew the login: {}", refused.words);
-                return Err(self.login_needed(&words));
+                return Err(self.login_needed(&self.refused(&refused.words)));
             }
         }
         match stored.attempt {

@@ -104,6 +104,7 @@ async fn round(
     let name = &account.config.name;
     let login = || format!("log in with: xpand account login {name}");
     match login_of(shared, name) {
+        State::LoggedOut if crate::account::logs_in_by_itself(&account.config) => {}
         State::LoggedOut => {
             *drive = None;
             return Found::Waiting(AccountState::NeedsLogin, format!("not logged in; {}", login()));
@@ -130,6 +131,8 @@ async fn round(
         Ok(user) => user,
         Err(error) => return refused(&error, &login()),
     };
+    // An application that logs in by itself may have done so just now.
+    let login_id = login_id.or_else(|| shared.accounts.login_id(name));
     show_user(account, &user);
     match hub.core.keeper.with(|queue| queue.set_user(name, &user.id)) {
         Some(true) => {}
@@ -180,7 +183,10 @@ async fn round(
         }
     }
     match open.quota().await {
-        Ok(quota) => lock(&account.view).quota = Some(Quota { used: quota.used, total: quota.total }),
+        Ok(quota) => {
+            let quota = quota.map(|quota| Quota { used: quota.used, total: quota.total });
+            lock(&account.view).quota = quota;
+        }
         Err(error) if matches!(error.kind, Kind::Blocked { .. } | Kind::DayLimit) => {
             return refused(&error, &login());
         }
@@ -331,8 +337,8 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
 
 fn show_user(account: &AccountCell, user: &User) {
     let mut view = lock(&account.view);
-    view.user = Some(user.name.clone());
-    view.vip_type = Some(user.vip_type);
+    view.user = Some(user.name.clone()).filter(|name| !name.is_empty());
+    view.vip_type = user.vip_type;
 }
 
 fn refused(error: &cloud::Error, login: &str) -> Found {

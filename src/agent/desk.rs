@@ -106,6 +106,15 @@ impl Backend for Desk {
         }
     }
 
+    fn linked(&self, line: Explain) -> BoxFuture<'_, Explain> {
+        Box::pin(async move {
+            match self.hub() {
+                Ok(hub) => explain::linked(&hub, line).await,
+                Err(_) => line,
+            }
+        })
+    }
+
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
         match self.hub() {
             Ok(hub) => blocking(move || explain::explain(&hub, &path)),

@@ -19,6 +19,7 @@ use crate::backup::seam::spawn_blocking;
 use crate::backup::upload::Ended;
 use crate::backup::upload::hanging::HANGS;
 use crate::backup::verdict::{back_off, spread};
+use crate::cloud::Takes;
 use crate::content::FolderId;
 use crate::memory;
 
@@ -218,7 +219,8 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
             }
         }
     }
-    report(&account.config.name, &job.path.under(&folder.config.path), &outcome);
+    let takes = folder.source.limits.takes;
+    report(&account.config.name, &job.path.under(&folder.config.path), &outcome, takes);
     if outcome == Outcome::Gone {
         // Deleted, or the whole disk is gone: a look decides, and until then nothing is forgotten.
         let _ = hub.looks.send(Look { folder: at, start: job.path.below.clone() });
@@ -233,14 +235,16 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     hub.changed();
 }
 
-fn report(account: &str, path: &std::path::Path, outcome: &Outcome) {
+fn report(account: &str, path: &std::path::Path, outcome: &Outcome, takes: &Takes) {
     match outcome {
         Outcome::Done(copy) => {
             tracing::info!(ACCOUNT = account, FILE = ?path, "backed up as {}", copy.path);
         }
         Outcome::Again { why, .. } => tracing::info!(ACCOUNT = account, FILE = ?path, "again later: {why}"),
         Outcome::Park { why } => tracing::warn!(ACCOUNT = account, FILE = ?path, "failed: {why}"),
-        Outcome::Skip(skip) => tracing::info!(ACCOUNT = account, FILE = ?path, "skipped: {}", skip.words()),
+        Outcome::Skip(skip) => {
+            tracing::info!(ACCOUNT = account, FILE = ?path, "skipped: {}", skip.words(takes));
+        }
         Outcome::Changed { .. } => tracing::debug!(ACCOUNT = account, FILE = ?path, "it changed; again"),
         Outcome::Gone | Outcome::Released => {}
     }

@@ -1,14 +1,20 @@
 //! `GET /v1/explain`: why a file is, or is not, backed up, and where its copy is.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::hub::{FolderCell, Hub, lock};
 use super::view::{account_line, time};
 use crate::backup::entry::{Entry, Skip, Standing as Known};
 use crate::backup::filter::Reason;
 use crate::backup::{disk, media, scan};
+use crate::cloud;
 use crate::content::{FilePath, Fingerprint, Media};
 use crate::control::{Explain, Failure, Result, Standing};
+
+/// A person waits for a link so long.
+const LINK: Duration = Duration::from_secs(8);
 
 /// What there is to say about an absolute path.
 ///
@@ -61,6 +67,29 @@ pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
     Ok(standing(line, folder, entry.filter(|entry| !entry.gone), now, kept))
 }
 
+/// With the link of the copy, of a cloud that has such; asked for now.
+pub(super) async fn linked(hub: &Hub, mut line: Explain) -> Explain {
+    let mut accounts = hub.accounts.iter();
+    let account = accounts.find(|account| Some(&account.config.name) == line.account.as_ref());
+    let (Some(account), Some(id)) = (account, line.id.clone()) else { return line };
+    if !cloud::of(account.config.provider).has_links() {
+        return line;
+    }
+    let drive = lock(&account.uploader).as_ref().map(|uploader| Arc::clone(&uploader.drive));
+    let asked = drive.as_ref().and_then(|drive| drive.link(&id));
+    let Some(asked) = asked else {
+        let reason = account_line(account, hub.core.clock.now_ms()).reason;
+        line.no_link = Some(reason.unwrap_or_else(|| "the account is not ready".to_owned()));
+        return line;
+    };
+    match tokio::time::timeout(LINK, asked).await {
+        Ok(Ok(link)) => line.link = Some(link),
+        Ok(Err(error)) => line.no_link = Some(error.to_string()),
+        Err(_) => line.no_link = Some("the cloud does not answer".to_owned()),
+    }
+    line
+}
+
 fn standing(
     mut line: Explain,
     folder: &FolderCell,
@@ -93,7 +122,7 @@ fn standing(
                 Skip::TooLarge => Some("max_size of the folder decides"),
                 _ => None,
             };
-            return says(line, skip.words(), hint);
+            return says(line, skip.words(folder.source.limits.takes), hint);
         }
     }
     line

@@ -22,6 +22,7 @@ use crate::backup::source::{Naming, Reader, Source};
 use crate::backup::upload::Uploader;
 use crate::backup::verdict::Pause;
 use crate::clock::Clock;
+use crate::cloud;
 use crate::config::{self, Config};
 use crate::content::{FilePath, FolderId, Purpose};
 use crate::remote::template::Template;
@@ -332,12 +333,17 @@ impl FolderCell {
             root: folder.path.clone(),
             naming: Naming::Template {
                 template,
-                app: config.accounts[account].app.clone(),
+                home: cloud::of(config.accounts[account].provider).home(&config.accounts[account]),
                 device: config.device_name(),
                 label: folder.label.clone(),
             },
             on_conflict: config.upload.on_conflict,
-            limits: Limits { min_size: folder.min_size, max_size: folder.max_size, tier: None },
+            limits: Limits {
+                min_size: folder.min_size,
+                max_size: folder.max_size,
+                tier: None,
+                takes: cloud::of(config.accounts[account].provider).takes(),
+            },
             purpose: Purpose::Backup,
             reader: Reader::Runtime,
         };

@@ -148,7 +148,7 @@ async fn page(
         tracing::warn!("the cloud's listing does not end; its folders are asked one by one");
         return Next::Never;
     }
-    let page = match uploader.drive.list_all(top, progress.after).await {
+    let page = match uploader.drive.list_all(top, progress.after.clone()).await {
         Ok(page) => page,
         // Nothing was ever sent there.
         Err(error) if error.kind == Kind::Missing => Page::default(),

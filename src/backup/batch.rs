@@ -39,7 +39,7 @@ use super::upload::{Ended, Uploader};
 use super::verdict::Pause;
 use super::walk::Passed;
 use crate::clock::Clock;
-use crate::cloud::{self, Drive, User};
+use crate::cloud::{self, Drive, Takes, User};
 use crate::content::{FilePath, FolderId};
 use crate::status::Stage;
 use crate::store;
@@ -185,8 +185,8 @@ pub async fn rehearse(user: &User, named: Vec<Named>, watch: &dyn Watch) -> Resu
         let Some(source) = sources.get(seen.path.folder.0 as usize) else { continue };
         let Some(print) = seen.expect(source, watch) else { continue };
         let limits = Limits { tier: Some(user.max_file_size), ..source.limits };
-        let end = match limits.skip(print.size) {
-            Some(skip) => end_of(skip),
+        let end = match limits.skip(&seen.path.below, print.size) {
+            Some(skip) => end_of(skip, limits.takes),
             None => End::Rehearsed,
         };
         watch.ended(&seen.local, &source.naming.remote_path(&seen.path.below, None), print.size, &end);
@@ -195,10 +195,10 @@ pub async fn rehearse(user: &User, named: Vec<Named>, watch: &dyn Watch) -> Resu
 }
 
 /// What it is for a person that a file cannot be sent.
-fn end_of(skip: Skip) -> End {
+fn end_of(skip: Skip, takes: &Takes) -> End {
     match skip {
-        Skip::OverTier => End::Failed(skip.words().to_owned()),
-        _ => End::Skipped(skip.words().to_owned()),
+        Skip::OverTier => End::Failed(skip.words(takes).to_owned()),
+        _ => End::Skipped(skip.words(takes).to_owned()),
     }
 }
 
@@ -422,7 +422,11 @@ impl Run<'_> {
                 (Outcome::Again { due_ms: self.in_ms(wait), why }, End::Later(Some(words)))
             }
             Outcome::Park { why } => give_up(why),
-            Outcome::Skip(skip) => (Outcome::Skip(skip), end_of(skip)),
+            Outcome::Skip(skip) => {
+                let source = self.sources.get(&job.path.folder);
+                let end = source.map_or(End::Later(None), |source| end_of(skip, source.limits.takes));
+                (Outcome::Skip(skip), end)
+            }
             Outcome::Changed { print, .. } => {
                 let times = self.changed.entry(job.path.clone()).or_default();
                 *times += 1;

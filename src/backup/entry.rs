@@ -12,6 +12,7 @@
 //!
 //! A photo takes some 70 bytes, so 40 of them share a record; a million files are 25,000 records.
 
+use crate::cloud::Takes;
 use crate::content::{Fingerprint, Md5};
 use crate::store::{Malformed, Reader, Writer};
 
@@ -52,7 +53,7 @@ pub enum Skip {
     TooSmall,
     /// Above the folder's `max_size`.
     TooLarge,
-    /// Above what the account's membership allows (xpan-api, "上传文件限制").
+    /// Above what the account's membership, or its cloud, allows (xpan-api, "上传文件限制").
     OverTier,
     /// A kind of file that the account's cloud does not take.
     Unsupported,
@@ -61,15 +62,15 @@ pub enum Skip {
 impl Skip {
     const ALL: [Self; 5] = [Self::Empty, Self::TooSmall, Self::TooLarge, Self::OverTier, Self::Unsupported];
 
-    /// Words for a person.
+    /// Words for a person, of a cloud that takes these files.
     #[must_use]
-    pub fn words(self) -> &'static str {
+    pub fn words(self, takes: &Takes) -> &'static str {
         match self {
             Self::Empty => "it is empty, and the cloud takes no empty files",
             Self::TooSmall => "it is smaller than this folder's min_size",
             Self::TooLarge => "it is larger than this folder's max_size",
-            Self::OverTier => "it is larger than the account's membership allows (4, 10 or 20 GB)",
-            Self::Unsupported => "the account's cloud does not take this kind of file",
+            Self::OverTier => takes.at_most,
+            Self::Unsupported => takes.only,
         }
     }
 }
@@ -83,17 +84,20 @@ pub struct Limits {
     pub max_size: u64,
     /// Bytes, the membership's, once it is known.
     pub tier: Option<u64>,
+    /// What the account's cloud takes.
+    pub takes: &'static Takes,
 }
 
 impl Limits {
-    /// Why a file of `size` bytes cannot be sent.
+    /// Why a file of this path below its folder and of `size` bytes cannot be sent.
     #[must_use]
-    pub fn skip(&self, size: u64) -> Option<Skip> {
+    pub fn skip(&self, below: &[u8], size: u64) -> Option<Skip> {
         match size {
+            _ if !self.takes.takes_name(below) => Some(Skip::Unsupported),
             0 => Some(Skip::Empty),
             _ if size < self.min_size => Some(Skip::TooSmall),
             _ if size > self.max_size => Some(Skip::TooLarge),
-            _ if self.tier.is_some_and(|tier| size > tier) => Some(Skip::OverTier),
+            _ if self.tier.or(self.takes.largest).is_some_and(|tier| size > tier) => Some(Skip::OverTier),
             _ => None,
         }
     }

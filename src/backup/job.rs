@@ -72,8 +72,22 @@ pub struct Session {
     pub id: String,
     /// The path it was opened for.
     pub remote: String,
-    /// Which slices the cloud confirmed with our MD5.
+    /// Bytes of every slice but the last; of one that is cut otherwise than the digests nothing is written down.
+    pub slice_size: u64,
+    /// Which slices the cloud confirmed, with our MD5 where it tells one.
     pub have: Bitmap,
+}
+
+/// A longer session's id is not written down, bytes: a record is no place for it.
+const LONGEST_ID: usize = 1024;
+
+impl Session {
+    /// Whether it can be gone on with after a restart: its slices are those of the digests.
+    #[must_use]
+    pub fn is_kept(&self, digests: &Digests) -> bool {
+        let is_cut_so = self.slice_size == digests.slice_size && self.have.length == digests.slices.len();
+        is_cut_so && self.id.len() <= LONGEST_ID
+    }
 }
 
 /// One bit a slice.
@@ -152,6 +166,10 @@ impl Job {
         match &self.stage {
             Stage::Found => {
                 writer.byte(0);
+            }
+            // After a restart it begins another session.
+            Stage::Sending { digests, upload } if !upload.is_kept(digests) => {
+                write_digests(writer.byte(1), digests);
             }
             Stage::Hashed(digests) => write_digests(writer.byte(1), digests),
             Stage::Sending { digests, upload } => {
@@ -234,7 +252,8 @@ impl Job {
                 let (id, remote) = (reader.text()?, reader.text()?);
                 let length: usize = reader.small()?;
                 let bits = reader.fixed(length.div_ceil(8))?.to_vec();
-                let upload = Session { id, remote, have: Bitmap { bits, length } };
+                let slice_size = digests.slice_size;
+                let upload = Session { id, remote, slice_size, have: Bitmap { bits, length } };
                 if length != count {
                     return Err(Malformed);
                 }
@@ -321,7 +340,8 @@ mod tests {
             slices: (0..slices).map(|n| Md5::of(n.to_string())).collect(),
             media: Media::Video,
         };
-        let upload = Session { id: "N1-abc=".into(), remote: "/apps/x/é.mp4".into(), have };
+        let (id, remote) = ("N1-abc=".into(), "/apps/x/é.mp4".into());
+        let upload = Session { id, remote, slice_size: digests.slice_size, have };
         Job {
             stage: Stage::Sending { digests, upload },
             tries: 7,
@@ -351,6 +371,15 @@ mod tests {
         job.remove(&mut removal);
         assert!(removal.iter().map(|(key, _)| key).all(|key| records.contains_key(key)));
         assert_eq!(removal.len(), records.len());
+    }
+
+    #[test]
+    fn of_a_session_that_cuts_otherwise_only_the_digests_are_kept() {
+        let mut job = sending(9);
+        let digests = job.digests().cloned().unwrap();
+        let Stage::Sending { upload, .. } = &mut job.stage else { panic!() };
+        (upload.slice_size, upload.have) = (1 << 20, Bitmap::new(36));
+        assert_eq!(read(&job, &written(&job)).unwrap().stage, Stage::Hashed(digests));
     }
 
     #[test]

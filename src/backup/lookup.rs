@@ -286,8 +286,8 @@ pub(super) fn parent(path: &str) -> &str {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::cloud::Page;
     use crate::cloud::testing::Lists;
+    use crate::cloud::{Cursor, Page};
     use crate::content::{Md5, Media, Purpose};
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -295,7 +295,7 @@ mod tests {
     /// A cloud whose folders have one full page after the other: each another, or always the same.
     fn endless(is_same_page: bool, pages: &Arc<AtomicUsize>) -> impl Drive + use<> {
         let pages = Arc::clone(pages);
-        Lists(move |folder: &str, after: Option<u64>| {
+        Lists(move |folder: &str, after: Option<Cursor>| {
             let page = pages.fetch_add(1, Ordering::Relaxed);
             let page = if is_same_page { 0 } else { page };
             let entry = |number: u64| Entry {
@@ -305,7 +305,8 @@ mod tests {
                 is_folder: false,
                 md5: None,
             };
-            Page { entries: (0..1000).map(entry).collect(), next: Some(after.unwrap_or(0) + 1000) }
+            let after = after.and_then(|after| after.number()).unwrap_or(0);
+            Page { entries: (0..1000).map(entry).collect(), next: Some(Cursor::at(after + 1000)) }
         })
     }
 

@@ -279,7 +279,7 @@ impl Scan<'_> {
 
     fn sight(&self, found: Found, same: Option<Entry>, eyes: &mut dyn Eyes) -> Option<()> {
         let path = FilePath { folder: self.folder, below: found.below };
-        let skip = self.limits.skip(found.print.size);
+        let skip = self.limits.skip(&path.below, found.print.size);
         if let Some(entry) = same.filter(|entry| entry.print == found.print && !entry.gone) {
             let stands = match entry.standing {
                 Standing::Skipped(before) => {

@@ -99,13 +99,68 @@ fn look(looks: u32, accept: bool) -> (Report, u64) {
         folder: id,
         root: disk.path(),
         filter: &Arc::new(Filter::new(&folder(disk.path(), &[])).unwrap()),
-        limits: Limits { min_size: 0, max_size: u64::MAX, tier: None },
+        limits: Limits {
+            min_size: 0,
+            max_size: u64::MAX,
+            tier: None,
+            takes: crate::cloud::of(crate::config::Provider::Baidu).takes(),
+        },
         keeper: &keeper,
         cancelled: &AtomicBool::new(false),
     };
     let _simulated = Simulated::on(Rc::new(Loose { looks: Cell::new(looks) }));
     let report = if accept { scan.accept(b"", &mut Blind) } else { scan.look(b"", &mut Blind) };
     (report.unwrap(), keeper.with(|queue| Ok(queue.counts(id).files)).unwrap())
+}
+
+/// A read would panic: see [`Loose`].
+#[test]
+fn what_the_cloud_does_not_take_is_skipped_without_being_read() {
+    let (state, disk) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (store, _) = Store::open(state.path()).unwrap();
+    let keeper = Keeper::open(Arc::new(store), LONGEST).unwrap();
+    let id = keeper.with(|queue| queue.folder(disk.path(), "home")).unwrap();
+    const MIB: u64 = 1 << 20;
+    let files = [
+        ("a.JPG", 3, None),
+        ("b.heic", 3, Some(Skip::Unsupported)),
+        ("c.mp4", 200 * MIB, Some(Skip::Unsupported)),
+        ("d.png", 100 * MIB, None),
+        ("e.png", 100 * MIB + 1, Some(Skip::OverTier)),
+        ("f", 3, Some(Skip::Unsupported)),
+    ];
+    for (name, size, _) in files {
+        File::create(disk.path().join(name)).unwrap().set_len(size).unwrap();
+    }
+    struct Seen(Vec<String>);
+    impl Eyes for Seen {
+        fn directory(&mut self, _: &[u8]) {}
+        fn sighting(&mut self, path: FilePath, _: Fingerprint) {
+            self.0.push(String::from_utf8_lossy(&path.below).into_owned());
+        }
+    }
+    let takes = crate::cloud::of(crate::config::Provider::Pan123).takes();
+    let scan = Scan {
+        folder: id,
+        root: disk.path(),
+        filter: &Arc::new(Filter::new(&folder(disk.path(), &[])).unwrap()),
+        limits: Limits { min_size: 0, max_size: u64::MAX, tier: None, takes },
+        keeper: &keeper,
+        cancelled: &AtomicBool::new(false),
+    };
+    let _simulated = Simulated::on(Rc::new(Loose { looks: Cell::new(u32::MAX) }));
+    let mut seen = Seen(Vec::new());
+    for _ in 0..2 {
+        seen.0.clear();
+        scan.look(b"", &mut seen).unwrap();
+        assert_eq!(seen.0, ["a.JPG", "d.png"], "again: it stays so");
+    }
+    for (name, _, skip) in files {
+        let entry = keeper.with(|queue| queue.get(&FilePath::new(id, name))).unwrap();
+        assert_eq!(entry.map(|entry| entry.standing), skip.map(Standing::Skipped), "{name}");
+    }
+    assert!(Skip::Unsupported.words(takes).starts_with("123pan keeps pictures only"));
+    assert!(Skip::OverTier.words(takes).contains("100 MiB"));
 }
 
 #[test]

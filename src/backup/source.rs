@@ -12,7 +12,8 @@ use tokio::task::JoinHandle;
 use super::entry::Limits;
 use super::seam::spawn_blocking;
 use crate::content::{OnConflict, Purpose};
-use crate::remote::names::escape;
+use crate::remote::Home;
+use crate::remote::names::Rules;
 use crate::remote::template::{Date, Template};
 
 /// A folder, and what is said about the uploads of its files: by the configuration, or by a person at a shell.
@@ -35,19 +36,19 @@ pub struct Source {
 /// What the files of a folder are called in the cloud.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Naming {
-    /// As the folder's template says, below `/apps/<app>`.
+    /// As the folder's template says.
     Template {
         /// The folder's.
         template: Template,
-        /// The account's `app`.
-        app: String,
+        /// The account's own folder.
+        home: Home,
         /// The device's name.
         device: String,
         /// The folder's label.
         label: String,
     },
     /// Under their own names, escaped, below this absolute remote folder.
-    Below(String),
+    Below(String, &'static Rules),
     /// The only one: just so.
     At(String),
 }
@@ -57,11 +58,11 @@ impl Naming {
     #[must_use]
     pub fn remote_path(&self, below: &[u8], date: Option<Date>) -> String {
         match self {
-            Self::Template { template, app, device, label } => {
-                template.remote_path(app, device, label, below, date)
+            Self::Template { template, home, device, label } => {
+                template.remote_path(home, device, label, below, date)
             }
-            Self::Below(folder) if below.is_empty() => folder.clone(),
-            Self::Below(folder) => format!("{folder}/{}", escape(below)),
+            Self::Below(folder, _) if below.is_empty() => folder.clone(),
+            Self::Below(folder, names) => format!("{folder}/{}", names.escape(below)),
             Self::At(path) => path.clone(),
         }
     }
@@ -71,7 +72,7 @@ impl Naming {
     pub fn key(&self) -> String {
         match self {
             Self::At(path) => path.clone(),
-            Self::Template { .. } | Self::Below(_) => format!("{}/", self.top()),
+            Self::Template { .. } | Self::Below(..) => format!("{}/", self.top()),
         }
     }
 
@@ -79,8 +80,8 @@ impl Naming {
     #[must_use]
     pub fn top(&self) -> String {
         match self {
-            Self::Template { template, app, device, label } => template.top(app, device, label),
-            Self::Below(folder) => folder.clone(),
+            Self::Template { template, home, device, label } => template.top(home, device, label),
+            Self::Below(folder, _) => folder.clone(),
             Self::At(path) => path.rsplit_once('/').map_or(path.as_str(), |(folder, _)| folder).to_owned(),
         }
     }
@@ -136,10 +137,11 @@ impl fmt::Debug for Reader {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::remote::names::STRICT;
 
     #[test]
     fn a_name_is_escaped_below_a_folder_and_taken_as_it_is_at_a_path() {
-        let below = Naming::Below("/apps/x/100%".into());
+        let below = Naming::Below("/apps/x/100%".into(), &STRICT);
         assert_eq!(below.remote_path(b"a:b/c\xff", None), "/apps/x/100%/a%3Ab/c%FF");
         let at = Naming::At("/apps/x/new name".into());
         assert_eq!(at.remote_path(b"a:b", None), "/apps/x/new name");

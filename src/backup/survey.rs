@@ -16,10 +16,11 @@
 use std::collections::BTreeMap;
 
 use super::lookup::{Found, stem};
-use crate::cloud::{Drive, Entry, Page, Upload};
+use crate::cloud::{Cursor, Drive, Entry, Page, Upload};
 use crate::content::Md5;
 use crate::store::{Batch, Malformed, Reader, Result, Store, Writer};
 
+const VERSION: u8 = 2;
 /// A record's payload, bytes.
 const FULL: usize = 3072;
 /// Longer paths are left out: no such file is ours, and sled keeps no such keys well.
@@ -48,7 +49,7 @@ pub struct Progress {
     /// Which of them is being listed; their number when all are.
     pub top: usize,
     /// Where the next page begins.
-    pub after: Option<u64>,
+    pub after: Option<Cursor>,
     /// Files found so far.
     pub files: u64,
     /// When it began, milliseconds since 1970.
@@ -75,21 +76,23 @@ impl Progress {
 
     fn write(&self) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.byte(1).fixed(&digest(&self.tops)).signed(self.begun_ms).signed(self.asked_ms);
+        writer.byte(VERSION).fixed(&digest(&self.tops)).signed(self.begun_ms).signed(self.asked_ms);
         writer.number(self.files).number(self.top as u64);
-        writer.number(self.after.map_or(0, |after| after.saturating_add(1)));
+        // One that is too long for a record costs the pages of this folder again.
+        let after = self.after.as_ref().map(Cursor::text).filter(|text| text.len() <= FULL);
+        writer.bytes(after.unwrap_or_default().as_bytes());
         writer.finish()
     }
 
     /// `None` when it is not one of these folders.
     fn read(payload: &[u8], tops: &[String]) -> Option<Self> {
         let mut reader = Reader::new(payload);
-        if reader.byte().ok()? != 1 || reader.array::<16>().ok()? != digest(tops) {
+        if reader.byte().ok()? != VERSION || reader.array::<16>().ok()? != digest(tops) {
             return None;
         }
         let (begun_ms, asked_ms) = (reader.signed().ok()?, reader.signed().ok()?);
         let (files, top) = (reader.number().ok()?, reader.small().ok()?);
-        let after = reader.number().ok()?.checked_sub(1);
+        let after = Some(reader.text().ok()?).filter(|text| !text.is_empty()).map(Cursor::new);
         Some(Self { tops: tops.to_vec(), top, after, files, begun_ms, asked_ms })
     }
 }
@@ -144,8 +147,8 @@ impl Survey {
             page.entries.into_iter().filter(is_ours).map(|entry| (entry.path.clone(), entry)).collect();
         next.files += found.len() as u64;
         next.asked_ms = now_ms;
-        next.after = page.next;
         next.top += usize::from(page.next.is_none());
+        next.after = page.next;
         let mut batch = Batch::new();
         self.merge(store, found, &mut batch)?;
         batch.push((self.state_key(), Some(next.write())));

@@ -51,7 +51,7 @@ proptest! {
             let entries: Vec<_> =
                 page.into_iter().map(|(below, size)| file(&format!("{TOP}/{below}"), size)).collect();
             model.extend(entries.iter().map(|entry| (entry.path.clone(), entry.clone())));
-            let page = Page { entries, next: Some(number as u64 + 1) };
+            let page = Page { entries, next: Some(Cursor::at(number as u64 + 1)) };
             survey.add(&store, &mut progress, page, 1).unwrap();
             prop_assert_eq!(&survey.open(&store, &tops(), 2).unwrap(), &progress);
         }
@@ -99,16 +99,16 @@ fn a_listing_that_was_left_alone_or_is_of_other_folders_begins_anew() {
     let survey = Survey::of("home", "1");
     let begin = |now_ms| {
         let mut progress = survey.open(&store, &tops(), now_ms).unwrap();
-        let page = Page { entries: vec![file(&format!("{TOP}/a"), 1)], next: Some(7) };
+        let page = Page { entries: vec![file(&format!("{TOP}/a"), 1)], next: Some(Cursor::at(7)) };
         survey.add(&store, &mut progress, page, now_ms).unwrap();
     };
     begin(1000);
-    assert_eq!(survey.open(&store, &tops(), 2000).unwrap().after, Some(7));
+    assert_eq!(survey.open(&store, &tops(), 2000).unwrap().after, Some(Cursor::at(7)));
     for (tops, now_ms) in
         [(tops(), 1000 + LEFT_ALONE_MS + 1), (tops(), 999), (vec!["/apps/x/b".to_owned()], 2000)]
     {
         let fresh = survey.open(&store, &tops, now_ms).unwrap();
-        assert_eq!((fresh.after, fresh.files, fresh.next_top()), (None, 0, Some(&*tops[0])));
+        assert_eq!((&fresh.after, fresh.files, fresh.next_top()), (&None, 0, Some(&*tops[0])));
         assert!(everything(&survey, &store).is_empty());
         remove_all(&store, b"R").unwrap();
         begin(1000);

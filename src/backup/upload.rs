@@ -6,8 +6,9 @@
 //!                                 \ copied from another name: Done
 //! ```
 //!
-//! `Done` is said only when every slice's answer was our own MD5, the file on disk is still the one we
-//! hashed, and the cloud's answer to `finish` (or its listing, when that answer was lost) has our size.
+//! `Done` is said only when every slice's answer was our own MD5 (a cloud that tells none compares the whole
+//! before it answers `finish`), the file on disk is still the one we hashed, and the cloud's answer to
+//! `finish` (or its listing, when that answer was lost) has our size.
 //!
 //! What a crash costs: before `begin`, one read of the file; in `Sending`, the slices in flight; after
 //! `finish`, one look-up.
@@ -46,7 +47,7 @@ use crate::status;
 use calls::{Failure, pause};
 use copying::Copier;
 use hanging::outlasting;
-use slices::{Sent, plan};
+use slices::{Cut, Sent, plan};
 
 /// Tries of one call before the file waits.
 const TRIES: u32 = 4;
@@ -161,7 +162,7 @@ impl Uploader {
     ) -> Step<Copy> {
         // Checked again: it may have grown, or shrunk to nothing, since it was looked at.
         let limits = Limits { tier: Some(self.user.max_file_size), ..source.limits };
-        if let Some(skip) = limits.skip(job.print.size) {
+        if let Some(skip) = limits.skip(&job.path.below, job.print.size) {
             return Err(Stop::Outcome(Outcome::Skip(skip)));
         }
         let digests = self.hash(source, job, progress, cancelled).await?;
@@ -299,7 +300,7 @@ impl Uploader {
             Err(failure) if failure.verdict == Verdict::Afresh => return Ok(None),
             Err(failure) => return Err(self.stop(job, failure)),
         };
-        let (session, missing) = match begun {
+        let (session, slice_size, missing) = match begun {
             Begin::Present(stored) if stored.id.is_empty() => {
                 // It says so without saying what it has: the listing does.
                 tracing::debug!("present, but of {} nothing is told", stored.path);
@@ -318,7 +319,12 @@ impl Uploader {
                 let why = format!("the cloud says it has {} bytes of it, not {}", stored.size, file.size);
                 return Err(self.later(job, &why));
             }
-            Begin::Send { session, missing } => (session, missing),
+            Begin::Send { session, slice_size, missing } => (session, slice_size, missing),
+        };
+        let Some(cut) = Cut::of(file, slice_size) else {
+            let why =
+                format!("the cloud wants the file in slices of {slice_size} bytes, which makes no sense");
+            return Err(self.later(job, &why));
         };
         // Of one that was begun earlier there was no other copy then, and slices of it are there already.
         if resumed.is_none()
@@ -326,11 +332,12 @@ impl Uploader {
         {
             return Ok(Some(stored));
         }
-        let upload = plan(resumed, session, &missing, file);
+        let upload = plan(resumed, session, &missing, &cut);
         let session = upload.id.clone();
         let Some(digests) = job.digests().cloned() else { return Ok(None) };
+        let is_kept = upload.is_kept(&digests);
         job.stage = Stage::Sending { digests, upload };
-        if file.slices.len() > 1 {
+        if cut.count() > 1 && is_kept {
             // A small file is sent again sooner than its session is written down.
             self.keeper.with(|queue| {
                 queue.record(job, true);
@@ -389,7 +396,7 @@ impl Uploader {
     /// 2.2): when sending it once more did not help, the space is asked for.
     async fn check_room(&self, file: &Upload) -> Step<()> {
         match self.drive.quota().await {
-            Ok(quota) if quota.total.saturating_sub(quota.used) < file.size => {
+            Ok(Some(quota)) if quota.total.saturating_sub(quota.used) < file.size => {
                 let free = quota.total.saturating_sub(quota.used);
                 let why = format!(
                     "the drive is full: {free} bytes are free and the file has {}; make room in it, or get more",

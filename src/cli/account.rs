@@ -9,7 +9,7 @@ use serde_json::json;
 use super::cloud::{Cloud, of_account, of_device};
 use super::terminal::{Look, Tone, columns, plain, span};
 use super::{Context, ExitStatus, Failed, Outcome, Report, qr};
-use crate::account::{Prompt, State, Step};
+use crate::account::{Prompt, State, Step, logs_in_by_itself};
 use crate::config;
 use crate::device::{Binding, Device};
 
@@ -91,6 +91,10 @@ impl Report for Shown<'_> {
 async fn login(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
     let account = cloud.account(Some(name))?;
     let failed = |error| of_account(&error, name);
+    if logs_in_by_itself(account) {
+        cloud.accounts.log_in(account).await.map_err(failed)?;
+        return greet(context, cloud, account).await;
+    }
     let mut login = cloud.accounts.login(account).await.map_err(failed)?;
     context.print(&Shown(login.prompt()))?;
     if !context.json() {
@@ -137,7 +141,7 @@ async fn greet(context: &Context, cloud: &Cloud, account: &config::Account) -> O
         _ => {}
     }
     login.end().await;
-    let user = user.ok().map(|user| user.name);
+    let user = user.ok().map(|user| user.name).filter(|name| !name.is_empty());
     if context.json() {
         return context
             .print_json(&json!({"event": "approved", "account": name, "user": user, "binding": binding}));
@@ -173,7 +177,11 @@ fn logout(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
         cloud.account(Some(name))?;
     }
     let was = if existed { "is logged out" } else { "was not logged in" };
-    done(context, &format!("{name} {was}"))
+    let again = match cloud.config.account(name).is_some_and(logs_in_by_itself) {
+        true => format!("; it logs in again by itself as long as [account.{name}] is in the configuration"),
+        false => String::new(),
+    };
+    done(context, &format!("{name} {was}{again}"))
 }
 
 fn done(context: &Context, words: &str) -> Outcome {
@@ -199,6 +207,9 @@ struct Line {
     expires_at: Option<String>,
     renewable: Option<bool>,
     reason: Option<String>,
+    /// Nobody has to log in.
+    #[serde(skip)]
+    is_application: bool,
 }
 
 fn list(context: &Context, cloud: &Cloud) -> Outcome {
@@ -211,11 +222,16 @@ fn list(context: &Context, cloud: &Cloud) -> Outcome {
             State::Refused { words, .. } => ("needs_login", None, None, Some(words)),
             State::Damaged { words } => ("damaged", None, None, Some(words)),
         };
-        Line { name: name.to_owned(), provider, state, expires_at, renewable, reason }
+        Line { name: name.to_owned(), provider, state, expires_at, renewable, reason, is_application: false }
     };
     let configured = cloud.config.accounts.iter().map(|account| {
         let name = account.name.as_str();
-        line(name, Some(account.provider.as_str()), cloud.accounts.state(name))
+        let mut line = line(name, Some(account.provider.as_str()), cloud.accounts.state(name));
+        line.is_application = logs_in_by_itself(account);
+        if line.is_application && line.renewable.is_some() {
+            line.renewable = Some(true);
+        }
+        line
     });
     let mut accounts: Vec<Line> = configured.collect();
     let stored = cloud.accounts.list().map_err(|error| of_account(&error, "NAME"))?;
@@ -239,6 +255,7 @@ impl Report for List {
                 }
                 ("ready", Some(at)) => format!("cannot be renewed, ends {}", look.when(at)),
                 ("ready", None) if line.renewable == Some(false) => "cannot be renewed".to_owned(),
+                ("logged_out", _) if line.is_application => "logs in by itself".to_owned(),
                 ("logged_out" | "needs_login", _) if line.provider.is_some() => {
                     format!("next: xpand account login {}", plain(&line.name))
                 }
@@ -293,6 +310,7 @@ mod tests {
             expires_at: expires_at.map(str::to_owned),
             renewable: expires_at.map(|_| true),
             reason: reason.map(str::to_owned),
+            is_application: false,
         };
         let list = List {
             accounts: vec![

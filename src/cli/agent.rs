@@ -197,7 +197,7 @@ async fn ask(context: &Context, command: Command) -> Outcome {
         Command::Queue { state, limit } => queue(context, state, limit).await,
         Command::Explain { path, .. } => {
             let path = absolute(&path.unwrap_or_default())?;
-            context.print(&client.explain(&path).await?)
+            context.print(&client.explain_with_link(&path).await?)
         }
         Command::Pause { time } => {
             client.pause(time).await?;
@@ -368,6 +368,11 @@ impl Report for Explain {
             let id = self.id.as_deref();
             let id = id.map_or_else(String::new, |id| format!(" (id {})", plain(id)));
             row("copy", &format!("{}{id}", plain(remote)));
+        }
+        match (&self.link, &self.no_link) {
+            (Some(link), _) => row("link", &plain(link)),
+            (None, Some(why)) => row("link", &format!("not known now: {}", plain(why))),
+            (None, None) => {}
         }
         match (self.size, self.backed_up_size) {
             (Some(here), Some(there)) if here != there => {

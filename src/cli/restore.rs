@@ -22,7 +22,7 @@ use crate::config::{Config, Folder};
 use crate::control::client::ClientError;
 use crate::control::{CopiesQuery, CopyLine, QueueQuery};
 use crate::fetch::{Copies, Disk, Found, Place, Wanted};
-use crate::remote::names::unescape;
+use crate::remote::names::{Rules, unescape};
 use crate::remote::template::Template;
 use elsewhere::Elsewhere;
 
@@ -199,19 +199,19 @@ fn place_below(path: &[u8], start: &[u8]) -> Option<Result<Place, String>> {
 /// given. What others put there comes home under its path as it is.
 async fn from_listing(session: &Session<'_>, sink: &Sink<'_>, folder: &Folder, start: &[u8]) -> Outcome {
     let config = &session.cloud.config;
-    let app = session.account.app.as_str();
+    let home = session.home();
     let (device, label) = (config.device_name(), folder.label.as_str());
     let template: Template =
         folder.remote.parse().map_err(|error| Failed::new(&error).status(ExitStatus::Usage))?;
-    let top = template.top(app, &device, label);
+    let top = template.top(&home, &device, label);
     let mut any = false;
     list_all(session, sink, &top, async |item| {
         if item.isdir {
             return ControlFlow::Continue(());
         }
-        let place = match template.below(app, &device, label, &item.path) {
+        let place = match template.below(&home, &device, label, &item.path) {
             Some(below) => place_below(&below, start),
-            None if start.is_empty() => Some(as_it_is(&item, &top)),
+            None if start.is_empty() => Some(as_it_is(home.names, &item, &top)),
             None => None,
         };
         let Some(place) = place else { return ControlFlow::Continue(()) };
@@ -227,30 +227,30 @@ async fn from_listing(session: &Session<'_>, sink: &Sink<'_>, folder: &Folder, s
 async fn remote(session: &Session<'_>, sink: &Sink<'_>, item: &Item) -> Outcome {
     if !item.isdir {
         let name = folder_and_name(&item.path).map_or("", |(_, name)| name);
-        let _ = send(sink, item, of_escaped(name)).await;
+        let _ = send(sink, item, of_escaped(session.home().names, name)).await;
         return Ok(());
     }
-    let top = item.path.trim_end_matches('/');
+    let (top, names) = (item.path.trim_end_matches('/'), session.home().names);
     list_all(session, sink, &item.path, async |item| {
         if item.isdir {
             return ControlFlow::Continue(());
         }
         let below = item.path.strip_prefix(top).and_then(|below| below.strip_prefix('/'));
-        let place = below.map_or_else(|| Err(elsewhere(top)), of_escaped);
+        let place = below.map_or_else(|| Err(elsewhere(top)), |below| of_escaped(names, below));
         send(sink, &item, place).await
     })
     .await
 }
 
 /// The place of a remote path that may be escaped; what was not escaped by us is taken as it is.
-fn of_escaped(below: &str) -> Result<Place, String> {
-    let names = unescape(below).unwrap_or_else(|| below.as_bytes().to_vec());
-    Place::of(&names).map_err(|bad| bad.to_string())
+fn of_escaped(names: &Rules, below: &str) -> Result<Place, String> {
+    let below = names.unescape(below).unwrap_or_else(|| below.as_bytes().to_vec());
+    Place::of(&below).map_err(|bad| bad.to_string())
 }
 
-fn as_it_is(item: &Item, top: &str) -> Result<Place, String> {
+fn as_it_is(names: &Rules, item: &Item, top: &str) -> Result<Place, String> {
     let below = item.path.strip_prefix(top).and_then(|below| below.strip_prefix('/'));
-    below.map_or_else(|| Err(elsewhere(top)), of_escaped)
+    below.map_or_else(|| Err(elsewhere(top)), |below| of_escaped(names, below))
 }
 
 fn elsewhere(top: &str) -> String {
@@ -269,6 +269,7 @@ async fn send(sink: &Sink<'_>, item: &Item, place: Result<Place, String>) -> Con
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::remote::names::STRICT;
 
     #[test]
     fn what_lies_below_the_path_comes_to_lie_below_the_target() {
@@ -289,9 +290,9 @@ mod tests {
     #[test]
     fn remote_names_are_read_back_where_they_were_escaped() {
         for (remote, local) in [("a%3Ab", "a:b"), ("a:b", "a:b"), ("100%", "100%"), ("d/x%2E", "d/x.")] {
-            assert_eq!(of_escaped(remote).unwrap(), Place::of(local.as_bytes()).unwrap());
+            assert_eq!(of_escaped(&STRICT, remote).unwrap(), Place::of(local.as_bytes()).unwrap());
         }
-        assert!(of_escaped("x/.%2E/y").is_err());
-        assert!(of_escaped("../y").is_err());
+        assert!(of_escaped(&STRICT, "x/.%2E/y").is_err());
+        assert!(of_escaped(&STRICT, "../y").is_err());
     }
 }

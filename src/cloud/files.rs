@@ -1,7 +1,7 @@
-//! The drive as a person at a shell sees it: look, search, count, manage, fetch ([`Files`]).
+//! The drive as a person at a shell sees it: look, search, count, manage ([`Files`]).
 //!
-//! The pipeline needs none of this ([`super::Drive`] is for it); commands do, and so does whoever brings
-//! copies home. One method is one call of the documents, one page or one batch of it: whoever asks follows
+//! The pipeline needs none of this ([`super::Drive`] is for it), nor does whoever brings copies home
+//! ([`GiveBack`]); commands do. One method is one call of the documents, one page or one batch of it: whoever asks follows
 //! the pages and keeps the batches within the sizes named here. What a [`Item`] shows in JSON are the
 //! protocol's own words.
 
@@ -11,11 +11,11 @@ use std::pin::Pin;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::{BoxFuture, Page, Result, Stored};
+use super::{BoxFuture, Cursor, GiveBack, Page, Result, Stored};
 use crate::content::Md5;
 
 /// The most ids of one [`Files::filemetas`] (xpan-api, 查询文件信息).
-pub const MOST_METAS: usize = 100;
+pub const MOST_METAS: usize = super::give_back::MOST_DETAILS;
 /// The most items of one [`Files::filemanager`] (field notes 3.8).
 pub const MOST_MANAGED: usize = 999;
 /// The longest word to search for, in characters (xpan-search, 请求参数).
@@ -23,21 +23,21 @@ pub const LONGEST_KEY: usize = 30;
 
 /// The calls for a person at a shell. Every call may fail with any [`super::Kind`]; a path that is not
 /// there is [`super::Kind::Missing`].
-pub trait Files: Send + Sync {
+pub trait Files: GiveBack {
     /// One page of a folder, in an order.
     fn list<'a>(
         &'a self,
         dir: &'a str,
         sort: Sort,
         want: Want,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>>;
     /// One page of everything below a folder, folders within folders included.
     fn listall<'a>(
         &'a self,
         path: &'a str,
         ask: &'a ListAll,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>>;
     /// One page of the documents, pictures, films or torrents of a folder. The documents say of pages that
     /// they are newest first; an order is asked for, and need not be had.
@@ -47,7 +47,7 @@ pub trait Files: Send + Sync {
         place: Place<'a>,
         sort: Sort,
         want: Want,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>>;
     /// How many files of a category there are.
     fn categoryinfo<'a>(&'a self, category: u8, place: Place<'a>) -> BoxFuture<'a, Result<Count>>;
@@ -57,14 +57,14 @@ pub trait Files: Send + Sync {
         ask: &'a CategoryList,
         place: Place<'a>,
         sort: Sort,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>>;
     /// One page of what has a word in its name. `device_id` is to be named by a registered device.
     fn search<'a>(
         &'a self,
         ask: &'a Search,
         place: Place<'a>,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>>;
     /// What there is to know of at most [`MOST_METAS`] ids, those that do not exist left out.
     fn filemetas<'a>(&'a self, ids: &'a [String], want: Want) -> BoxFuture<'a, Result<Vec<Item>>>;
@@ -75,9 +75,6 @@ pub trait Files: Send + Sync {
     fn taskquery<'a>(&'a self, taskid: &'a str) -> BoxFuture<'a, Result<Task>>;
     /// Makes a folder, and those above it that are missing. One that exists already is no failure.
     fn create_folder<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Stored>>;
-    /// Begins to fetch a file of `size` bytes, as it was listed, from `from` on. `dlink` is of [`Item::dlink`];
-    /// it is good for eight hours.
-    fn download<'a>(&'a self, dlink: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>>;
     /// One part of a document's preview, from 0. `lodocpreview` is of [`Item::lodocpreview`].
     fn newinfo<'a>(&'a self, lodocpreview: &'a str, part_index: u32) -> BoxFuture<'a, Result<PreviewPart>>;
     /// Begins to fetch such a part: a PDF.

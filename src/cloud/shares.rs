@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::files::{Item, ItemResult, OnDup, Run, Task};
-use super::{BoxFuture, Page, Result};
+use super::{BoxFuture, Cursor, Page, Result};
 
 /// The most files of one [`Shares::set`] (xpan-share, 创建附件).
 pub const MOST_SHARED: usize = 1000;
@@ -26,7 +26,7 @@ pub trait Shares: Send + Sync {
         link: &'a Link,
         sekey: &'a str,
         fid: Option<&'a str>,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Shared>>;
     /// What there is to know of a link.
     fn info<'a>(&'a self, link: &'a Link, spd: &'a str) -> BoxFuture<'a, Result<LinkInfo>>;

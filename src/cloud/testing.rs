@@ -11,8 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use super::{
-    Begin, BoxFuture, Content, Drive, Entry, Page, Quota, Result, Slice, Stored, Token, TokenSource, Upload,
-    User,
+    Begin, BoxFuture, Content, Cursor, Drive, Entry, Page, Quota, Result, Slice, Stored, Token, TokenSource,
+    Upload, User,
 };
 use crate::config;
 use crate::content::Md5;
@@ -20,8 +20,8 @@ use crate::content::Md5;
 /// A drive that is asked for nothing but pages of folders, and whose listed md5 is the content's.
 pub(crate) struct Lists<F>(pub(crate) F);
 
-impl<F: Fn(&str, Option<u64>) -> Page + Send + Sync + 'static> Drive for Lists<F> {
-    fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+impl<F: Fn(&str, Option<Cursor>) -> Page + Send + Sync + 'static> Drive for Lists<F> {
+    fn list<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
         Box::pin(async move { Ok((self.0)(folder, after)) })
     }
     fn is_same(&self, _: &Entry, _: &Upload) -> bool {
@@ -33,13 +33,13 @@ impl<F: Fn(&str, Option<u64>) -> Page + Send + Sync + 'static> Drive for Lists<F
     fn user(&self) -> BoxFuture<'_, Result<User>> {
         unreachable!()
     }
-    fn quota(&self) -> BoxFuture<'_, Result<Quota>> {
+    fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
         unreachable!()
     }
     fn begin<'a>(&'a self, _: &'a Upload, _: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
         unreachable!()
     }
-    fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Md5>> {
+    fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Option<Md5>>> {
         unreachable!()
     }
     fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {

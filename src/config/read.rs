@@ -163,6 +163,8 @@ impl<'t> Reader<'t> {
 
     fn account(&self, name: &str, section: &Section<'t>) -> Option<Account> {
         let provider = section.text("provider", "\"baidu\"", values::provider);
+        let provider = provider.unwrap_or(Provider::DEFAULT);
+        section.refuse(|key| !provider.has(key), provider.as_str());
         let client_id = section.text("client_id", "\"AppKey\"", |text| Ok(text.to_owned()));
         if !section.has("client_id") {
             section.note_missing("client_id", "client_id = \"AppKey\"");
@@ -191,7 +193,7 @@ impl<'t> Reader<'t> {
         }
         Some(Account {
             name: name.to_owned(),
-            provider: provider.unwrap_or(Provider::Baidu),
+            provider,
             client_id: client_id?,
             client_secret: client_secret?,
             app: app.unwrap_or_else(|| "xpand".to_owned()),

@@ -121,6 +121,13 @@ impl<'t> Section<'t> {
         self.mistakes.note_missing(self.span.start, format!("{name} is missing; write {write}"));
     }
 
+    /// Notes the settings that have no meaning for such a provider.
+    pub(super) fn refuse(&self, is_foreign: impl Fn(&str) -> bool, provider: &str) {
+        for key in self.table.keys().map(|key| key.get_ref().as_ref()).filter(|key| is_foreign(key)) {
+            self.note(key, format!("it has no meaning with provider = {provider:?}; leave it out"));
+        }
+    }
+
     /// A setting read by `read`, which says what is wrong; `example` is what to write behind `key = `.
     pub(super) fn get<T>(
         &self,

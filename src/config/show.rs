@@ -51,7 +51,9 @@ impl Config {
             let _ = writeln!(out, "provider = {}", quoted(account.provider.as_str()));
             let _ = writeln!(out, "client_id = {}", quoted(&account.client_id));
             let _ = writeln!(out, "# client_secret is set and not shown");
-            let _ = writeln!(out, "app = {}", quoted(&account.app));
+            if account.provider.has("app") {
+                let _ = writeln!(out, "app = {}", quoted(&account.app));
+            }
             if let Some(endpoint) = &account.endpoint {
                 let _ = writeln!(out, "endpoint = {}", quoted(endpoint.as_str()));
             }

@@ -73,11 +73,10 @@ pub(super) fn label_of(path: &Path) -> Option<String> {
 
 /// Which cloud.
 pub(super) fn provider(text: &str) -> Result<Provider, String> {
-    match text {
-        "baidu" => Ok(Provider::Baidu),
-        "pan123" => Err("this version speaks only baidu".to_owned()),
-        other => Err(not_one_of(other, &["baidu"])),
-    }
+    let known = Provider::ALL.iter().find(|known| known.as_str() == text);
+    known.copied().ok_or_else(|| {
+        not_one_of(text, &Provider::ALL.iter().map(|known| known.as_str()).collect::<Vec<_>>())
+    })
 }
 
 /// A kind of file.

@@ -146,6 +146,15 @@ impl Client {
         self.get(&format!("/v1/explain?path={path}")).await
     }
 
+    /// The same with the copy's link, of a cloud that gives out such. It takes a call to the cloud.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn explain_with_link(&self, path: &Path) -> Result<Explain, ClientError> {
+        let path = requests::encoded(path);
+        self.get(&format!("/v1/explain?path={path}&link=1")).await
+    }
+
     /// `POST /v1/pause`, for at least a second, or until [`Client::resume`].
     ///
     /// # Errors

@@ -37,6 +37,10 @@ pub trait Backend: Send + Sync + 'static {
     fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>>;
     /// `GET /v1/explain`. The path is absolute, bytes as the disk has them, links not resolved.
     fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>>;
+    /// The same with the copy's link, which the cloud has to be asked for.
+    fn linked(&self, line: Explain) -> BoxFuture<'_, Explain> {
+        Box::pin(async move { line })
+    }
     /// `GET /v1/copies`. Pages are stable: following [`CopiesPage::next`] shows no copy twice.
     fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>>;
     /// `POST /v1/pause`: no uploads for so long, or until `resume`.
@@ -344,6 +348,12 @@ pub struct Explain {
     pub next_try: Option<String>,
     /// What to do, when there is something.
     pub hint: Option<String>,
+    /// The copy's own address, of a cloud that gives out such; only when it was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// Why there is none now, words for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_link: Option<String>,
 }
 
 impl Explain {
@@ -364,6 +374,8 @@ impl Explain {
             tries: 0,
             next_try: None,
             hint: None,
+            link: None,
+            no_link: None,
         }
     }
 }

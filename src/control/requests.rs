@@ -105,9 +105,18 @@ pub(super) fn place(query: &str, body: &[u8]) -> Result<Option<PathBuf>, Failure
     place.map(absolute).transpose()
 }
 
+/// Asks for the copy's link too.
+const LINK: &str = "link=1";
+
+/// Whether the query of `GET /v1/explain` asks for the copy's link, which takes a call to the cloud.
+pub(super) fn wants_link(query: &str) -> bool {
+    query.split('&').any(|part| part == LINK)
+}
+
 /// The query of `GET /v1/explain`.
 pub(super) fn explain(query: &str) -> Result<PathBuf, Failure> {
-    place(query, b"")?
+    let plain: Vec<&str> = query.split('&').filter(|&part| part != LINK).collect();
+    place(&plain.join("&"), b"")?
         .ok_or_else(|| Failure::bad_request("path is missing").hint("GET /v1/explain?path=/a/file"))
 }
 
@@ -264,6 +273,8 @@ mod tests {
         assert_eq!(place("", b""), Ok(None));
         assert_eq!(place("", br#"{"path":"/a"}"#), Ok(Some(PathBuf::from("/a"))));
         assert_eq!(place("", br#"{"path":"a"}"#).unwrap_err().message, "path: \"a\" is not absolute");
+        assert_eq!(explain("link=1&path=/a"), Ok(PathBuf::from("/a")));
+        assert!(wants_link("path=/a&link=1") && !wants_link("path=/link=1"));
         assert_eq!(explain("").unwrap_err().message, "path is missing");
         assert_eq!(explain("path=%2").unwrap_err().message, "the query is not percent-encoded");
     }

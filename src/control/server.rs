@@ -146,8 +146,9 @@ async fn queue(State(desk): State<Desk>, request: Request) -> Answer {
 }
 
 async fn explain(State(desk): State<Desk>, request: Request) -> Answer {
-    let path = requests::explain(request.uri().query().unwrap_or(""))?;
-    json(&desk.backend.explain(path).await?)
+    let query = request.uri().query().unwrap_or("");
+    let line = desk.backend.explain(requests::explain(query)?).await?;
+    json(&if requests::wants_link(query) { desk.backend.linked(line).await } else { line })
 }
 
 async fn explain_all(State(desk): State<Desk>, request: Request) -> Answer {

@@ -126,13 +126,14 @@ pub(super) fn verdict(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cloud::Cursor;
     use crate::cloud::testing::Lists;
     use crate::fetch::Place;
     use std::os::unix::fs::symlink;
 
     /// A cloud that is asked nothing, and whose listed md5 is the content's.
     fn cloud() -> impl Drive {
-        Lists(|_: &str, _: Option<u64>| unreachable!())
+        Lists(|_: &str, _: Option<Cursor>| unreachable!())
     }
 
     fn wanted(name: &str, bytes: &[u8]) -> Wanted {

@@ -13,8 +13,9 @@ use super::many::Fetcher;
 use super::one::Ready;
 use super::patience::{Over, Patience};
 use super::{End, Stop, Wanted};
-use crate::cloud::files::{Item, MOST_METAS, Sort, Want};
-use crate::cloud::{Content, Entry, Files, Kind};
+use crate::cloud::files::Item;
+use crate::cloud::give_back::MOST_DETAILS;
+use crate::cloud::{Content, Entry, GiveBack, Kind};
 
 /// So many wait at most for being looked for elsewhere.
 const MOST: usize = 5000;
@@ -32,7 +33,7 @@ impl Fetcher<'_> {
     /// Those that lie at their paths under other ids, with their addresses; and the others.
     pub(super) async fn found_by_path(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         lost: Vec<Lost>,
     ) -> Result<(Vec<Ready>, Vec<Lost>), Stop> {
         let mut folders: BTreeMap<String, Vec<Lost>> = BTreeMap::new();
@@ -72,7 +73,7 @@ impl Fetcher<'_> {
     /// What a remote folder lists at the paths of these.
     async fn listed(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         folder: &str,
         these: &[Lost],
     ) -> Result<HashMap<String, Item>, Over> {
@@ -80,7 +81,7 @@ impl Fetcher<'_> {
         let (mut there, mut after, mut patience) = (HashMap::new(), None, Patience::default());
         for _ in 0..PAGES {
             let page = loop {
-                match files.list(folder, Sort::default(), Want::default(), after).await {
+                match files.items(folder, after.clone()).await {
                     Ok(page) => break page,
                     Err(error) if error.kind == Kind::Missing => return Ok(there),
                     Err(error) => patience.wait(error, &self.line, self.watch).await?,
@@ -123,7 +124,7 @@ impl Fetcher<'_> {
     /// Fetches what is lost from where else its content is, as far as anybody knows.
     pub(super) async fn look_elsewhere(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         ready: &mpsc::Sender<Ready>,
     ) -> Result<(), Stop> {
         let lost = self.lost.take();
@@ -145,7 +146,7 @@ impl Fetcher<'_> {
             }
         }
         while !found.is_empty() {
-            let bundle = found.split_off(found.len().saturating_sub(MOST_METAS));
+            let bundle = found.split_off(found.len().saturating_sub(MOST_DETAILS));
             let (there, gone) = self.ask(files, bundle).await?;
             gone.iter().for_each(|one| self.ended(&one.file.wanted, &one.end));
             for file in there {

@@ -17,10 +17,11 @@ use super::patience::{Line, Over, Patience};
 use super::queue::Queue;
 use super::{Copies, Disk, End, Found, Place, Stop, Target, Wanted, Watch};
 use crate::clock::Clock;
-use crate::cloud::files::{Item, MOST_METAS, Want};
-use crate::cloud::{Drive, Error, Files, Kind};
+use crate::cloud::files::Item;
+use crate::cloud::give_back::MOST_DETAILS;
+use crate::cloud::{Drive, Error, GiveBack, Kind};
 
-/// For so long more files are waited for before fewer than [`MOST_METAS`] are asked about.
+/// For so long more files are waited for before fewer than [`MOST_DETAILS`] are asked about.
 const GATHER: Duration = Duration::from_millis(300);
 
 /// How files are fetched.
@@ -80,11 +81,11 @@ impl<'a> Fetcher<'a> {
     /// # Errors
     /// See [`Stop`]: nothing more can be fetched. What was fetched is in its place, and part files stay.
     pub async fn run(&self, found: mpsc::Receiver<Found>) -> Result<(), Stop> {
-        let Some(files) = self.drive.files() else {
+        let Some(files) = self.drive.give_back() else {
             let words = "this cloud has no calls to fetch files by";
             return Err(Error::new(Kind::Refused, "download", words).unsent().into());
         };
-        let (ready, queue) = mpsc::channel(MOST_METAS);
+        let (ready, queue) = mpsc::channel(MOST_DETAILS);
         let queue = Queue::new(queue);
         let workers = try_join_all((0..self.options.parallel.max(1)).map(|_| self.work(files, &queue)));
         let fetched = tokio::try_join!(self.sort(files, found, ready), workers);
@@ -97,7 +98,7 @@ impl<'a> Fetcher<'a> {
     /// Looks at what is there already, and asks about the rest in bundles.
     async fn sort(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         mut found: mpsc::Receiver<Found>,
         ready: mpsc::Sender<Ready>,
     ) -> Result<(), Stop> {
@@ -118,7 +119,7 @@ impl<'a> Fetcher<'a> {
                 }
                 Ok(None) | Err(_) => {}
             }
-            if bundle.len() >= MOST_METAS || is_pause || is_end {
+            if bundle.len() >= MOST_DETAILS || is_pause || is_end {
                 for file in self.addresses(files, std::mem::take(&mut bundle)).await? {
                     // Nobody takes any more only when all of it has stopped.
                     let _ = ready.send(file).await;
@@ -180,7 +181,7 @@ impl<'a> Fetcher<'a> {
     }
 
     /// Asks for the address of each file, and leaves out those that have none.
-    async fn addresses(&self, files: &dyn Files, bundle: Vec<Ready>) -> Result<Vec<Ready>, Stop> {
+    async fn addresses(&self, files: &dyn GiveBack, bundle: Vec<Ready>) -> Result<Vec<Ready>, Stop> {
         let (mut ready, lost) = self.ask(files, bundle).await?;
         if !lost.is_empty() {
             let (found, lost) = self.found_by_path(files, lost).await?;
@@ -194,7 +195,7 @@ impl<'a> Fetcher<'a> {
     /// content is known.
     pub(super) async fn ask(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         bundle: Vec<Ready>,
     ) -> Result<(Vec<Ready>, Vec<Lost>), Stop> {
         let (mut ready, mut lost) = (Vec::with_capacity(bundle.len()), Vec::new());
@@ -230,15 +231,15 @@ impl<'a> Fetcher<'a> {
         Ok((ready, lost))
     }
 
-    /// What the cloud tells of at most [`MOST_METAS`] ids, each with its address.
+    /// What the cloud tells of at most [`MOST_DETAILS`] ids, each with its address.
     pub(super) async fn metas(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         ids: &[String],
     ) -> Result<HashMap<String, Item>, Over> {
         let mut patience = Patience::default();
         while !ids.is_empty() {
-            match files.filemetas(ids, Want { dlink: true, ..Want::default() }).await {
+            match files.details(ids).await {
                 Ok(items) => {
                     self.line.moves();
                     return Ok(items.into_iter().map(|item| (item.fs_id.clone(), item)).collect());
@@ -249,7 +250,7 @@ impl<'a> Fetcher<'a> {
         Ok(HashMap::new())
     }
 
-    async fn work(&self, files: &dyn Files, queue: &Queue) -> Result<(), Stop> {
+    async fn work(&self, files: &dyn GiveBack, queue: &Queue) -> Result<(), Stop> {
         while let Some(ready) = queue.next().await {
             let wanted = ready.wanted.clone();
             let end = self.bring(files, queue, ready).await?;

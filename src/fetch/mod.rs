@@ -7,7 +7,7 @@
 //!
 //! 1. `local`: is something there? The same size and time, or else the same content, is *present* and costs
 //!    no call. Something different stays, unless `overwrite` is wanted.
-//! 2. [`many`]: up to a hundred of those that are missing are asked about in one `filemetas`, which gives
+//! 2. [`many`]: up to a hundred of those that are missing are asked about in one call (`filemetas`), which gives
 //!    each a `dlink` to fetch it by. What has vanished shows here; if its MD5 is known, it is looked for at its
 //!    path and in other copies (`lost`).
 //! 3. `one`: some at a time are downloaded into part files (`part`), from where the part ends. A broken line is

@@ -13,8 +13,8 @@ use super::part::{Part, Placed};
 use super::patience::{Over, Patience, words};
 use super::queue::Queue;
 use super::{End, Stop, Wanted};
-use crate::cloud::files::MOST_METAS;
-use crate::cloud::{Error, Files, Kind};
+use crate::cloud::give_back::MOST_DETAILS;
+use crate::cloud::{Error, GiveBack, Kind};
 use crate::content::Md5;
 
 /// Bytes that are written at a time.
@@ -61,7 +61,7 @@ impl Fetcher<'_> {
     /// Fetches a file, checks it, and puts it in its place.
     pub(super) async fn bring(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         queue: &Queue,
         mut ready: Ready,
     ) -> Result<End, Stop> {
@@ -77,7 +77,7 @@ impl Fetcher<'_> {
         Ok(End::Failed(words.to_owned()))
     }
 
-    async fn attempt(&self, files: &dyn Files, queue: &Queue, ready: &mut Ready) -> Result<Attempt, Stop> {
+    async fn attempt(&self, files: &dyn GiveBack, queue: &Queue, ready: &mut Ready) -> Result<Attempt, Stop> {
         let mut part = match self.open(&ready.wanted).await {
             Ok(part) => part,
             Err(error) => return self.disk_failed(&ready.wanted, error).map(Attempt::End),
@@ -126,7 +126,7 @@ impl Fetcher<'_> {
     /// Downloads from where the part ends, as far as it goes. The outer result is the disk's.
     async fn more(
         &self,
-        files: &dyn Files,
+        files: &dyn GiveBack,
         ready: &Ready,
         mut part: Part,
         told: &mut Option<Md5>,
@@ -192,10 +192,10 @@ impl Fetcher<'_> {
 
     /// Asks for another `dlink`, and for those of the files that wait for their turn with one as old: a call
     /// for each of them would take a minute for twenty.
-    async fn renew(&self, files: &dyn Files, queue: &Queue, ready: &mut Ready) -> Result<(), Over> {
+    async fn renew(&self, files: &dyn GiveBack, queue: &Queue, ready: &mut Ready) -> Result<(), Over> {
         let mut waiting = queue.as_old_as(ready.asked_at);
         let own = std::iter::once(ready.wanted.fs_id.clone());
-        let ids: Vec<String> = own.chain(waiting.ids()).take(MOST_METAS).collect();
+        let ids: Vec<String> = own.chain(waiting.ids()).take(MOST_DETAILS).collect();
         let items = self.metas(files, &ids).await?;
         let asked_at = Some(Instant::now());
         // What is not there any more is told in its turn.

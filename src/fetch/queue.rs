@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::time::Instant;
 
 use super::one::Ready;
-use crate::cloud::files::MOST_METAS;
+use crate::cloud::give_back::MOST_DETAILS;
 
 /// See the module.
 pub(super) struct Queue(Mutex<Waiting>);
@@ -37,7 +37,7 @@ impl Queue {
     pub(super) fn as_old_as(&self, asked_at: Option<Instant>) -> Old<'_> {
         // Somebody waits for the next one, so that none is there; or somebody renews them already.
         let Ok(mut waiting) = self.0.try_lock() else { return Old { waiting: None, asked_at } };
-        while waiting.first.len() < MOST_METAS - 1
+        while waiting.first.len() < MOST_DETAILS - 1
             && let Ok(next) = waiting.rest.try_recv()
         {
             waiting.first.push_back(next);

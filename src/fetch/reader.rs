@@ -6,12 +6,12 @@ use super::digest::Digest;
 use super::patience::{Line, Over, Patience};
 use super::{Stop, Watch};
 use crate::clock::Clock;
-use crate::cloud::files::{Item, Want};
-use crate::cloud::{Content, Error, Files, Kind, Result};
+use crate::cloud::files::Item;
+use crate::cloud::{Content, Error, GiveBack, Kind, Result};
 
 /// Reads with patience: what may do a moment later is tried again, and `watch` hears of long waits.
 pub struct Reader<'a> {
-    files: &'a dyn Files,
+    files: &'a dyn GiveBack,
     line: Line,
     watch: &'a dyn Watch,
 }
@@ -28,7 +28,7 @@ pub enum Read {
 impl<'a> Reader<'a> {
     /// Reads by these calls.
     #[must_use]
-    pub fn new(files: &'a dyn Files, clock: Clock, watch: &'a dyn Watch) -> Self {
+    pub fn new(files: &'a dyn GiveBack, clock: Clock, watch: &'a dyn Watch) -> Self {
         Self { files, line: Line::new(clock), watch }
     }
 
@@ -49,13 +49,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What the cloud tells of at most [`crate::cloud::files::MOST_METAS`] ids, with where to fetch them.
+    /// What the cloud tells of at most [`crate::cloud::give_back::MOST_DETAILS`] ids, with where to fetch them.
     ///
     /// # Errors
     /// The call fails.
     pub async fn addresses(&self, ids: &[String]) -> Result<Vec<Item>> {
-        self.patiently(async || self.files.filemetas(ids, Want { dlink: true, ..Want::default() }).await)
-            .await
+        self.patiently(async || self.files.details(ids).await).await
     }
 
     /// Fetches a file to its end and keeps only its MD5. `size`: as it was listed. `came` hears of each piece.

@@ -1,103 +1,130 @@
 //! Remote names: any local name, written so that the cloud takes it, and back again byte for byte.
 //!
-//! What Baidu refuses - `\ ? | " > < : *`, control characters, everything beyond the Basic Multilingual
-//! Plane such as emoji (field notes 3.6) -, what is not UTF-8, and what a server might trim - blanks at
-//! either end of a name, dots at the end - is written as `%XX`, one for each byte, upper case; so is `%`
-//! itself. Nothing else is touched: names that differ in normal form or in case stay different names.
+//! What a cloud refuses ([`Rules`]) and control characters, what is not UTF-8, and what a server might trim -
+//! blanks at either end of a name, dots at the end - is written as `%XX`, one for each byte, upper case; so is
+//! `%` itself. Nothing else is touched: names that differ in normal form or in case stay different names.
 //!
-//! A name that is longer than [`MAX_NAME`] bytes when escaped becomes several folders and a last name.
+//! A name that is longer than [`Rules::longest`] when escaped becomes several folders and a last name.
 //! Each piece but the last ends in `%+`, which no escaped name contains; a piece never ends within a
 //! `%XX` or a character. So `unescape(escape(x)) == x`, and two local paths never share a remote one.
 
 use std::fmt::Write;
 
-/// The longest remote name, in bytes. Baidu's limit is not documented; 255 is what other disks have.
+/// How the names of a cloud are written.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Rules {
+    /// What a name cannot have in it, besides `/`, `%` and control characters.
+    pub refused: &'static str,
+    /// Nor what is beyond the Basic Multilingual Plane, such as emoji.
+    pub only_bmp: bool,
+    /// The longest name, in bytes.
+    pub longest: usize,
+}
+
+/// The strictest: names written by them are good anywhere. The agent's own requests and answers have local
+/// paths in this way, because they need not be UTF-8.
+pub const STRICT: Rules = Rules { refused: "\\?|\"><:*\u{fffe}\u{ffff}", only_bmp: true, longest: MAX_NAME };
+
+/// The longest name by [`STRICT`]: 255 is what disks have.
 pub const MAX_NAME: usize = 240;
 
 /// Ends every piece but the last of a name that was too long.
 const MARK: &str = "%+";
 
-/// Escapes a path below a folder: bytes as the disk has them, `/` between names.
+/// [`Rules::escape`] by [`STRICT`].
 #[must_use]
 pub fn escape(below: &[u8]) -> String {
-    let mut escaped = String::with_capacity(below.len() + below.len() / 8);
-    for (number, name) in below.split(|&byte| byte == b'/').enumerate() {
-        if number > 0 {
-            escaped.push('/');
-        }
-        escape_name(name, &mut escaped);
-    }
-    escaped
+    STRICT.escape(below)
 }
 
-/// Escapes one name onto the end of `out`. A `/` in it (of a label, say) is escaped too.
-pub fn escape_name(name: &[u8], out: &mut String) {
-    let start = out.len();
-    for_each_piece(name, |piece, _| out.push_str(piece));
-    if out.len() - start <= MAX_NAME {
-        return;
-    }
-    out.truncate(start);
-    let mut from = start;
-    for_each_piece(name, |piece, plain| {
-        if out.len() - from + piece.len() > MAX_NAME - MARK.len() {
-            out.push_str(MARK);
-            out.push('/');
-            from = out.len();
-        }
-        match plain {
-            // A blank that has come to stand at the start of a piece.
-            Some(blank) if from == out.len() && blank.is_whitespace() => percent(blank, out),
-            _ => out.push_str(piece),
-        }
-    });
+/// [`Rules::unescape`] by [`STRICT`].
+#[must_use]
+pub fn unescape(escaped: &str) -> Option<Vec<u8>> {
+    STRICT.unescape(escaped)
 }
 
-/// Calls `each` with every character of `name` as it is to be written, in order; with the character
-/// itself when it is written plainly.
-fn for_each_piece(name: &[u8], mut each: impl FnMut(&str, Option<char>)) {
-    let mut piece = String::with_capacity(12);
-    let mut rest = name.len();
-    for chunk in name.utf8_chunks() {
-        for char in chunk.valid().chars() {
-            let first = rest == name.len();
-            rest -= char.len_utf8();
-            piece.clear();
-            if is_plain(char, first, rest == 0) {
-                piece.push(char);
-                each(&piece, Some(char));
-            } else {
-                percent(char, &mut piece);
+impl Rules {
+    /// Escapes a path below a folder: bytes as the disk has them, `/` between names.
+    #[must_use]
+    pub fn escape(&self, below: &[u8]) -> String {
+        let mut escaped = String::with_capacity(below.len() + below.len() / 8);
+        for (number, name) in below.split(|&byte| byte == b'/').enumerate() {
+            if number > 0 {
+                escaped.push('/');
+            }
+            self.escape_name(name, &mut escaped);
+        }
+        escaped
+    }
+
+    /// Escapes one name onto the end of `out`. A `/` in it (of a label, say) is escaped too.
+    pub fn escape_name(&self, name: &[u8], out: &mut String) {
+        let start = out.len();
+        self.for_each_piece(name, |piece, _| out.push_str(piece));
+        if out.len() - start <= self.longest {
+            return;
+        }
+        out.truncate(start);
+        let mut from = start;
+        self.for_each_piece(name, |piece, plain| {
+            if out.len() - from + piece.len() > self.longest.saturating_sub(MARK.len()) {
+                out.push_str(MARK);
+                out.push('/');
+                from = out.len();
+            }
+            match plain {
+                // A blank that has come to stand at the start of a piece.
+                Some(blank) if from == out.len() && blank.is_whitespace() => percent(blank, out),
+                _ => out.push_str(piece),
+            }
+        });
+    }
+
+    /// Calls `each` with every character of `name` as it is to be written, in order; with the character
+    /// itself when it is written plainly.
+    fn for_each_piece(&self, name: &[u8], mut each: impl FnMut(&str, Option<char>)) {
+        let mut piece = String::with_capacity(12);
+        let mut rest = name.len();
+        for chunk in name.utf8_chunks() {
+            for char in chunk.valid().chars() {
+                let first = rest == name.len();
+                rest -= char.len_utf8();
+                piece.clear();
+                if self.is_plain(char, first, rest == 0) {
+                    piece.push(char);
+                    each(&piece, Some(char));
+                } else {
+                    percent(char, &mut piece);
+                    each(&piece, None);
+                }
+            }
+            for byte in chunk.invalid() {
+                rest -= 1;
+                piece.clear();
+                let _ = write!(piece, "%{byte:02X}");
                 each(&piece, None);
             }
         }
-        for byte in chunk.invalid() {
-            rest -= 1;
-            piece.clear();
-            let _ = write!(piece, "%{byte:02X}");
-            each(&piece, None);
-        }
     }
-}
 
-fn is_plain(char: char, first: bool, last: bool) -> bool {
-    let refused =
-        matches!(char, '%' | '/' | '\\' | '?' | '|' | '"' | '>' | '<' | ':' | '*' | '\u{fffe}' | '\u{ffff}');
-    let at_an_end = char.is_whitespace() && (first || last) || char == '.' && last;
-    !refused && !at_an_end && !char.is_control() && u32::from(char) <= 0xffff
+    fn is_plain(&self, char: char, first: bool, last: bool) -> bool {
+        let refused = matches!(char, '%' | '/') || char.is_control() || self.refused.contains(char);
+        let at_an_end = char.is_whitespace() && (first || last) || char == '.' && last;
+        !refused && !at_an_end && (u32::from(char) <= 0xffff || !self.only_bmp)
+    }
+
+    /// The path below the folder that [`Rules::escape`] made `escaped` of; `None` when it cannot have made it.
+    #[must_use]
+    pub fn unescape(&self, escaped: &str) -> Option<Vec<u8>> {
+        // Whatever could be written in another way as well is somebody else's name.
+        decode(escaped).filter(|below| self.escape(below) == escaped)
+    }
 }
 
 fn percent(char: char, out: &mut String) {
     for byte in char.encode_utf8(&mut [0; 4]).bytes() {
         let _ = write!(out, "%{byte:02X}");
     }
-}
-
-/// The path below the folder that [`escape`] made `escaped` of; `None` when it cannot have made it.
-#[must_use]
-pub fn unescape(escaped: &str) -> Option<Vec<u8>> {
-    // Whatever could be written in another way as well is somebody else's name.
-    decode(escaped).filter(|below| escape(below) == escaped)
 }
 
 /// The bytes that `escaped` stands for, whoever wrote it.
@@ -203,6 +230,27 @@ mod tests {
             bytes.retain(|byte| !matches!(byte, 0 | b'/'));
             bytes
         })
+    }
+
+    #[test]
+    fn another_clouds_rules_refuse_other_characters_and_read_back_as_well() {
+        let rules = Rules { refused: "\"\\/:*?|><", only_bmp: false, longest: 254 };
+        for (name, escaped) in [
+            ("a:b.jpg", "a%3Ab.jpg"),
+            ("50% 😀.jpg", "50%25 😀.jpg"),
+            (" a/b. ", "%20a/b.%20"),
+            ("c.", "c%2E"),
+        ] {
+            assert_eq!(rules.escape(name.as_bytes()), escaped);
+            assert_eq!(rules.unescape(escaped).as_deref(), Some(name.as_bytes()));
+        }
+        for length in 250..=255 {
+            let name = "x".repeat(length);
+            let escaped = rules.escape(name.as_bytes());
+            assert_eq!(escaped.contains('/'), length > 254);
+            assert!(escaped.split('/').all(|name| name.len() <= 254));
+            assert_eq!(rules.unescape(&escaped).unwrap(), name.as_bytes());
+        }
     }
 
     proptest! {

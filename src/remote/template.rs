@@ -1,4 +1,4 @@
-//! Where a folder's files go: `remote = "{device}/{label}/{path}"`, below `/apps/<app>`.
+//! Where a folder's files go: `remote = "{device}/{label}/{path}"`, below the account's own folder.
 //!
 //! `{path}` stands once, at the end, as a whole name: what comes before it is the same for every file of
 //! a folder (but for the date), and the local path can be read back out of the remote one. Two folders of
@@ -6,7 +6,8 @@
 
 use std::str::FromStr;
 
-use super::names::{decode, escape, escape_name, unescape};
+use super::Home;
+use super::names::decode;
 
 /// Year, month and day as a camera wrote them. A month of 1 to 12, a day of 1 to 31.
 pub type Date = (u16, u8, u8);
@@ -117,33 +118,31 @@ impl FromStr for Template {
 }
 
 impl Template {
-    /// The absolute remote path of the file at `below`: `/apps/<app>/…`.
+    /// The absolute remote path of the file at `below`, in the account's own folder.
     ///
     /// `device` and `label` are the configured words, `below` the path below the folder. Without a `date`
     /// the date's words are `undated`.
     #[must_use]
     pub fn remote_path(
         &self,
-        app: &str,
+        home: &Home,
         device: &str,
         label: &str,
         below: &[u8],
         date: Option<Date>,
     ) -> String {
-        format!("{}{}", self.prefix(app, device, label, date), escape(below))
+        format!("{}{}", self.prefix(home, device, label, date), home.names.escape(below))
     }
 
     /// What all files of the folder (with this date) have in front, `/` at the end.
     #[must_use]
-    pub fn prefix(&self, app: &str, device: &str, label: &str, date: Option<Date>) -> String {
-        let mut path = String::from("/apps/");
-        escape_name(app.as_bytes(), &mut path);
-        path.push('/');
+    pub fn prefix(&self, home: &Home, device: &str, label: &str, date: Option<Date>) -> String {
+        let mut path = format!("{}/", home.path);
         let mut name = String::new();
         for part in &self.parts {
             match part {
                 Part::Slash => {
-                    escape_name(name.as_bytes(), &mut path);
+                    home.names.escape_name(name.as_bytes(), &mut path);
                     path.push('/');
                     name.clear();
                 }
@@ -160,14 +159,15 @@ impl Template {
         path
     }
 
-    /// The remote folder that all files of the folder lie in, whatever their date: no `/` at the end.
+    /// The remote folder that all files of the folder lie in, whatever their date: no `/` at the end, so that
+    /// the drive itself is empty.
     #[must_use]
-    pub fn top(&self, app: &str, device: &str, label: &str) -> String {
+    pub fn top(&self, home: &Home, device: &str, label: &str) -> String {
         let is_dated = |part: &Part| matches!(part, Part::Year | Part::Month | Part::Day);
         let dated = self.parts.iter().position(is_dated).unwrap_or(self.parts.len());
         let slash = self.parts[..dated].iter().rposition(|part| *part == Part::Slash);
         let fixed = Self { parts: self.parts[..slash.map_or(0, |at| at + 1)].to_vec() };
-        let mut path = fixed.prefix(app, device, label, None);
+        let mut path = fixed.prefix(home, device, label, None);
         path.pop();
         path
     }
@@ -175,23 +175,23 @@ impl Template {
     /// The path below the folder of the file whose remote path is `remote`; `None` when it is not one that
     /// [`Template::remote_path`] makes.
     #[must_use]
-    pub fn below(&self, app: &str, device: &str, label: &str, remote: &str) -> Option<Vec<u8>> {
-        let undated = self.prefix(app, device, label, None);
+    pub fn below(&self, home: &Home, device: &str, label: &str, remote: &str) -> Option<Vec<u8>> {
+        let undated = self.prefix(home, device, label, None);
         let rest = match remote.strip_prefix(&undated) {
             Some(rest) => rest,
             // Where a name was too long its pieces differ by date: what was made with this one decides.
             None => {
-                let date = self.date_in(app, device, label, remote)?;
-                remote.strip_prefix(&self.prefix(app, device, label, Some(date)))?
+                let date = self.date_in(home, device, label, remote)?;
+                remote.strip_prefix(&self.prefix(home, device, label, Some(date)))?
             }
         };
-        unescape(rest).filter(|below| !below.is_empty())
+        home.names.unescape(rest).filter(|below| !below.is_empty())
     }
 
     /// The date that stands in `remote` where the template has it.
-    fn date_in(&self, app: &str, device: &str, label: &str, remote: &str) -> Option<Date> {
-        let plain = decode(remote)?;
-        let mut rest = plain.strip_prefix(b"/apps/")?.strip_prefix(app.as_bytes())?.strip_prefix(b"/")?;
+    fn date_in(&self, home: &Home, device: &str, label: &str, remote: &str) -> Option<Date> {
+        let plain = decode(remote.strip_prefix(&home.path)?)?;
+        let mut rest = plain.strip_prefix(b"/")?;
         let (mut year, mut month, mut day) = (1, 1, 1);
         for part in &self.parts {
             let mut number = |digits: usize| {
@@ -223,6 +223,11 @@ impl Template {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::remote::names::STRICT;
+
+    fn home(app: &str) -> Home {
+        Home { path: format!("/apps/{app}"), names: &STRICT }
+    }
 
     fn template(text: &str) -> Template {
         text.parse().unwrap()
@@ -232,20 +237,20 @@ mod tests {
     fn the_words_are_filled_in_and_escaped() {
         let default = template("{device}/{label}/{path}");
         assert_eq!(
-            default.remote_path("xpand", "Living room: NAS", "a/b", b"2024/\xff?.jpg", None),
+            default.remote_path(&home("xpand"), "Living room: NAS", "a/b", b"2024/\xff?.jpg", None),
             "/apps/xpand/Living room%3A NAS/a%2Fb/2024/%FF%3F.jpg"
         );
         let dated = template("Photos {year}/{year}-{month}/{path}");
         assert_eq!(
-            dated.remote_path("x", "d", "l", b"p.jpg", Some((2018, 9, 6))),
+            dated.remote_path(&home("x"), "d", "l", b"p.jpg", Some((2018, 9, 6))),
             "/apps/x/Photos 2018/2018-09/p.jpg"
         );
         assert_eq!(
-            dated.remote_path("x", "d", "l", b"p.jpg", None),
+            dated.remote_path(&home("x"), "d", "l", b"p.jpg", None),
             "/apps/x/Photos undated/undated-undated/p.jpg"
         );
         assert!(dated.has_date() && !default.has_date());
-        assert_eq!(template("{path}").remote_path("x", "d", "l", b"p.jpg", None), "/apps/x/p.jpg");
+        assert_eq!(template("{path}").remote_path(&home("x"), "d", "l", b"p.jpg", None), "/apps/x/p.jpg");
     }
 
     #[test]
@@ -257,7 +262,7 @@ mod tests {
             ("{year}/{path}", "/apps/x"),
             ("a/b{device}/{month}/{label}/{path}", "/apps/x/a/bnas"),
         ] {
-            assert_eq!(template(text).top("x", "nas", "l:"), top, "{text}");
+            assert_eq!(template(text).top(&home("x"), "nas", "l:"), top, "{text}");
         }
     }
 
@@ -265,16 +270,19 @@ mod tests {
     fn the_local_path_is_read_back() {
         let dated = template("{label}/{year}/{path}");
         for date in [None, Some((2018, 9, 6))] {
-            let remote = dated.remote_path("x", "d", "l", b"a/b:\xff", date);
-            assert_eq!(dated.below("x", "d", "l", &remote).as_deref(), Some(&b"a/b:\xff"[..]));
+            let remote = dated.remote_path(&home("x"), "d", "l", b"a/b:\xff", date);
+            assert_eq!(dated.below(&home("x"), "d", "l", &remote).as_deref(), Some(&b"a/b:\xff"[..]));
         }
-        assert_eq!(dated.below("x", "d", "l", "/apps/x/other/2018/p.jpg"), None);
-        assert_eq!(dated.below("x", "d", "l", "/apps/x/l/2018/a:b"), None);
-        assert_eq!(dated.below("x", "d", "l", "/apps/x/l/2018"), None);
-        assert_eq!(dated.below("x", "d", "l", "/apps/x/l/other/p.jpg"), None);
+        assert_eq!(dated.below(&home("x"), "d", "l", "/apps/x/other/2018/p.jpg"), None);
+        assert_eq!(dated.below(&home("x"), "d", "l", "/apps/x/l/2018/a:b"), None);
+        assert_eq!(dated.below(&home("x"), "d", "l", "/apps/x/l/2018"), None);
+        assert_eq!(dated.below(&home("x"), "d", "l", "/apps/x/l/other/p.jpg"), None);
         let beside = template("{label}-{year}/{path}");
-        assert_eq!(beside.below("x", "d", "l", "/apps/x/other-2018/p.jpg"), None);
-        assert_eq!(beside.below("x", "d", "l", "/apps/x/l-2018/p.jpg").as_deref(), Some(&b"p.jpg"[..]));
+        assert_eq!(beside.below(&home("x"), "d", "l", "/apps/x/other-2018/p.jpg"), None);
+        assert_eq!(
+            beside.below(&home("x"), "d", "l", "/apps/x/l-2018/p.jpg").as_deref(),
+            Some(&b"p.jpg"[..])
+        );
     }
 
     /// Found by the fuzz target `names`.
@@ -284,10 +292,26 @@ mod tests {
         for length in 215..250 {
             let label = format!("a/{}", "x".repeat(length));
             for date in [None, Some((2018, 9, 6)), Some((1970, 12, 31))] {
-                let remote = dated.remote_path("x", "  d", &label, b"a b.jpg", date);
-                let below = dated.below("x", "  d", &label, &remote);
+                let remote = dated.remote_path(&home("x"), "  d", &label, b"a b.jpg", date);
+                let below = dated.below(&home("x"), "  d", &label, &remote);
                 assert_eq!(below.as_deref(), Some(&b"a b.jpg"[..]), "{remote}");
             }
+        }
+    }
+
+    #[test]
+    fn an_account_may_have_the_whole_drive() {
+        let drive = Home { path: String::new(), names: &STRICT };
+        for (text, remote, top) in [
+            ("{label}/{path}", "/l/a%3Ab", "/l"),
+            ("{path}", "/a%3Ab", ""),
+            ("{year}/{path}", "/2018/a%3Ab", ""),
+        ] {
+            let template = template(text);
+            let date = Some((2018, 9, 6));
+            assert_eq!(template.remote_path(&drive, "d", "l", b"a:b", date), remote);
+            assert_eq!(template.below(&drive, "d", "l", remote).as_deref(), Some(&b"a:b"[..]));
+            assert_eq!(template.top(&drive, "d", "l"), top);
         }
     }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use xpand::cloud::Kind;
 use xpand::cloud::files::{OnDup, Run, TaskStatus};
 use xpand::cloud::shares::{Link, Period, Save};
+use xpand::cloud::{Cursor, Kind};
 
 use super::{Rig, names};
 
@@ -72,7 +72,7 @@ async fn what_others_share_is_listed_folder_by_folder_and_saved_to_the_own_drive
     let folder = top.entries.iter().find(|item| item.isdir).unwrap();
     let file = top.entries.iter().find(|item| !item.isdir).unwrap();
     let first = shares.list(&link, &sekey, Some(&folder.fs_id), None).await.unwrap().page;
-    assert_eq!((first.entries.len(), first.next), (100, Some(2)));
+    assert_eq!((first.entries.len(), first.next.clone()), (100, Some(Cursor::at(2))));
     let second = shares.list(&link, &sekey, Some(&folder.fs_id), first.next).await.unwrap().page;
     assert_eq!((second.entries.len(), second.next), (20, None));
 

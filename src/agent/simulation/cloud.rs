@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::Sim;
 use super::chance::Chance;
 use crate::cloud::{
-    Begin, BoxFuture, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Upload, User,
+    Begin, BoxFuture, Cursor, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Upload, User,
 };
 use crate::content::{Md5, OnConflict};
 
@@ -181,7 +181,7 @@ impl Cloud {
             // As the real one says that nothing is missing.
             missing.push(0);
         }
-        Ok(Begin::Send { session: id, missing })
+        Ok(Begin::Send { session: id, slice_size: file.slice_size, missing })
     }
 
     /// Takes a slice. Returns what is wrong with its coming at all.
@@ -275,7 +275,7 @@ impl Cloud {
         self.files.entry(path.to_owned()).or_insert(Kept { id, size, md5 });
     }
 
-    fn list(&self, folder: &str, after: Option<u64>) -> Result<Page> {
+    fn list(&self, folder: &str, after: Option<Cursor>) -> Result<Page> {
         let below = format!("{folder}/");
         let mut entries = BTreeMap::new();
         for (path, kept) in &self.files {
@@ -295,8 +295,8 @@ impl Cloud {
         if entries.is_empty() {
             return Err(Error::new(Kind::Missing, "list", "no such folder"));
         }
-        let from = usize::try_from(after.unwrap_or(0)).unwrap();
-        let next = (entries.len() > from + 7).then_some(from as u64 + 7);
+        let from = usize::try_from(after.and_then(|after| after.number()).unwrap_or(0)).unwrap();
+        let next = (entries.len() > from + 7).then(|| Cursor::at(from as u64 + 7));
         Ok(Page { entries: entries.into_values().skip(from).take(7).collect(), next })
     }
 
@@ -418,15 +418,15 @@ impl Drive for SimDrive {
             Ok(User {
                 id: "7".into(),
                 name: "family".into(),
-                vip_type: 0,
+                vip_type: Some(0),
                 slice_size,
                 max_file_size: LARGEST,
             })
         }))
     }
 
-    fn quota(&self) -> BoxFuture<'_, Result<Quota>> {
-        Box::pin(self.call("quota", "", |_| Ok(Quota { used: 1 << 30, total: 1 << 40 })))
+    fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
+        Box::pin(self.call("quota", "", |_| Ok(Some(Quota { used: 1 << 30, total: 1 << 40 }))))
     }
 
     fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
@@ -438,7 +438,7 @@ impl Drive for SimDrive {
         file: &'a Upload,
         session: &'a str,
         mut slice: Slice,
-    ) -> BoxFuture<'a, Result<Md5>> {
+    ) -> BoxFuture<'a, Result<Option<Md5>>> {
         Box::pin(async move {
             let mut bytes = Vec::new();
             while let Some(piece) = slice.body.next().await {
@@ -453,7 +453,7 @@ impl Drive for SimDrive {
                     Err(None) => Err(Error::new(Kind::Expired, "superfile2", what)),
                     Err(Some(wrong)) => Ok(Err(wrong)),
                 });
-            taken.await?.map_err(|wrong| self.sim.fail(&wrong))
+            taken.await?.map(Some).map_err(|wrong| self.sim.fail(&wrong))
         })
     }
 
@@ -466,7 +466,7 @@ impl Drive for SimDrive {
         })
     }
 
-    fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
+    fn list<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
         Box::pin(self.call("list", folder, move |cloud| cloud.list(folder, after)))
     }
 

@@ -43,7 +43,7 @@ pub(super) fn config() -> Config {
         device: None,
         accounts: vec![config::Account {
             name: "home".into(),
-            provider: config::Provider::Baidu,
+            provider: config::Provider::DEFAULT,
             client_id: "AppKey".into(),
             client_secret: config::Secret::new("secret"),
             app: "xpand".into(),

@@ -12,7 +12,6 @@ use crate::backup::filter::Filter;
 use crate::backup::source::{Naming, Reader, Source};
 use crate::backup::walk::{self, Passed, Walk};
 use crate::content::{FilePath, Fingerprint, FolderId};
-use crate::remote::names::escape;
 
 /// Found files that wait to be offered.
 const WAITING: usize = 256;
@@ -29,8 +28,10 @@ impl Seen {
         let remote = source.naming.remote_path(&self.path.below, None);
         match &self.print {
             Ok(print) => {
-                let is_own_name = matches!(source.naming, Naming::Below(_));
-                let is_escaped = is_own_name && escape(&self.path.below).as_bytes() != &*self.path.below;
+                let is_escaped = match source.naming {
+                    Naming::Below(_, names) => names.escape(&self.path.below).as_bytes() != &*self.path.below,
+                    Naming::Template { .. } | Naming::At(_) => false,
+                };
                 watch.expects(&self.local, &remote, print.size, is_escaped);
                 Some(*print)
             }

@@ -1,4 +1,4 @@
-//! The slices of one file: which are to be sent, each until the cloud answers with our MD5 of it.
+//! The slices of one file, cut as the session says: which are to be sent, each until the cloud has it.
 
 use std::fs::File;
 use std::io;
@@ -19,7 +19,50 @@ use crate::backup::queue::Outcome;
 use crate::backup::source::Source;
 use crate::backup::verdict::{Call, Verdict};
 use crate::cloud::{Slice, Upload};
+use crate::content::Md5;
 use crate::status;
+
+/// No file has more slices, whatever the cloud says.
+const MOST: u64 = 100_000;
+
+/// How a session has a file cut.
+pub(super) struct Cut<'f> {
+    file: &'f Upload,
+    slice_size: u64,
+    count: usize,
+}
+
+impl<'f> Cut<'f> {
+    /// `None` when that would be no slices, or too many.
+    pub(super) fn of(file: &'f Upload, slice_size: u64) -> Option<Self> {
+        let count = match slice_size {
+            size if size == file.slice_size => file.slices.len(),
+            0 => return None,
+            size => usize::try_from(file.size.div_ceil(size).clamp(1, MOST + 1)).ok()?,
+        };
+        (count as u64 <= MOST).then_some(Self { file, slice_size, count })
+    }
+
+    /// How many slices there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    fn offset(&self, number: usize) -> u64 {
+        number as u64 * self.slice_size
+    }
+
+    fn length(&self, number: usize) -> u64 {
+        self.slice_size.min(self.file.size - self.offset(number))
+    }
+
+    /// Our own MD5 of a slice, where the file was read with these slices in mind.
+    fn md5(&self, number: usize) -> Option<Md5> {
+        let is_known = self.slice_size == self.file.slice_size || self.count == 1;
+        let whole = (self.count == 1).then_some(self.file.content_md5);
+        whole.or_else(|| self.file.slices.get(number).copied()).filter(|_| is_known)
+    }
+}
 
 /// What became of a session's slices.
 pub(super) enum Sent {
@@ -40,11 +83,11 @@ impl Uploader {
         progress: &Progress,
     ) -> Step<Sent> {
         let Stage::Sending { upload, .. } = &job.stage else { return Ok(Sent::Afresh) };
-        let session = upload.id.clone();
-        let length = |number: usize| file.slice_size.min(file.size - number as u64 * file.slice_size);
+        let (session, is_kept) = (upload.id.clone(), job.digests().is_some_and(|own| upload.is_kept(own)));
+        let Some(cut) = Cut::of(file, upload.slice_size) else { return Ok(Sent::Afresh) };
         let (have, wanted): (Vec<usize>, Vec<usize>) =
-            (0..file.slices.len()).partition(|&number| upload.have.get(number));
-        progress.enter(status::Stage::Sending, have.into_iter().map(length).sum());
+            (0..cut.count).partition(|&number| upload.have.get(number));
+        progress.enter(status::Stage::Sending, have.into_iter().map(|number| cut.length(number)).sum());
         let (root, below) = (source.root.clone(), job.path.below.clone());
         let opened = source.reader.spawn_blocking(move || disk::open_one(&root, &below));
         let opened = outlasting(opened, (), progress).await;
@@ -58,8 +101,8 @@ impl Uploader {
         // Shared by the slices in flight, and right at every moment: work may be stopped at any.
         let shared = Mutex::new(&mut *job);
         let send = async |number| {
-            self.send_slice(file, &session, &local, number, length(number), progress).await?;
-            self.confirm(&shared, number, file.slices.len() > 1).await
+            self.send_slice(&cut, &session, &local, number, progress).await?;
+            self.confirm(&shared, number, cut.count > 1 && is_kept).await
         };
         let mut wanted = wanted.into_iter();
         let mut flying = FuturesUnordered::new();
@@ -110,17 +153,16 @@ impl Uploader {
         Ok(())
     }
 
-    /// One slice, until the cloud answers with our MD5 of it.
+    /// One slice, until the cloud has it: with our MD5 of it, where it tells one.
     async fn send_slice(
         &self,
-        file: &Upload,
+        cut: &Cut<'_>,
         session: &str,
         local: &Arc<File>,
         number: usize,
-        length: u64,
         progress: &Progress,
     ) -> Result<(), Failure> {
-        let offset = number as u64 * file.slice_size;
+        let (offset, length, ours) = (cut.offset(number), cut.length(number), cut.md5(number));
         let mut lies = 0;
         let attempt = Attempt::new(progress, &self.meters);
         loop {
@@ -129,10 +171,11 @@ impl Uploader {
                 attempt.begin();
                 let count = attempt.counter();
                 let body = slice_body(Arc::clone(local), offset, length, count, Arc::clone(&self.throttle));
-                self.drive.send(file, session, Slice { number: partseq, length, body })
+                self.drive.send(cut.file, session, Slice { number: partseq, length, body })
             });
             match sent.await {
-                Ok(md5) if md5 == file.slices[number] => {
+                // What cannot be compared here is compared as a whole, by the cloud ([`Drive::send`]).
+                Ok(theirs) if theirs.zip(ours).is_none_or(|(theirs, ours)| theirs == ours) => {
                     progress.confirm();
                     return Ok(());
                 }
@@ -153,10 +196,11 @@ impl Uploader {
 ///
 /// `[0]` and `[]` are one answer (预上传, 响应示例): of a session whose slice 0 was confirmed to us it says
 /// that nothing is missing. Should slice 0 be lost after all, `finish` says so and the upload begins anew.
-pub(super) fn plan(resumed: Option<Session>, session: String, missing: &[u32], file: &Upload) -> Session {
-    let count = file.slices.len();
+pub(super) fn plan(resumed: Option<Session>, session: String, missing: &[u32], cut: &Cut<'_>) -> Session {
+    let count = cut.count;
     let mut asked = Bitmap::new(count);
-    let confirmed = resumed.filter(|upload| upload.id == session).map(|upload| upload.have);
+    let is_it = |upload: &Session| upload.id == session && upload.slice_size == cut.slice_size;
+    let confirmed = resumed.filter(is_it).map(|upload| upload.have);
     if missing != [0] || confirmed.as_ref().is_none_or(|confirmed| !confirmed.get(0)) {
         missing.iter().for_each(|&number| asked.set(number as usize));
     }
@@ -166,7 +210,7 @@ pub(super) fn plan(resumed: Option<Session>, session: String, missing: &[u32], f
             have.set(number);
         }
     }
-    Session { id: session, remote: file.path.clone(), have }
+    Session { id: session, remote: cut.file.path.clone(), slice_size: cut.slice_size, have }
 }
 
 /// Counts the bytes of one slice as they go out, and takes them back when it has to go again.
@@ -199,31 +243,54 @@ impl Attempt {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::content::{Md5, Media, OnConflict, Purpose};
 
-    fn to_send(resumed: Option<&[usize]>, missing: &[u32]) -> Vec<usize> {
-        let file = Upload {
+    fn file() -> Upload {
+        Upload {
             path: "/apps/x/a.mp4".into(),
             size: 12 << 20,
             content_md5: Md5([0; 16]),
             head_md5: Md5([0; 16]),
             slice_size: 4 << 20,
-            slices: Arc::new([Md5([0; 16]); 3]),
+            slices: Arc::new([Md5([1; 16]), Md5([2; 16]), Md5([3; 16])]),
             purpose: Purpose::Backup,
             media: Media::Video,
             exif: None,
             ctime_secs: 0,
             mtime_secs: 0,
             on_conflict: OnConflict::KeepBoth,
-        };
+        }
+    }
+
+    #[test]
+    fn a_session_cuts_as_it_likes_and_only_what_was_read_so_is_compared() {
+        let file = file();
+        for (slice_size, lengths, md5s) in [
+            (4, vec![4, 4, 4], vec![Some(1), Some(2), Some(3)]),
+            (5, vec![5, 5, 2], vec![None; 3]),
+            (12, vec![12], vec![Some(0)]),
+            (100, vec![12], vec![Some(0)]),
+        ] {
+            let cut = Cut::of(&file, slice_size << 20).unwrap();
+            let all = 0..cut.count();
+            assert_eq!(all.clone().map(|number| cut.length(number) >> 20).collect::<Vec<_>>(), lengths);
+            let md5s: Vec<_> = md5s.into_iter().map(|byte| byte.map(|byte| Md5([byte; 16]))).collect();
+            assert_eq!(all.map(|number| cut.md5(number)).collect::<Vec<_>>(), md5s, "{slice_size}");
+        }
+        assert!(Cut::of(&file, 0).is_none() && Cut::of(&file, 1).is_none());
+    }
+
+    fn to_send(resumed: Option<&[usize]>, missing: &[u32]) -> Vec<usize> {
+        let file = file();
         let resumed = resumed.map(|confirmed| {
             let mut have = Bitmap::new(3);
             confirmed.iter().for_each(|&number| have.set(number));
-            Session { id: "s".into(), remote: file.path.clone(), have }
+            Session { id: "s".into(), remote: file.path.clone(), slice_size: 4 << 20, have }
         });
-        let plan = plan(resumed, "s".into(), missing, &file);
+        let plan = plan(resumed, "s".into(), missing, &Cut::of(&file, 4 << 20).unwrap());
         (0..3).filter(|&number| !plan.have.get(number)).collect()
     }
 

@@ -5,6 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use super::Session;
 use crate::cli::terminal::plain;
 use crate::cli::{ExitStatus, Failed, Outcome};
+use crate::cloud;
 use crate::config::{self, Config};
 use crate::remote::template::Template;
 
@@ -63,7 +64,7 @@ fn backup_roots(config: &Config, account: &config::Account, own: &str) -> Vec<St
     let folders = config.folders.iter().filter(|folder| folder.account == account.name);
     let tops = folders.filter_map(|folder| {
         let template: Template = folder.remote.parse().ok()?;
-        Some(template.top(&account.app, &device, &folder.label))
+        Some(template.top(&cloud::of(account.provider).home(account), &device, &folder.label))
     });
     tops.chain([own.to_owned()]).collect()
 }

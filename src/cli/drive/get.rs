@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::{Session, folder_and_name, glob, in_session};
 use crate::cli::fetching::{self, How, Sink, fetch};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
-use crate::cloud::Kind;
-use crate::cloud::files::{Item, ListAll};
+use crate::cloud::files::Item;
+use crate::cloud::{Cursor, Kind};
 use crate::fetch::{Disk, Found, Place, Reader, Wanted};
 
 /// `xpand drive get`.
@@ -144,15 +144,16 @@ pub(in crate::cli) async fn list_all(
     folder: &str,
     mut take: impl AsyncFnMut(Item) -> ControlFlow<()>,
 ) -> Outcome {
-    let files = session.files()?;
+    let files = session.give_back()?;
     let reader = Reader::new(files, session.context.clock().clone(), sink.watch());
-    let ask = ListAll { recursion: true, ..ListAll::default() };
-    let mut after = None;
+    let mut after: Option<Cursor> = None;
     loop {
-        let page = match reader.patiently(async || files.listall(folder, &ask, after).await).await {
+        let is_first = after.is_none();
+        let ask = async || files.items_below(folder, after.clone()).await;
+        let page = match reader.patiently(ask).await {
             Ok(page) => page,
             // It was deleted while it was read.
-            Err(error) if error.kind == Kind::Missing && after.is_some() => return Ok(()),
+            Err(error) if error.kind == Kind::Missing && !is_first => return Ok(()),
             Err(error) => return Err(session.failed_at(folder, error)),
         };
         for item in page.entries {

@@ -12,7 +12,7 @@ use super::pages::{follow, name};
 use super::{Session, folder_and_name};
 use crate::cli::{Failed, Outcome};
 use crate::cloud::Kind;
-use crate::cloud::files::{Item, Sort, Want};
+use crate::cloud::files::Item;
 
 /// One command works on so many names at most: they are all known before anything is done.
 const MOST: usize = 10_000;
@@ -120,8 +120,8 @@ async fn list(
     folder: &str,
     mut take: impl FnMut(Item) -> Outcome<ControlFlow<()>>,
 ) -> Outcome<bool> {
-    let files = session.files()?;
-    let ask = async |after| files.list(folder, Sort::default(), Want::default(), after).await;
+    let files = session.give_back()?;
+    let ask = async |after| files.items(folder, after).await;
     let pages = follow(ask, |page| {
         for item in page {
             if take(item)?.is_break() {

@@ -28,9 +28,9 @@ use clap::Subcommand;
 
 use super::cloud::{Cloud, of_cloud};
 use super::{Context, ExitStatus, Failed, Outcome};
-use crate::cloud::{self, Drive, Files};
+use crate::cloud::{self, Drive, Files, GiveBack};
 use crate::config;
-use crate::remote::names::escape_name;
+use crate::remote::Home;
 
 /// What the command line has of `xpand drive`.
 #[derive(clap::Args, Debug)]
@@ -134,6 +134,19 @@ pub(super) fn in_session(
 }
 
 impl Session<'_> {
+    /// The calls that bring files home.
+    pub(super) fn give_back(&self) -> Outcome<&dyn GiveBack> {
+        self.drive.give_back().ok_or_else(|| {
+            let words = format!("the cloud of {} gives nothing back", self.account.name);
+            Failed::words(words).status(ExitStatus::Usage)
+        })
+    }
+
+    /// The account's own folder in the cloud, and how names are written there.
+    pub(super) fn home(&self) -> Home {
+        cloud::of(self.account.provider).home(self.account)
+    }
+
     /// The calls for a person at a shell.
     pub(super) fn files(&self) -> Outcome<&dyn Files> {
         self.drive.files().ok_or_else(|| {
@@ -159,9 +172,7 @@ impl Session<'_> {
 
     /// The absolute remote path of what was typed, without `.`, `..` and doubled slashes.
     pub(super) fn path(&self, typed: &str) -> String {
-        let mut app = String::new();
-        escape_name(self.account.app.as_bytes(), &mut app);
-        absolute(&app, typed)
+        absolute(&self.home().path, typed)
     }
 }
 
@@ -175,10 +186,11 @@ pub(in crate::cli) fn remote_path(text: &str) -> Result<String, &'static str> {
     }
 }
 
-/// `typed` below `/apps/<app>`, or from the top where it begins with a slash.
-fn absolute(app: &str, typed: &str) -> String {
-    let mut parts: Vec<&str> = if typed.starts_with('/') { Vec::new() } else { vec!["apps", app] };
-    for part in typed.split('/') {
+/// `typed` below the own folder, or from the top where it begins with a slash.
+fn absolute(home: &str, typed: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    let home = if typed.starts_with('/') { "" } else { home };
+    for part in home.split('/').chain(typed.split('/')) {
         match part {
             "" | "." => {}
             ".." => drop(parts.pop()),
@@ -212,7 +224,7 @@ mod tests {
             ("..", "/apps"),
             ("/../../x", "/x"),
         ] {
-            assert_eq!(absolute("xpand", typed), path, "{typed}");
+            assert_eq!(absolute("/apps/xpand", typed), path, "{typed}");
         }
         assert_eq!(folder_and_name("/"), None);
         assert_eq!(folder_and_name("/x"), Some(("/", "x")));

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::cli::{Failed, Outcome};
 use crate::cloud::files::Item;
-use crate::cloud::{self, Page};
+use crate::cloud::{self, Cursor, Page};
 
 /// Asks for page after page and hands each on, until the last one or until `take` has enough. The outer
 /// result is the cloud's, the inner one that of `take`: who asks knows which path a refusal is about.
@@ -12,7 +12,7 @@ use crate::cloud::{self, Page};
 /// A cloud that sends the same page again whichever is asked for would never end (xpan-search has `page` in its
 /// example and not in its table): that is a failure.
 pub(in crate::cli) async fn follow(
-    ask: impl AsyncFn(Option<u64>) -> cloud::Result<Page<Item>>,
+    ask: impl AsyncFn(Option<Cursor>) -> cloud::Result<Page<Item>>,
     mut take: impl FnMut(Vec<Item>) -> Outcome<ControlFlow<()>>,
 ) -> cloud::Result<Outcome> {
     let (mut after, mut before) = (None, None);
@@ -52,11 +52,11 @@ mod tests {
     /// The pages that such a cloud sends until the end.
     async fn followed(pages: &[&str]) -> (usize, bool) {
         let mut taken = 0;
-        let ask = async |after: Option<u64>| {
-            let at = usize::try_from(after.unwrap_or(0)).unwrap();
+        let ask = async |after: Option<Cursor>| {
+            let at = usize::try_from(after.and_then(|after| after.number()).unwrap_or(0)).unwrap();
             let path = (*pages.get(at).or(pages.last()).unwrap()).to_owned();
             let entries = vec![Item { path, ..Item::default() }];
-            Ok(Page { entries, next: (at + 1 < pages.len().max(9)).then_some(at as u64 + 1) })
+            Ok(Page { entries, next: (at + 1 < pages.len().max(9)).then(|| Cursor::at(at as u64 + 1)) })
         };
         let take = |_| {
             taken += 1;

@@ -20,10 +20,9 @@ use crate::backup::entry::Limits;
 use crate::backup::source::{Naming, Reader, Source};
 use crate::backup::verdict::Pause;
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
-use crate::cloud::User;
+use crate::cloud::{self, User};
 use crate::content::{Md5, OnConflict, Purpose};
 use crate::fetch::Disk;
-use crate::remote::names::escape;
 use crate::store;
 use local::{Local, What};
 use teller::Teller;
@@ -97,7 +96,7 @@ async fn put(session: &Session<'_>, disk: Disk, args: &PutArgs, locals: Vec<Loca
     }
     let into_folder = goes_into(session, args, &good, bad.len(), &remote).await?;
     let reader = Reader::Own(Arc::new(move |work| disk.hand(work)));
-    let named = plan(&good, args, &remote, into_folder, &reader, &teller)?;
+    let named = plan(session, &good, args, &remote, into_folder, &reader, &teller)?;
     if args.on_conflict == Conflict::Overwrite && !args.how.dry_run {
         ask_before_replacing(&good, &remote, args.how)?;
     }
@@ -106,6 +105,8 @@ async fn put(session: &Session<'_>, disk: Disk, args: &PutArgs, locals: Vec<Loca
     // Before the question: whoever logs in from here on makes the answer worthless.
     let login = login_now();
     let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
+    // An application that logs in by itself may have done so for the question.
+    let login = login.or_else(|| login_now());
     if args.how.dry_run {
         let told = teller.while_redrawing(batch::rehearse(&user, named, &teller)).await;
         return teller.end(told.map_err(|stop| stopped(session, stop)));
@@ -142,7 +143,7 @@ async fn put(session: &Session<'_>, disk: Disk, args: &PutArgs, locals: Vec<Loca
 /// Refuses what the cloud would, before it is asked anything: the documents let an application write to its
 /// own folder only, and some characters in no name.
 fn check_remote(session: &Session<'_>, remote: &str) -> Outcome {
-    let own = session.path("");
+    let own = session.home().path;
     let Some(below) = remote.strip_prefix(&own).filter(|below| below.is_empty() || below.starts_with('/'))
     else {
         return Err(Failed::words(format!("{remote}: the cloud lets nothing be written outside {own}"))
@@ -178,6 +179,7 @@ async fn goes_into(
 
 /// What is sent as what.
 fn plan(
+    session: &Session<'_>,
     good: &[Local],
     args: &PutArgs,
     remote: &str,
@@ -186,12 +188,15 @@ fn plan(
     teller: &Teller<'_>,
 ) -> Outcome<Vec<Named>> {
     let purpose = if args.recursive { Purpose::Batch } else { Purpose::Manual };
-    let limits = Limits { min_size: 0, max_size: u64::MAX, tier: None };
+    // The drive itself.
+    let remote = if remote == "/" { "" } else { remote };
+    let (names, takes) = (session.home().names, cloud::of(session.account.provider).takes());
+    let limits = Limits { min_size: 0, max_size: u64::MAX, tier: None, takes };
     let mut sources: BTreeMap<(PathBuf, String), Arc<Source>> = BTreeMap::new();
     let mut targets: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut all = Vec::with_capacity(good.len());
     for local in good {
-        let name = escape(&local.name);
+        let name = names.escape(&local.name);
         let target = match (into_folder, local.name.is_empty()) {
             (true, false) => format!("{remote}/{name}"),
             _ => remote.to_owned(),
@@ -201,10 +206,10 @@ fn plan(
         }
         let (root, below, naming) = match &local.what {
             What::Bad(_) => continue,
-            What::Folder(root) => (root, Box::default(), Naming::Below(target.clone())),
+            What::Folder(root) => (root, Box::default(), Naming::Below(target.clone(), names)),
             // So many files of one folder are one source.
             What::File { root, below } if into_folder && **below == *local.name => {
-                (root, below.clone(), Naming::Below(remote.to_owned()))
+                (root, below.clone(), Naming::Below(remote.to_owned(), names))
             }
             What::File { root, below } => (root, below.clone(), Naming::At(target.clone())),
         };

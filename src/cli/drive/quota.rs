@@ -4,7 +4,8 @@ use serde::Serialize;
 
 use super::Session;
 use crate::cli::terminal::{Look, bytes, columns, count, percent, plain};
-use crate::cli::{Outcome, Report};
+use crate::cli::{Failed, Outcome, Report};
+use crate::cloud;
 
 /// `xpand drive quota`.
 #[derive(clap::Args, Debug)]
@@ -21,6 +22,10 @@ pub struct QuotaArgs {
 /// `xpand drive quota`.
 pub(super) async fn quota(session: &Session<'_>, args: &QuotaArgs) -> Outcome {
     let quota = session.drive.quota().await.map_err(|error| session.failed(&error))?;
+    let Some(quota) = quota else {
+        let title = cloud::of(session.account.provider).title();
+        return Err(Failed::words(format!("{title} does not tell how much space there is")));
+    };
     let free = quota.total.saturating_sub(quota.used);
     session.context.print(&Space { used: quota.used, total: quota.total, free, human: args.human })
 }
@@ -65,27 +70,30 @@ struct Whoami {
     account: String,
     uk: String,
     netdisk_name: String,
-    vip_type: u8,
+    vip_type: Option<u8>,
     slice_size: u64,
     max_file_size: u64,
 }
 
 impl Report for Whoami {
     fn text(&self, _: &Look) -> String {
-        let membership = match self.vip_type {
-            0 => "ordinary",
-            1 => "member",
-            2 => "super member",
-            _ => "unknown",
-        };
         let row = |name: &str, value: String| vec![name.to_owned(), value];
-        columns(&[
+        let mut rows = vec![
             row("account", plain(&self.account)),
             row("user", plain(&self.netdisk_name)),
             row("number", plain(&self.uk)),
-            row("membership", format!("{membership} (vip_type {})", self.vip_type)),
-            row("largest file", bytes(self.max_file_size)),
-        ])
+        ];
+        rows.extend(self.vip_type.map(|vip_type| {
+            let membership = match vip_type {
+                0 => "ordinary",
+                1 => "member",
+                2 => "super member",
+                _ => "unknown",
+            };
+            row("membership", format!("{membership} (vip_type {vip_type})"))
+        }));
+        rows.push(row("largest file", bytes(self.max_file_size)));
+        columns(&rows)
     }
 }
 

@@ -10,7 +10,8 @@ use super::table::Chosen;
 use super::walk::{Walk, parent};
 use crate::cli::cloud::of_cloud;
 use crate::cli::{Failed, Outcome};
-use crate::cloud::files::{Item, MOST_METAS};
+use crate::cloud::files::Item;
+use crate::cloud::give_back::MOST_DETAILS;
 use crate::control::CopyLine;
 use crate::fetch::reader::Read;
 use crate::fetch::{Reader, Stop};
@@ -43,7 +44,7 @@ impl Sample {
         if self.chosen.is_some_and(|chosen| chosen.has(&copy.remote)) {
             self.copies.push(copy);
         }
-        if self.copies.len() < MOST_METAS { Ok(()) } else { self.fetch(walk, place).await }
+        if self.copies.len() < MOST_DETAILS { Ok(()) } else { self.fetch(walk, place).await }
     }
 
     /// Fetches those that wait.

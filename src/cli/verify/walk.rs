@@ -17,6 +17,7 @@ use crate::content::Md5;
 use crate::control::client::Client;
 use crate::control::{BadCopy, CopyLine, Explain, Repaired, Standing};
 use crate::fetch::Reader;
+use crate::remote::Home;
 use crate::remote::kept::original;
 use crate::remote::names::{escape, unescape};
 use crate::remote::tops::{is_in, outermost};
@@ -101,7 +102,7 @@ pub(super) async fn account(
     let places: Vec<Place> =
         parts.into_iter().map(|part| Place::new(session, part)).collect::<Outcome<_>>()?;
     let progress = report.progress();
-    let reader = Reader::new(session.files()?, session.context.clock().clone(), &progress);
+    let reader = Reader::new(session.give_back()?, session.context.clock().clone(), &progress);
     let mut walk = Walk {
         session,
         client: session.context.client(),
@@ -154,7 +155,7 @@ impl Walk<'_, '_> {
                     if !is_covered {
                         elsewhere.push(match elsewhere.len() {
                             0..ELSEWHERE => folder_of(copy).to_owned(),
-                            _ => app_of(&copy.remote).to_owned(),
+                            _ => app_of(&place.home, &copy.remote).to_owned(),
                         });
                     }
                 }
@@ -174,7 +175,7 @@ impl Walk<'_, '_> {
         let drive = &self.session.drive;
         let (mut after, mut seen) = (None, 0);
         loop {
-            let page = match self.reader.patiently(async || drive.list_all(root, after).await).await {
+            let page = match self.reader.patiently(async || drive.list_all(root, after.clone()).await).await {
                 Ok(page) => page,
                 // Nothing was ever sent there, or it was deleted.
                 Err(error) if error.kind == Kind::Missing => return Ok(()),
@@ -355,7 +356,7 @@ impl Walk<'_, '_> {
         let drive = &self.session.drive;
         let (mut there, mut after) = (HashMap::new(), None);
         for _ in 0..PAGES {
-            let page = match self.reader.patiently(async || drive.list(folder, after).await).await {
+            let page = match self.reader.patiently(async || drive.list(folder, after.clone()).await).await {
                 Ok(page) => page,
                 Err(error) if error.kind == Kind::Missing => return Ok(there),
                 Err(error) => return Err(self.session.failed_at(folder, error)),
@@ -455,9 +456,10 @@ fn folder_of(copy: &CopyLine) -> &str {
     above.unwrap_or_else(|| parent(&copy.remote))
 }
 
-/// The folder of all of an application's files, `/apps/x`, that a remote path lies in.
-fn app_of(remote: &str) -> &str {
-    let end = remote.match_indices('/').nth(2).map_or(remote.len(), |(at, _)| at);
+/// The folder like `home` that a remote path lies in: `/apps/x`, of an application that there was earlier.
+fn app_of<'p>(home: &Home, remote: &'p str) -> &'p str {
+    let end =
+        remote.match_indices('/').nth(home.path.matches('/').count()).map_or(remote.len(), |(at, _)| at);
     &remote[..end]
 }
 

@@ -3,7 +3,7 @@
 
 use super::listing::further;
 use super::{Xpan, answer, wire};
-use crate::cloud::{Entry, Page, Quota, Result, User};
+use crate::cloud::{Cursor, Entry, Page, Quota, Result, User};
 
 /// Entries a page: the documents' default, which keeps a page below one MiB.
 const PAGE: u64 = 1000;
@@ -41,16 +41,16 @@ impl Xpan {
         Ok(User {
             id: info.uk.ok_or_else(|| answer::broken("uinfo", "the answer has no user id"))?,
             name: named(info.netdisk_name).or(named(info.baidu_name)).unwrap_or_default(),
-            vip_type,
+            vip_type: Some(vip_type),
             slice_size,
             max_file_size,
         })
     }
 
-    pub(super) async fn space(&self) -> Result<Quota> {
+    pub(super) async fn space(&self) -> Result<Option<Quota>> {
         let info: wire::QuotaInfo = self.get("quota", "/api/quota", &[], super::SMALL).await?;
         match (info.used, info.total) {
-            (Some(used), Some(total)) => Ok(Quota { used, total }),
+            (Some(used), Some(total)) => Ok(Some(Quota { used, total })),
             _ => Err(answer::broken("quota", "the answer has no figures")),
         }
     }
@@ -69,7 +69,7 @@ impl Xpan {
         let answer: wire::Listing = self.get("list", "/rest/2.0/xpan/file", &query, super::LARGE).await?;
         let count = answer.list.len() as u64;
         let entries: Result<Vec<Entry>> = answer.list.into_iter().map(|file| entry("list", file)).collect();
-        Ok(Page { entries: entries?, next: (count >= PAGE).then_some(start + count) })
+        Ok(Page { entries: entries?, next: (count >= PAGE).then(|| Cursor::at(start + count)) })
     }
 
     /// One page of 递归获取文件列表. `cursor` and `has_more` say where the next one begins; without a limit
@@ -91,7 +91,7 @@ impl Xpan {
         let count = answer.list.len() as u64;
         let next = further("listall", start, count, answer.cursor, answer.has_more)?;
         let entries = answer.list.into_iter().filter_map(|file| entry("listall", file).ok()).collect();
-        Ok(Page { entries, next })
+        Ok(Page { entries, next: next.map(Cursor::at) })
     }
 }
 

@@ -14,7 +14,7 @@ use crate::cloud::files::{
     CategoryList, Count, Item, LONGEST_KEY, ListAll, ListKind, MOST_METAS, Order, Place, Search, Sort, Want,
 };
 use crate::cloud::lenient::Perhaps;
-use crate::cloud::{Error, Kind, Page, Result};
+use crate::cloud::{Cursor, Error, Kind, Page, Result};
 
 pub(super) const FILE: &str = "/rest/2.0/xpan/file";
 const MULTIMEDIA: &str = "/rest/2.0/xpan/multimedia";
@@ -39,6 +39,11 @@ fn bit(on: bool) -> &'static str {
 /// A request that is refused before it is made.
 pub(super) fn refuse(endpoint: &'static str, words: impl Into<String>) -> Error {
     Error::new(Kind::Refused, endpoint, words).unsent()
+}
+
+/// Where a page begins; every call here counts, entries or pages.
+pub(super) fn number(after: Option<Cursor>) -> Option<u64> {
+    after.and_then(|after| after.number())
 }
 
 /// Where the next page begins, of a call that tells by `cursor` and `has_more`.
@@ -94,7 +99,7 @@ impl Xpan {
         let mut entries = items(answer.list, want.folders);
         // With `folder` the path is all that an entry has.
         entries.iter_mut().for_each(|item| item.isdir |= want.folders);
-        Ok(Page { entries, next: (count >= PAGE).then_some(start + count) })
+        Ok(Page { entries, next: (count >= PAGE).then(|| Cursor::at(start + count)) })
     }
 
     /// 递归获取文件列表
@@ -156,7 +161,7 @@ impl Xpan {
         }
         let answer: Items = self.get(method, FILE, &query, LARGE).await?;
         let listed = one_list(answer.info, answer.list);
-        let next = (listed.len() as u64 >= PAGE).then_some(page + 1);
+        let next = (listed.len() as u64 >= PAGE).then(|| Cursor::at(page + 1));
         Ok(Page { entries: items(listed, false), next })
     }
 
@@ -252,7 +257,7 @@ impl Xpan {
             Some(more) => more == 1,
             None => count >= FOUND,
         };
-        Ok(Page { entries: items(listed, false), next: next.then_some(page + 1) })
+        Ok(Page { entries: items(listed, false), next: next.then(|| Cursor::at(page + 1)) })
     }
 
     /// 查询文件信息. Ids that are not there are left out of the answer; when none is there it is 42214, of
@@ -322,7 +327,7 @@ pub(super) fn numbers(endpoint: &'static str, ids: &[String]) -> Result<String> 
 fn by_cursor(endpoint: &'static str, start: u64, answer: Items) -> Result<Page<Item>> {
     let listed = one_list(answer.list, answer.info);
     let next = further(endpoint, start, listed.len() as u64, answer.cursor, answer.has_more)?;
-    Ok(Page { entries: items(listed, false), next })
+    Ok(Page { entries: items(listed, false), next: next.map(Cursor::at) })
 }
 
 type Listed = Vec<Perhaps<WireItem>>;

@@ -1,11 +1,11 @@
-//! Copy, move, rename, delete, new folders, and the trait [`Files`] as a whole (xpan-api, 管理文件 and 创建文件;
+//! Copy, move, rename, delete, new folders, and the traits [`Files`] and [`GiveBack`] as a whole (xpan-api, 管理文件 and 创建文件;
 //! field notes 3.5 and 3.8).
 //!
 //! A batch that failed in part is no failure of the call, when its answer says how each item fared.
 
 use serde_json::json;
 
-use super::listing::{FILE, refuse};
+use super::listing::{FILE, number, refuse};
 use super::wire::Nothing;
 use super::wire::items::{Fared, Managed as WireManaged, Task as WireTask};
 use super::{Call, LARGE, SMALL, Xpan, answer, codes, wire};
@@ -14,7 +14,7 @@ use crate::cloud::files::{
     Place, PreviewPart, Run, Search, Sort, Task, TaskStatus, Transfer, Want,
 };
 use crate::cloud::lenient::Perhaps;
-use crate::cloud::{BoxFuture, Code, Error, Files, Kind, Page, Result, Stored};
+use crate::cloud::{BoxFuture, Code, Cursor, Error, Files, GiveBack, Kind, Page, Result, Stored};
 
 fn ondup(ondup: OnDup) -> &'static str {
     match ondup {
@@ -160,24 +160,49 @@ pub(super) fn fared(endpoint: &str, items: Vec<Perhaps<Fared>>, asked: &[&str]) 
     items.into_iter().enumerate().filter_map(result).collect()
 }
 
+impl GiveBack for Xpan {
+    fn items<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page<Item>>> {
+        Box::pin(self.list_items(folder, Sort::default(), Want::default(), number(after)))
+    }
+
+    fn items_below<'a>(
+        &'a self,
+        folder: &'a str,
+        after: Option<Cursor>,
+    ) -> BoxFuture<'a, Result<Page<Item>>> {
+        Box::pin(async move {
+            let everything = ListAll { recursion: true, ..ListAll::default() };
+            self.listall_items(folder, &everything, number(after)).await
+        })
+    }
+
+    fn details<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Item>>> {
+        Box::pin(self.metas(ids, Want { dlink: true, ..Want::default() }))
+    }
+
+    fn download<'a>(&'a self, dlink: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>> {
+        Box::pin(self.download_file(dlink, from, size))
+    }
+}
+
 impl Files for Xpan {
     fn list<'a>(
         &'a self,
         dir: &'a str,
         sort: Sort,
         want: Want,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>> {
-        Box::pin(self.list_items(dir, sort, want, after))
+        Box::pin(self.list_items(dir, sort, want, number(after)))
     }
 
     fn listall<'a>(
         &'a self,
         path: &'a str,
         ask: &'a ListAll,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>> {
-        Box::pin(self.listall_items(path, ask, after))
+        Box::pin(self.listall_items(path, ask, number(after)))
     }
 
     fn list_kind<'a>(
@@ -186,9 +211,9 @@ impl Files for Xpan {
         place: Place<'a>,
         sort: Sort,
         want: Want,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>> {
-        Box::pin(self.list_of_kind(kind, place, sort, want, after))
+        Box::pin(self.list_of_kind(kind, place, sort, want, number(after)))
     }
 
     fn categoryinfo<'a>(&'a self, category: u8, place: Place<'a>) -> BoxFuture<'a, Result<Count>> {
@@ -200,18 +225,18 @@ impl Files for Xpan {
         ask: &'a CategoryList,
         place: Place<'a>,
         sort: Sort,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>> {
-        Box::pin(self.list_category(ask, place, sort, after))
+        Box::pin(self.list_category(ask, place, sort, number(after)))
     }
 
     fn search<'a>(
         &'a self,
         ask: &'a Search,
         place: Place<'a>,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Page<Item>>> {
-        Box::pin(self.find(ask, place, after))
+        Box::pin(self.find(ask, place, number(after)))
     }
 
     fn filemetas<'a>(&'a self, ids: &'a [String], want: Want) -> BoxFuture<'a, Result<Vec<Item>>> {
@@ -228,10 +253,6 @@ impl Files for Xpan {
 
     fn create_folder<'a>(&'a self, path: &'a str) -> BoxFuture<'a, Result<Stored>> {
         Box::pin(self.make_folder(path))
-    }
-
-    fn download<'a>(&'a self, dlink: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>> {
-        Box::pin(self.download_file(dlink, from, size))
     }
 
     fn newinfo<'a>(&'a self, lodocpreview: &'a str, part_index: u32) -> BoxFuture<'a, Result<PreviewPart>> {

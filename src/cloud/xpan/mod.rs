@@ -42,11 +42,14 @@ use serde::de::DeserializeOwned;
 
 use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::{
-    Begin, BoxFuture, Calls, Content, Devices, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored,
-    Token, TokenSource, Upload, User,
+    Authority, Begin, BoxFuture, Calls, Cloud, Content, Cursor, Devices, Drive, Entry, Error, GiveBack, Kind,
+    Page, Quota, Result, Slice, Stored, Takes, Token, TokenSource, Upload, User,
 };
 use crate::config;
 use crate::content::Md5;
+use crate::remote::Home;
+use crate::remote::names;
+use listing::number;
 
 /// The documents' host for all but slices and logins.
 const PAN: &str = "https://pan.baidu.com";
@@ -55,6 +58,52 @@ const SMALL: usize = 1 << 20;
 /// Answers with lists, bytes: a thousand entries with the longest of names and paths, every letter of
 /// them written as `\u4e00`.
 const LARGE: usize = 4 << 20;
+
+/// Baidu Netdisk.
+pub(super) struct Baidu;
+
+impl Cloud for Baidu {
+    fn title(&self) -> &'static str {
+        "Baidu Netdisk"
+    }
+
+    fn open(
+        &self,
+        account: &config::Account,
+        tokens: Arc<dyn TokenSource>,
+        calls: Arc<Calls>,
+    ) -> Result<Arc<dyn Drive>> {
+        Ok(Arc::new(Xpan::open(account, tokens, calls)?))
+    }
+
+    fn authority(&self, account: &config::Account) -> Arc<dyn Authority> {
+        Arc::new(oauth::OAuth::new(account))
+    }
+
+    /// "/apps/<产品名称>" (xpan-api, 能力说明). Names as field notes 3.6 have them, which is what
+    /// [`names::STRICT`] is made of; the longest is not documented.
+    fn home(&self, account: &config::Account) -> Home {
+        let mut path = String::from("/apps/");
+        names::STRICT.escape_name(account.app.as_bytes(), &mut path);
+        Home { path, names: &names::STRICT }
+    }
+
+    fn takes(&self) -> &'static Takes {
+        &Takes {
+            endings: None,
+            largest: None,
+            only: "Baidu Netdisk does not take this kind of file",
+            at_most: "it is larger than the account's membership allows (4, 10 or 20 GB)",
+        }
+    }
+
+    fn explain(&self, code: &str) -> Vec<String> {
+        match code.parse() {
+            Ok(number) => codes::explain(number),
+            Err(_) => codes::explain_word(code),
+        }
+    }
+}
 
 /// The drive of one Baidu account.
 pub struct Xpan {
@@ -223,7 +272,7 @@ impl Drive for Xpan {
         Box::pin(self.uinfo())
     }
 
-    fn quota(&self) -> BoxFuture<'_, Result<Quota>> {
+    fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
         Box::pin(self.space())
     }
 
@@ -231,24 +280,29 @@ impl Drive for Xpan {
         Box::pin(self.precreate(file, resume))
     }
 
-    fn send<'a>(&'a self, file: &'a Upload, session: &'a str, slice: Slice) -> BoxFuture<'a, Result<Md5>> {
-        Box::pin(self.superfile2(file, session, slice))
+    fn send<'a>(
+        &'a self,
+        file: &'a Upload,
+        session: &'a str,
+        slice: Slice,
+    ) -> BoxFuture<'a, Result<Option<Md5>>> {
+        Box::pin(async move { self.superfile2(file, session, slice).await.map(Some) })
     }
 
     fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Stored>> {
         Box::pin(self.create(file, session))
     }
 
-    fn list<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
-        Box::pin(self.page(folder, after))
+    fn list<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
+        Box::pin(self.page(folder, number(after)))
     }
 
     fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
         Box::pin(self.copy_files(files))
     }
 
-    fn list_all<'a>(&'a self, folder: &'a str, after: Option<u64>) -> BoxFuture<'a, Result<Page>> {
-        Box::pin(self.page_of_all(folder, after))
+    fn list_all<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
+        Box::pin(self.page_of_all(folder, number(after)))
     }
 
     fn slice_sizes(&self) -> &'static [u64] {
@@ -284,6 +338,10 @@ impl Drive for Xpan {
     fn content_md5(&self, entry: &Entry) -> Option<Md5> {
         let md5 = entry.md5.as_deref().and_then(cloud_md5::decode)?;
         (!entry.is_folder && entry.size <= files::SLICE_SIZES[0]).then_some(md5)
+    }
+
+    fn give_back(&self) -> Option<&dyn GiveBack> {
+        Some(self)
     }
 
     fn devices(&self) -> Option<&dyn Devices> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{answer, wire};
 use crate::cloud::http::{self, Body, Http, Request};
-use crate::cloud::{Authority, BoxFuture, DeviceCode, Error, Grant, Poll, Result, Token};
+use crate::cloud::{Authority, BoxFuture, DeviceCode, Error, Grant, Life, Poll, Result, Token};
 use crate::config;
 
 const ORIGIN: &str = "https://openapi.baidu.com";
@@ -68,7 +68,7 @@ fn grant(answer: wire::TokenAnswer) -> Result<Grant> {
     Ok(Grant {
         access: Token::new(access),
         refresh: answer.refresh_token.filter(|token| !token.is_empty()).map(Token::new),
-        expires_in: answer.expires_in.map(Duration::from_secs),
+        life: answer.expires_in.map(|secs| Life::For(Duration::from_secs(secs))),
     })
 }
 

@@ -5,14 +5,14 @@
 //! that it is decoded here once and encoded like every other value.
 
 use super::item::items;
-use super::listing::{numbers, refuse};
+use super::listing::{number, numbers, refuse};
 use super::manage::{fared, task, tells_each};
 use super::wire::shares::{Info, Listed, Made, Transferred, Verified};
 use super::{Call, LARGE, Xpan, answer, codes};
 use crate::cloud::files::{OnDup, Run, Task};
 use crate::cloud::http;
 use crate::cloud::shares::{Link, LinkInfo, MOST_SHARED, Period, Save, Saved, Share, Shared};
-use crate::cloud::{BoxFuture, Code, Error, Kind, Page, Result, Shares};
+use crate::cloud::{BoxFuture, Code, Cursor, Error, Kind, Page, Result, Shares};
 use crate::config;
 use crate::content::Md5;
 
@@ -147,7 +147,7 @@ impl Xpan {
         let secrets = [sekey.as_str()];
         let call = Call { limit: LARGE, secrets: &secrets, ..Call::to("share list", PATH, &query) };
         let listed: Listed = self.ask_without_token(call, answer::read).await?;
-        let next = (listed.list.len() as u64 >= PAGE).then_some(page + 1);
+        let next = (listed.list.len() as u64 >= PAGE).then(|| Cursor::at(page + 1));
         Ok(Shared {
             shareid: id(listed.shareid).or(id(listed.share_id)).unwrap_or_default(),
             uk: id(listed.uk).unwrap_or_default(),
@@ -270,9 +270,9 @@ impl Shares for Xpan {
         link: &'a Link,
         sekey: &'a str,
         fid: Option<&'a str>,
-        after: Option<u64>,
+        after: Option<Cursor>,
     ) -> BoxFuture<'a, Result<Shared>> {
-        Box::pin(self.list_share(link, sekey, fid, after))
+        Box::pin(self.list_share(link, sekey, fid, number(after)))
     }
 
     fn info<'a>(&'a self, link: &'a Link, spd: &'a str) -> BoxFuture<'a, Result<LinkInfo>> {

@@ -125,7 +125,7 @@ impl Xpan {
                 "the cloud asks for a slice that the file does not have",
             ));
         }
-        Ok(Begin::Send { session, missing })
+        Ok(Begin::Send { session, slice_size: file.slice_size, missing })
     }
 
     async fn ask_precreate(

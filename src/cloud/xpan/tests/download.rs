@@ -11,7 +11,7 @@ use crate::clock::Clock;
 use crate::cloud::files::{Download, Files, PreviewPart};
 use crate::cloud::testing::{Reply, Server, TwoTokens};
 use crate::cloud::xpan::Xpan;
-use crate::cloud::{Calls, Error, Kind};
+use crate::cloud::{Calls, Error, GiveBack, Kind};
 
 const DLINK: &str = "https://d.pcs.baidu.com/file/1261?fid=1&sign=a%2Bb";
 /// Bytes of "abc", which most of these servers send.

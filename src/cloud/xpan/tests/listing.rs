@@ -5,7 +5,7 @@ use crate::cloud::files::{
     CategoryList, Count, Files, Item, ListAll, ListKind, Order, Place, Search, Sort, Want,
 };
 use crate::cloud::testing::{Seen, Server};
-use crate::cloud::{Kind, Page};
+use crate::cloud::{Cursor, Kind, Page};
 
 const TOP: Place<'static> = Place { path: "/测试目录", recursion: false };
 const BELOW: Place<'static> = Place { path: "/测试目录", recursion: true };
@@ -87,7 +87,8 @@ async fn a_folder_is_listed_as_the_document_shows_it() {
 async fn folders_alone_have_nothing_but_a_path() {
     let server = answering(r#"{"errno":0,"list":[{"path":"/a/b"},{"path":""},{"fs_id":1}]}"#).await;
     let want = Want { folders: true, ..Want::default() };
-    let page = Files::list(&open(&server).0, "/a", Sort::default(), want, Some(1000)).await.unwrap();
+    let page =
+        Files::list(&open(&server).0, "/a", Sort::default(), want, Some(Cursor::at(1000))).await.unwrap();
     let folder = Item { path: "/a/b".into(), server_filename: "b".into(), isdir: true, ..Item::default() };
     assert_eq!(page.entries, [folder]);
     let asked = "GET /rest/2.0/xpan/file method=list&dir=/a&order=name&start=1000&limit=1000&folder=1";
@@ -126,13 +127,13 @@ async fn listall_says_what_is_wanted_and_goes_on_where_the_cursor_says() {
     let (xpan, _) = open(&server);
     let ask = ListAll { sort: NEWEST, recursion: true, ctime: Some(5), mtime: Some(-5), thumbs: true };
     let first = Files::listall(&xpan, "/a", &ask, None).await.unwrap();
-    assert_eq!((first.entries.len(), first.next), (3, Some(5)));
+    assert_eq!((first.entries.len(), first.next.clone()), (3, Some(Cursor::at(5))));
     let asked = "GET /rest/2.0/xpan/multimedia \
                  method=listall&path=/a&recursion=1&order=time&desc=1&start=0&limit=1000&web=1&ctime=5&mtime=0";
     assert_eq!(query(&server.last()), asked);
     let second = Files::listall(&xpan, "/a", &ListAll::default(), first.next).await.unwrap();
     assert_eq!(second.next, None);
-    let error = Files::listall(&xpan, "/a", &ListAll::default(), Some(8)).await.unwrap_err();
+    let error = Files::listall(&xpan, "/a", &ListAll::default(), Some(Cursor::at(8))).await.unwrap_err();
     assert_eq!(error.to_string(), "listall: it says there is more, and not where");
 }
 
@@ -152,13 +153,14 @@ async fn documents_pictures_films_and_torrents_come_by_numbered_pages() {
     ] {
         let want = Want { thumbs: true, ..Want::default() };
         let page = xpan.list_kind(kind, BELOW, NEWEST, want, None).await.unwrap();
-        assert_eq!((page.entries.len(), page.next), (1000, Some(2)));
+        assert_eq!((page.entries.len(), page.next.clone()), (1000, Some(Cursor::at(2))));
         let asked = format!(
             "GET /rest/2.0/xpan/file \
              method={method}&parent_path=/测试目录&recursion=1&order=time&desc=1&page=1&num=1000&web=1"
         );
         assert_eq!(query(&server.last()), asked);
-        let page = xpan.list_kind(kind, TOP, Sort::default(), Want::default(), Some(2)).await.unwrap();
+        let page =
+            xpan.list_kind(kind, TOP, Sort::default(), Want::default(), Some(Cursor::at(2))).await.unwrap();
         assert_eq!((page.entries.len(), page.next), (999, None));
         assert!(query(&server.last()).ends_with("&recursion=0&order=name&desc=0&page=2&num=1000"));
     }
@@ -242,7 +244,7 @@ async fn a_search_recurses_only_when_wanted_and_its_word_is_not_too_long() {
     let key = |count: usize| Search { key: "ü".repeat(count), ..Search::default() };
     let plain = key(30);
     let first = xpan.search(&plain, TOP, None).await.unwrap();
-    assert_eq!((first.entries.len(), first.next), (2, Some(2)));
+    assert_eq!((first.entries.len(), first.next.clone()), (2, Some(Cursor::at(2))));
     let asked =
         format!("GET /rest/2.0/xpan/file method=search&key={}&dir=/测试目录&page=1&num=500", plain.key);
     assert_eq!(query(&server.last()), asked);
@@ -254,8 +256,8 @@ async fn a_search_recurses_only_when_wanted_and_its_word_is_not_too_long() {
         query(&server.last())
             .ends_with("&page=2&num=500&category=3&recursion=1&web=1&device_id=104771607rs1607808")
     );
-    assert_eq!(xpan.search(&plain, TOP, Some(3)).await.unwrap_err().kind, Kind::Broken);
-    assert_eq!(xpan.search(&plain, TOP, Some(4)).await.unwrap().next, Some(5));
+    assert_eq!(xpan.search(&plain, TOP, Some(Cursor::at(3))).await.unwrap_err().kind, Kind::Broken);
+    assert_eq!(xpan.search(&plain, TOP, Some(Cursor::at(4))).await.unwrap().next, Some(Cursor::at(5)));
 
     let calls = server.seen().len();
     for (count, words) in [

@@ -7,7 +7,7 @@ use crate::cloud::files::{ItemResult, OnDup, Run};
 use crate::cloud::shares::{Link, LinkInfo, Period, Save, Saved, Share, Shares};
 use crate::cloud::testing::{Seen, Server, TwoTokens};
 use crate::cloud::xpan::Xpan;
-use crate::cloud::{Calls, Kind};
+use crate::cloud::{Calls, Cursor, Kind};
 use crate::config::Secret;
 use crate::content::Md5;
 
@@ -155,7 +155,7 @@ async fn what_a_link_leads_to_is_listed_page_by_page_with_numbers_as_words() {
     for key in [KEY, "2CZ9rumLkLold9CVa3csKNCoVKuJsEtTL4n3m6SVsPc%3D"] {
         let shared = Shares::list(&xpan, &short(), key, None, None).await.unwrap();
         assert_eq!((shared.shareid.as_str(), shared.uk.as_str()), ("2192088175", "3809279679"));
-        assert_eq!((shared.title.as_str(), shared.page.next), ("/a/107812.pptx", None));
+        assert_eq!((shared.title.as_str(), &shared.page.next), ("/a/107812.pptx", &None));
         let [item] = shared.page.entries.as_slice() else { panic!("{shared:?}") };
         assert_eq!((item.fs_id.as_str(), item.size, item.category), ("391137377352125", 18_054_683, Some(4)));
         assert_eq!((item.server_mtime, item.isdir), (Some(1_593_679_688), false));
@@ -175,8 +175,11 @@ async fn what_a_link_leads_to_is_listed_page_by_page_with_numbers_as_words() {
             assert_eq!(seen.asked(name).unwrap_or_default(), value, "{name}");
         }
     }
-    let shared = Shares::list(&xpan, &numbers(), KEY, Some("55"), Some(2)).await.unwrap();
-    assert_eq!((shared.shareid.as_str(), shared.page.entries.len(), shared.page.next), ("7", 100, Some(3)));
+    let shared = Shares::list(&xpan, &numbers(), KEY, Some("55"), Some(Cursor::at(2))).await.unwrap();
+    assert_eq!(
+        (shared.shareid.as_str(), shared.page.entries.len(), shared.page.next),
+        ("7", 100, Some(Cursor::at(3)))
+    );
     let seen = server.last();
     assert_eq!((seen.asked("fid").unwrap().as_str(), seen.asked("root")), ("55", None));
 }

@@ -363,27 +363,6 @@ fn a_dlink_that_is_too_old_is_asked_for_anew() {
 }
 
 #[test]
-fn addresses_that_grew_too_old_while_a_film_came_are_renewed_all_at_once() {
-    let film = noise(1, 2 * MIB);
-    let small: Vec<_> = (0..30).map(|number| (format!("d/b{number}.jpg"), noise(number, 500))).collect();
-    let mut all = vec![("d/a.mp4", film.as_slice())];
-    all.extend(small.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
-    let rig = cloud_with(&all);
-    rig.sim.set_bandwidth(Some(MIB as u64 / 4));
-    fs::create_dir(home(&rig, "d")).unwrap();
-    let args = ["drive", "get", "-r", "--parallel", "1", "d", &home(&rig, "")];
-    let mut child = rig.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let part = part_of(&rig.path("home/d"), MIB as u64 / 4);
-    // All others wait with an address that has eight hours.
-    rig.sim.advance(Duration::from_secs(9 * 3600));
-    assert!(part.exists(), "the film was quicker than its test");
-    rig.sim.set_bandwidth(None);
-    assert!(child.wait().unwrap().success());
-    assert_eq!(names(&rig.path("home")).len(), 31);
-    assert_eq!(rig.calls_after(0, "method=filemetas").len(), 2, "one for all, and another for all");
-}
-
-#[test]
 fn a_refusal_with_http_200_is_no_file() {
     let bytes = noise(1, 3000);
     let rig = cloud_with(&[("a.jpg", &bytes)]);
@@ -401,14 +380,11 @@ fn a_refusal_with_http_200_is_no_file() {
 #[test]
 fn nothing_is_made_for_nothing() {
     let rig = cloud_with(&[("d/a.jpg", &noise(1, 3000))]);
-    for remote in ["no-such", "d"] {
-        let said = rig.run(&["drive", "get", remote, &home(&rig, "new")]);
+    for (more, remote) in [(&["no-such"][..], "no-such"), (&["d"], "d"), (&["-r", "no-such"], "no-such")] {
+        let said = rig.run(&[&["drive", "get"], more, &[&home(&rig, "new")]].concat());
         assert!(said.code == Some(1) && said.err.contains(&format!("/apps/xpand/{remote}")), "{said:?}");
-        assert!(!rig.path("home/new").exists(), "{remote}");
+        assert!(!rig.path("home/new").exists(), "{more:?}");
     }
-    let said = rig.run(&["drive", "get", "-r", "no-such", &home(&rig, "new")]);
-    assert!(said.code == Some(1) && said.err.contains("/apps/xpand/no-such"), "{said:?}");
-    assert!(!rig.path("home/new").exists());
 }
 
 #[test]

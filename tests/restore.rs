@@ -13,7 +13,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind};
-use common::media::{odd_names, photo, set_mtime};
+use common::media::{noise, odd_names, photo, set_mtime};
 use common::{PATIENCE, Rig, files_below};
 use xpand::control::CopiesQuery;
 use xpand::remote::names::unescape;
@@ -145,9 +145,10 @@ async fn what_is_gone_comes_home_and_what_is_different_stays() {
     }
     let names: Vec<_> = tree(&part).into_iter().map(|(name, ..)| name).collect();
     assert_eq!(names, ["a.jpg", "c.jpg", "d.jpg"].map(PathBuf::from));
-    let said = rig.run(&["restore", text(&photos.join("2022")), "--to", text(&part)]);
+    let nothing = rig.path("nothing");
+    let said = rig.run(&["restore", text(&photos.join("2022")), "--to", text(&nothing)]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("is backed up"), "{said:?}");
+    assert!(said.err.contains("is backed up") && !nothing.exists(), "{said:?}");
     rig.stop().await;
 }
 
@@ -214,6 +215,32 @@ async fn a_copy_that_has_another_id_by_now_is_found_at_its_path_or_under_another
     assert!(came == expected, "{said:?}");
     assert_eq!(rig.calls_after(mark, "method=list").len(), 1, "one folder is listed, once");
     rig.stop().await;
+}
+
+#[test]
+fn addresses_that_grew_too_old_while_a_film_came_are_renewed_all_at_once() {
+    let rig = Rig::ready(|_| ());
+    rig.sim.put_file("demo", "/apps/xpand/photo/a.mp4", &noise(99, 2 << 20)).unwrap();
+    for number in 0..30 {
+        let path = format!("/apps/xpand/photo/b{number}.jpg");
+        rig.sim.put_file("demo", &path, &noise(number, 500)).unwrap();
+    }
+    rig.sim.set_bandwidth(Some(256 << 10));
+    let to = rig.path("to");
+    let mut restore = rig.command(&["restore", "photo", "--to", text(&to), "--parallel", "1"]);
+    let mut child = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let is_coming = |(path, _): &(PathBuf, _)| fs::metadata(path).is_ok_and(|file| file.len() >= 256 << 10);
+    while !to.exists() || !files_below(&to).iter().any(is_coming) {
+        assert!(begun.elapsed() < PATIENCE, "no part of the film");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // All others wait with an address that is good for eight hours.
+    rig.sim.advance(Duration::from_secs(9 * 3600));
+    rig.sim.set_bandwidth(None);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(files_below(&to).len(), 31);
+    assert_eq!(rig.calls_after(0, "method=filemetas").len(), 2, "one for all, and another for all");
 }
 
 /// The years of a template are left out, so that two remote files can have one place.

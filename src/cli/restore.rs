@@ -104,6 +104,12 @@ async fn restore(session: &Session<'_>, disk: Disk, args: &RestoreArgs, source: 
         }
         Source::Folder(folder, below) => {
             let first = if args.from_cloud { None } else { first_page(session, folder, below).await? };
+            // Nothing is made for nothing.
+            if let Some(known) =
+                first.as_ref().filter(|known| known.copies.is_empty() && known.next.is_none())
+            {
+                return Err(nothing(&known.query.path));
+            }
             let elsewhere = Elsewhere(session);
             let copies = first.is_some().then_some(&elsewhere as &dyn Copies);
             fetching::fetch(session, disk, &args.to, args.how, copies, async |sink| match first {

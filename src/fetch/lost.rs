@@ -57,11 +57,11 @@ impl Fetcher<'_> {
                         wanted.fs_id.clone_from(&item.fs_id);
                         found.push(one.file);
                     }
-                    Some(_) => {
+                    Some(item) if item.fs_id != wanted.fs_id => {
                         let why = "it is not in the cloud any more; another file has its name there";
                         lost.push(Lost { end: End::Failed(why.to_owned()), ..one });
                     }
-                    None => lost.push(one),
+                    _ => lost.push(one),
                 }
             }
         }

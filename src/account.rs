@@ -51,6 +51,9 @@
 //! - during the replacement of the file: the old file stands, with the mark, and it is as above;
 //! - after it: costs nothing.
 //!
+//! Where the application logs in by itself nothing is used up: attempts of unknown outcome are a minute apart
+//! then, doubling up to an hour, since each may have left a token beside ours.
+//!
 //! An attempt that certainly was not sent (no connection) counts for nothing and is not marked again. A
 //! clear refusal is kept as `refused`, and at most one attempt an hour follows. A refresh runs in a task
 //! of its own: dropping the call that wanted it does not tear it between sending and saving;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use super::tests::{Fake, Rig, get, grant, lost, renew};
 use super::*;
 use crate::cloud::{Code, Kind};
@@ -69,13 +71,21 @@ async fn a_wrong_secret_names_the_settings_is_not_tried_for_an_hour_and_at_once_
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_is_asked_for_once_more_and_then_once_an_hour() {
-    let rig = rig(vec![Err(lost()), Err(lost()), Ok(grant("a1", None))]);
-    for asked in [1, 2, 2, 2] {
+async fn answers_that_were_lost_are_asked_for_again_after_a_minute_then_two_and_at_last_an_hour() {
+    let rig = rig((0..11).map(|_| Err(lost())).collect());
+    get(&rig.start()).await.unwrap_err();
+    get(&rig.start()).await.unwrap_err();
+    assert_eq!(rig.sent().len(), 2, "the first two at once");
+    for (number, wait) in (3..).zip([60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]) {
+        rig.pass(wait - 1);
+        let error = get(&rig.start()).await.unwrap_err();
+        assert_eq!(error.kind, Kind::Busy { after: Some(Duration::from_secs(1)) }, "{wait}: {error}");
+        rig.pass(1);
         get(&rig.start()).await.unwrap_err();
-        assert_eq!(rig.sent().len(), asked);
+        assert_eq!(rig.sent().len(), number, "{wait}");
     }
     assert_eq!(rig.accounts().state("home"), State::LoggedOut);
+    rig.answer(vec![Ok(grant("a1", None))]);
     rig.pass(3600);
     assert_eq!(get(&rig.start()).await.unwrap(), "a1");
 }

@@ -378,14 +378,24 @@ impl Inner {
             }
         }
         match stored.attempt {
-            Some(attempt) if attempt.tries > 1 && since(attempt.at) < HOUR => {
-                let wait = u64::try_from(HOUR - since(attempt.at)).unwrap_or(0);
+            Some(attempt) if attempt.tries > 1 && since(attempt.at) < self.rest(attempt.tries) => {
+                let wait = u64::try_from(self.rest(attempt.tries) - since(attempt.at)).unwrap_or(0);
                 let after = Some(Duration::from_secs(wait));
                 let words =
-                    "what became of the last renewal of the login is not known; it is tried once an hour";
+                    "what became of the last renewal of the login is not known; it is tried again later";
                 Err(Error::new(Kind::Busy { after }, "token", words).unsent())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// For how many seconds attempts of unknown outcome keep the next one off. A single-use token may be used
+    /// up, and sending it again is punished. An application has none; but each answer that did not arrive may be
+    /// a token beside ours, and there may be three (field notes 8.1).
+    fn rest(&self, tries: u32) -> i64 {
+        match self.authority.application() {
+            Some(_) => (60 << tries.saturating_sub(2).min(6)).min(HOUR),
+            None => HOUR,
         }
     }
 

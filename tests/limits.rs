@@ -7,6 +7,7 @@ mod common;
 use std::time::Duration;
 
 use cloudsim::{Fault, FaultKind};
+use common::clouds::Cloud;
 use common::media::{photo, video};
 use common::{Account, Folder, Rig, is_quiet};
 use xpand::control::{FileState, QueueQuery};
@@ -53,7 +54,7 @@ async fn a_lost_index_of_sixty_folders_is_made_again_without_one_call_too_many()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_account_that_risk_control_stops_says_what_to_do_and_the_other_account_goes_on() {
     let mut rig = Rig::ready(|setup| {
-        setup.accounts.push(Account { name: "aunt", user: "aunt", logged_in: true });
+        setup.accounts.push(Account { name: "aunt", user: "aunt", cloud: Cloud::Baidu, logged_in: true });
         setup.folders.push(Folder { label: "film", account: "aunt", more: String::new() });
     });
     rig.begin();

@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use cloudsim::{Locate, md5_hex};
+use common::clouds::Cloud;
 use common::media::{self, odd_names, photo, video};
 use common::{Account, Folder, Rig, is_quiet};
 use xpand::control::{Explain, Standing};
@@ -243,7 +244,7 @@ async fn two_folders_go_to_two_places() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_two_accounts_the_one_that_is_logged_out_does_not_stop_the_other() {
     let mut rig = Rig::ready(|setup| {
-        setup.accounts.push(Account { name: "work", user: "second", logged_in: false });
+        setup.accounts.push(Account { name: "work", user: "second", cloud: Cloud::Baidu, logged_in: false });
         setup.folders.push(Folder { label: "office", account: "work", more: String::new() });
     });
     rig.put_photos(5);
@@ -267,7 +268,7 @@ async fn of_two_accounts_the_one_that_is_logged_out_does_not_stop_the_other() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_accounts_with_equal_files_at_equal_places_both_get_them() {
     let mut rig = Rig::ready(|setup| {
-        setup.accounts.push(Account { name: "work", user: "second", logged_in: true });
+        setup.accounts.push(Account { name: "work", user: "second", cloud: Cloud::Baidu, logged_in: true });
         let more = || "remote = \"{path}\"".into();
         setup.folders[0].more = more();
         setup.folders.push(Folder { label: "office", account: "work", more: more() });

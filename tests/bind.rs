@@ -6,6 +6,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind};
+use common::clouds::Cloud;
 use common::media::{photo, video};
 use common::{Account, Folder, Rig, Setup, is_quiet};
 use xpand::cloud;
@@ -134,7 +135,7 @@ async fn a_device_that_others_have_is_told_in_words_with_the_last_user() {
     let mut rig = Rig::ready(|setup| {
         setup.device = Some("SN0001");
         setup.sim.max_users_per_device = 1;
-        setup.accounts.push(Account { name: "work", user: "second", logged_in: false });
+        setup.accounts.push(Account { name: "work", user: "second", cloud: Cloud::Baidu, logged_in: false });
         setup.folders.push(Folder { label: "office", account: "work", more: String::new() });
     });
     rig.put("a.jpg", &photo(1, 900));

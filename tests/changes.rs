@@ -11,16 +11,28 @@ use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind, md5_hex};
+use common::clouds::{Cloud, at_each_cloud};
 use common::media::{noise, photo, set_mtime, video};
 use common::{Rig, is_quiet};
 use xpand::control::Standing;
 use xpand::status::{FolderState, State, Status};
 
+at_each_cloud! {
+    a_new_file_is_seen_without_anybody_asking
+    a_file_that_changes_while_uploading_is_sent_again_and_never_mixed
+    a_growing_file_is_left_alone_until_it_holds_still
+    every_copy_of_a_file_that_keeps_changing_is_one_that_was_on_the_disk
+    a_changed_file_goes_again_beside_its_older_copy
+    a_touched_file_is_read_and_not_sent_again
+    a_renamed_file_gets_a_second_name_in_the_cloud_without_being_sent
+    a_deleted_file_stays_in_the_cloud_and_comes_back_without_being_sent
+    a_folder_that_is_suddenly_empty_loses_nothing_and_goes_on_when_it_is_back
+}
+
 const MIB: usize = 1 << 20;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_file_is_seen_without_anybody_asking() {
-    let rig = Rig::start(|_| ());
+async fn a_new_file_is_seen_without_anybody_asking(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |_| ());
     rig.wait_quiet().await;
     rig.put("a.jpg", &photo(1, 2000));
     rig.wait_arrived().await;
@@ -29,22 +41,24 @@ async fn a_new_file_is_seen_without_anybody_asking() {
     fs::write(rig.path("outside/deep/b.jpg"), photo(2, 2000)).unwrap();
     fs::rename(rig.path("outside"), rig.root("photo").join("inside")).unwrap();
     rig.wait_arrived().await;
-    assert_eq!(rig.stored("photo/inside/deep/b.jpg").mode, Some(4));
+    assert_eq!(rig.stored("photo/inside/deep/b.jpg").mode, cloud.of(Some(4), None));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_changes_while_uploading_is_sent_again_and_never_mixed() {
-    let rig = Rig::start(|setup| setup.parallel = 1);
+async fn a_file_that_changes_while_uploading_is_sent_again_and_never_mixed(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |setup| setup.parallel = 1);
     rig.wait_quiet().await;
-    let (before, after) = (video(1, 9 * MIB), video(2, 9 * MIB));
-    // Time to write: the second slice is long on its way.
+    // More than what is on the line already and in nobody's hands any more.
+    let (make, name) = cloud.of((video as fn(u64, usize) -> Vec<u8>, "a.mp4"), (photo as _, "a.jpg"));
+    let (before, after) = (make(1, 9 * MIB), make(2, 9 * MIB));
+    // Time to write: the second slice is long on its way, or the only one is about to be sent.
     let slow = FaultKind::Delay(Duration::from_secs(4));
-    rig.sim.fault(Fault::once("superfile2.*partseq=1", slow)).unwrap();
-    let path = rig.put("film.mp4", &before);
-    rig.until_true("first slice", || !rig.slices_after(0).is_empty()).await;
+    let (call, begun) = cloud.of(("superfile2.*partseq=1", "superfile2"), ("get_upload_url", "file/create"));
+    rig.sim.fault(Fault::once(call, slow)).unwrap();
+    let path = rig.put(name, &before);
+    rig.until_true("a beginning", || rig.sim.count(begun) > 0).await;
     fs::File::options().write(true).open(&path).unwrap().write_all_at(&after, 0).unwrap();
     rig.wait_arrived().await;
-    assert_eq!(rig.stored("photo/film.mp4").md5, md5_hex(&after));
+    assert_eq!(rig.stored(&format!("photo/{name}")).md5, md5_hex(&after));
 }
 
 /// The size and both times can be as before: only what the cloud says of a slice gives it away.
@@ -64,12 +78,11 @@ async fn a_slice_that_arrived_as_other_bytes_than_were_hashed_is_never_called_do
     rig.wait_arrived().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_growing_file_is_left_alone_until_it_holds_still() {
-    let rig = Rig::start(|setup| setup.settle = "700ms");
+async fn a_growing_file_is_left_alone_until_it_holds_still(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |setup| setup.settle = "700ms");
     rig.wait_quiet().await;
-    let whole = video(7, 3 * MIB);
-    let path = rig.root("photo").join("growing.mp4");
+    let (whole, name) = cloud.of((video(7, 3 * MIB), "growing.mp4"), (photo(7, 900_000), "growing.jpg"));
+    let path = rig.root("photo").join(name);
     let mut states = BTreeSet::new();
     let mut file = fs::File::create(&path).unwrap();
     for (number, piece) in whole.chunks(whole.len() / 40 + 1).enumerate() {
@@ -92,9 +105,8 @@ async fn a_growing_file_is_left_alone_until_it_holds_still() {
 }
 
 /// Writers that never stop for long, for a few seconds, with settle far too short for them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_copy_of_a_file_that_keeps_changing_is_one_that_was_on_the_disk() {
-    let rig = Rig::start(|setup| setup.settle = "20ms");
+async fn every_copy_of_a_file_that_keeps_changing_is_one_that_was_on_the_disk(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |setup| setup.settle = "20ms");
     rig.wait_quiet().await;
     let mut states = BTreeSet::new();
     let path = rig.root("photo").join("busy.jpg");
@@ -119,9 +131,8 @@ async fn every_copy_of_a_file_that_keeps_changing_is_one_that_was_on_the_disk() 
     rig.assert_only_grew();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_file_goes_again_beside_its_older_copy() {
-    let rig = Rig::start(|_| ());
+async fn a_changed_file_goes_again_beside_its_older_copy(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |_| ());
     rig.put("a.jpg", &photo(1, 2000));
     rig.put("b.jpg", &photo(2, 2000));
     rig.wait_arrived().await;
@@ -135,9 +146,8 @@ async fn a_changed_file_goes_again_beside_its_older_copy() {
     assert_eq!(rig.stored("photo/a.jpg").md5, md5_hex(&photo(1, 2000)));
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_touched_file_is_read_and_not_sent_again() {
-    let rig = Rig::start(|_| ());
+async fn a_touched_file_is_read_and_not_sent_again(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |_| ());
     let path = rig.put("a.jpg", &photo(1, 2000));
     rig.put("b.jpg", &photo(2, 2000));
     rig.wait_arrived().await;
@@ -149,15 +159,14 @@ async fn a_touched_file_is_read_and_not_sent_again() {
     assert_eq!(line.state, Standing::BackedUp);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_renamed_file_gets_a_second_name_in_the_cloud_without_being_sent() {
-    let rig = Rig::start(|_| ());
+async fn a_renamed_file_gets_a_second_name_in_the_cloud_without_being_sent(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |_| ());
     let path = rig.put("old/a.jpg", &photo(1, 300_000));
     rig.put("b.jpg", &photo(2, 2000));
     rig.wait_arrived().await;
     let mark = rig.mark();
     fs::rename(path, rig.root("photo").join("new.jpg")).unwrap();
-    rig.until_true("the new name", || rig.sim.file("/apps/xpand/photo/new.jpg").is_some()).await;
+    rig.until_true("the new name", || rig.there("photo/new.jpg").is_some()).await;
     let status = rig.until("the old name forgotten", |s| is_quiet(s) && s.totals.counts.backed_up == 2).await;
     assert_eq!(status.totals.counts.files, 2);
     assert!(rig.slices_after(mark).is_empty(), "the cloud has the content");
@@ -166,9 +175,8 @@ async fn a_renamed_file_gets_a_second_name_in_the_cloud_without_being_sent() {
     rig.assert_only_grew();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deleted_file_stays_in_the_cloud_and_comes_back_without_being_sent() {
-    let rig = Rig::start(|_| ());
+async fn a_deleted_file_stays_in_the_cloud_and_comes_back_without_being_sent(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |_| ());
     rig.put_photos(4);
     let content = photo(1, 2000);
     let path = rig.put("a.jpg", &content);
@@ -177,7 +185,8 @@ async fn a_deleted_file_stays_in_the_cloud_and_comes_back_without_being_sent() {
     rig.until("four files", |status| status.totals.counts.files == 4).await;
     assert_eq!(rig.sim.files().len(), 5);
     let line = rig.client.explain(&path).await.unwrap();
-    assert_eq!((line.state, line.remote.as_deref()), (Standing::Missing, Some("/apps/xpand/photo/a.jpg")));
+    let remote = format!("{}photo/a.jpg", cloud.root());
+    assert_eq!((line.state, line.remote), (Standing::Missing, Some(remote)));
     let mark = rig.mark();
     rig.put("a.jpg", &content);
     rig.until("five backed up", |status| status.totals.counts.backed_up == 5).await;
@@ -185,10 +194,9 @@ async fn a_deleted_file_stays_in_the_cloud_and_comes_back_without_being_sent() {
     rig.assert_arrived_once();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_folder_that_is_suddenly_empty_loses_nothing_and_goes_on_when_it_is_back() {
+async fn a_folder_that_is_suddenly_empty_loses_nothing_and_goes_on_when_it_is_back(cloud: Cloud) {
     let is_now = |status: &Status, state| status.folders.first().is_some_and(|folder| folder.state == state);
-    let mut rig = Rig::start(|_| ());
+    let mut rig = Rig::start_at(cloud, |_| ());
     rig.put_photos(12);
     rig.wait_arrived().await;
     let mark = rig.mark();

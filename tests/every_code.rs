@@ -12,6 +12,7 @@ mod shell;
 use std::time::Instant;
 
 use cloudsim::{Fault, FaultKind};
+use common::clouds::Cloud;
 use common::media::photo;
 use common::{PATIENCE, Rig, is_quiet};
 use xpand::status::{AccountState, Status};
@@ -28,6 +29,30 @@ const NUMBERS: &[i64] = &[
     31353, 31355, 31360, 31362, 31363, 31364, 31365, 31390, 31626,
     // In no document.
     42202, 50002, 31297, 987_654_321, i64::MIN, i64::MAX,
+];
+
+/// What 123pan answers with (常用code码, field notes 8.2), and numbers of no document.
+const ENVELOPE: &[i64] = &[
+    -1,
+    1,
+    2,
+    3,
+    400,
+    401,
+    403,
+    404,
+    429,
+    500,
+    503,
+    5000,
+    5066,
+    5113,
+    20101,
+    20103,
+    31_034,
+    987_654_321,
+    i64::MIN,
+    i64::MAX,
 ];
 
 /// So few files are for the calls that the account makes by itself.
@@ -50,6 +75,12 @@ fn everything() -> Vec<FaultKind> {
         if at % 2 == 0 { FaultKind::Errno(number) } else { FaultKind::ErrorCode(number) }
     });
     numbers.chain(pages()).collect()
+}
+
+/// The same of 123pan, and another's numbers.
+fn everything_of_123pan() -> Vec<FaultKind> {
+    let numbers = ENVELOPE.iter().map(|&number| FaultKind::Code(number));
+    numbers.chain([FaultKind::Errno(31_034), FaultKind::ErrorCode(31_045)]).chain(pages()).collect()
 }
 
 fn pages() -> Vec<FaultKind> {
@@ -78,7 +109,11 @@ fn pages() -> Vec<FaultKind> {
 
 /// A rig whose pauses of hours pass in moments. `files` photos, each in a folder of its own.
 fn rig(files: u64, device: Option<&'static str>) -> Rig {
-    let rig = Rig::ready(|setup| {
+    rig_at(Cloud::Baidu, files, device)
+}
+
+fn rig_at(cloud: Cloud, files: u64, device: Option<&'static str>) -> Rig {
+    let rig = Rig::ready_at(cloud, |setup| {
         setup.hurry = 100_000;
         setup.device = device;
         setup.check_bind = "1s";
@@ -228,4 +263,51 @@ async fn every_word_at_token() {
         }
         rig.wait_arrived().await;
     }
+}
+
+/// At 123pan. Each with a box of its own.
+async fn every_number_at_123pan(call: &str, files: u64) {
+    let rig = rig_at(Cloud::Pan123, files, None);
+    rig.sim.pan123().set_async(Some(std::time::Duration::from_millis(1)));
+    survives(rig, call, everything_of_123pan()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_at_create_of_123pan() {
+    every_number_at_123pan("file/create", 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_at_get_upload_url() {
+    every_number_at_123pan("get_upload_url", 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_at_a_put() {
+    every_number_at_123pan("PUT ", 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_at_upload_complete() {
+    every_number_at_123pan("upload_complete", 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_at_upload_async_result() {
+    every_number_at_123pan("upload_async_result", 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_at_mkdir() {
+    every_number_at_123pan("oss/file/mkdir", 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_at_detail() {
+    every_number_at_123pan("file/detail", 20).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_number_at_list_of_123pan() {
+    every_number_at_123pan("file/list", 3).await;
 }

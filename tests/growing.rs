@@ -15,9 +15,15 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant, SystemTime};
 
 use cloudsim::{Fault, FaultKind, md5_hex};
+use common::clouds::{Cloud, at_each_cloud};
 use common::dice::{Dice, seeds};
 use common::media::{noise, photo, video};
 use common::{PATIENCE, Rig};
+
+at_each_cloud! {
+    each_copy_of_a_file_that_changes_is_a_state_it_once_had
+    a_file_that_stops_growing_and_goes_on_is_there_as_it_was_and_as_it_is
+}
 
 const MIB: usize = 1 << 20;
 /// How long the writers write in all, without the time they wait for the agent.
@@ -151,22 +157,21 @@ impl Writer {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_copy_of_a_file_that_changes_is_a_state_it_once_had() {
+async fn each_copy_of_a_file_that_changes_is_a_state_it_once_had(cloud: Cloud) {
     for seed in seeds("GROWING") {
-        println!("seed {seed}: {}", write_and_look(seed).await);
+        println!("seed {seed}: {}", write_and_look(cloud, seed).await);
     }
 }
 
-async fn write_and_look(seed: u64) -> String {
-    let rig = Rig::start(|setup| {
+async fn write_and_look(cloud: Cloud, seed: u64) -> String {
+    let rig = Rig::start_at(cloud, |setup| {
         setup.settle = "50ms";
         setup.sim.seed = Some(seed);
         setup.sim.latency = Duration::from_millis(2);
     });
     rig.wait_quiet().await;
     // Slices that take their time: the writers write meanwhile.
-    rig.sim.fault(Fault::chance("superfile2", FaultKind::Delay(Duration::from_millis(150)), 0.4)).unwrap();
+    rig.sim.fault(Fault::chance(cloud.slice(), FaultKind::Delay(Duration::from_millis(150)), 0.4)).unwrap();
     let manners =
         [Manner::Append, Manner::InPlace, Manner::Truncate, Manner::Here, Manner::Replace, Manner::SameTime];
     let root = rig.root("photo");
@@ -175,10 +180,10 @@ async fn write_and_look(seed: u64) -> String {
         .map(|number| {
             let manner = manners[number as usize % manners.len()];
             let seed = seed * 1000 + number;
-            // The last three are films of two slices, which can be mixed of two states.
-            let (name, content) = match number {
-                0..6 => (format!("w{number}.jpg"), photo(seed, 9000)),
-                _ => (format!("w{number}.mp4"), video(seed, 4 * MIB + 9000)),
+            // The last three are films of two slices, which can be mixed of two states; 123pan has neither.
+            let (name, content) = match (number, cloud) {
+                (6.., Cloud::Baidu) => (format!("w{number}.mp4"), video(seed, 4 * MIB + 9000)),
+                _ => (format!("w{number}.jpg"), photo(seed, 9000)),
             };
             let manner = if number == 7 { Manner::SameTime } else { manner };
             let (path, arrived) = (root.join(name), arrived.clone());
@@ -237,17 +242,17 @@ fn is_of(copy: &str, path: &Path) -> bool {
 }
 
 /// Cut off in the middle for so long that it settles: then it is a state of its own, and the whole follows.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_stops_growing_and_goes_on_is_there_as_it_was_and_as_it_is() {
-    let rig = Rig::start(|_| ());
+async fn a_file_that_stops_growing_and_goes_on_is_there_as_it_was_and_as_it_is(cloud: Cloud) {
+    let rig = Rig::start_at(cloud, |_| ());
     rig.wait_quiet().await;
-    let whole = video(3, 5 * MIB);
-    let path = rig.root("photo").join("slow.mp4");
-    fs::write(&path, &whole[..3 * MIB]).unwrap();
-    let half = md5_hex(&whole[..3 * MIB]);
+    let (whole, name) = cloud.of((video(3, 5 * MIB), "slow.mp4"), (photo(3, 500_000), "slow.jpg"));
+    let middle = whole.len() * 3 / 5;
+    let path = rig.root("photo").join(name);
+    fs::write(&path, &whole[..middle]).unwrap();
+    let half = md5_hex(&whole[..middle]);
     rig.until_true("the first half", || rig.sim.files().iter().any(|file| file.md5 == half)).await;
     let file = OpenOptions::new().write(true).open(&path).unwrap();
-    file.write_all_at(&whole[3 * MIB..], 3 * MIB as u64).unwrap();
+    file.write_all_at(&whole[middle..], middle as u64).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000)).unwrap();
     drop(file);
     let all = md5_hex(&whole);

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind};
 use common::Rig;
+use common::clouds::Cloud;
 use common::media::photo;
 use xpand::status::State;
 
@@ -60,11 +61,11 @@ fn survived(rig: &Rig, step: &str) -> bool {
     false
 }
 
-/// `xpand device bind`, killed when it is about to do this to the account's files for the nth time. Returns
+/// A command, killed when it is about to do this to the account's files for the nth time. Returns
 /// whether it came to that. None where strace is missing or may not trace.
-fn killed_at(rig: &Rig, call: &str, n: usize) -> Option<bool> {
+fn killed_at(rig: &Rig, ask: &[&str], call: &str, n: usize) -> Option<bool> {
     let accounts = rig.state_dir().join("accounts");
-    let plain = rig.command(&ASK);
+    let plain = rig.command(ask);
     let mut strace = Command::new("strace");
     strace.args(["-f", "-qq", "-e", "trace=all", "-e"]);
     strace.arg(format!("inject=/^{call}:signal=SIGKILL:when={n}")).arg("-o").arg(rig.path("strace"));
@@ -91,7 +92,7 @@ fn a_kill_at_any_step_on_the_disk_keeps_the_login_or_says_how_to_get_it_back() {
             let rig = rig();
             rig.run(&ASK);
             rig.sim.expire().unwrap();
-            match killed_at(&rig, call, n) {
+            match killed_at(&rig, &ASK, call, n) {
                 None => return println!("SKIPPED: killing at every step needs strace"),
                 Some(true) if survived(&rig, &format!("{call} {n}")) => kept += 1,
                 Some(true) => lost += 1,
@@ -105,6 +106,35 @@ fn a_kill_at_any_step_on_the_disk_keeps_the_login_or_says_how_to_get_it_back() {
     println!("after {kept} of the kills the login worked, after {lost} it was asked for");
     // Lost only between the answer and its rename: open, unlink, write, fsync, rename.
     assert!(lost <= 5 && kept > lost, "{kept} {lost}");
+}
+
+/// At 123pan, where an application logs in by itself: what is lost is a token, and the next command has another.
+#[test]
+fn a_kill_at_any_step_on_the_disk_costs_123pan_one_token_at_most() {
+    let ask = ["image", "ls"];
+    let mut kills = 0;
+    for (call, at_least) in [("openat", 2), ("write", 2), ("fsync", 2), ("rename", 2)] {
+        for n in 1.. {
+            let rig = Rig::ready_at(Cloud::Pan123, |_| ());
+            match killed_at(&rig, &ask, call, n) {
+                None => return println!("SKIPPED: killing at every step needs strace"),
+                Some(true) => kills += 1,
+                Some(false) => {
+                    assert!(n > at_least, "{call} was seen {} times only", n - 1);
+                    break;
+                }
+            }
+            if let Ok(file) = fs::read(rig.state_dir().join("accounts/home.json")) {
+                serde_json::from_slice::<serde_json::Value>(&file).expect("a whole token file");
+            }
+            for _ in 0..2 {
+                assert_eq!(rig.run(&ask).code, Some(0), "{call} {n}");
+            }
+            let live = rig.sim.pan123().live_tokens("demo");
+            assert!(live <= 2 && rig.sim.count("access_token") == live, "{call} {n}: {live} tokens");
+        }
+    }
+    println!("after {kills} kills the login worked");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind, md5_hex};
+use common::clouds::Cloud;
 use common::media::{photo, video};
 use common::{PATIENCE, Rig, is_quiet};
 use xpand::control::{FileState, QueueQuery};
@@ -73,9 +74,14 @@ impl Library {
     }
 }
 
+/// As large as what comes later.
+fn first() -> Vec<u8> {
+    photo(1, 2000)
+}
+
 async fn told(rig: &Rig, lies: Vec<Lie>) {
     let mut library = Library::default();
-    library.put(rig, "first.jpg", &photo(1, 900));
+    library.put(rig, "first.jpg", &first());
     // A new state looks around in the cloud; from here on it believes what it knows.
     rig.wait_arrived().await;
     let mut seed = 100;
@@ -231,6 +237,106 @@ async fn a_listing_that_lies_makes_no_file_done_that_is_not_there() {
         lost("not made, and said to exist", FaultKind::Errno(31_061), empty()),
     ];
     told(&rig, lies).await;
+}
+
+/// Of 123pan's announcement: `reuse` says that the content is there already (创建文件).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_create_of_123pan_that_lies_makes_no_file_done_that_is_not_there() {
+    let to = "file/create";
+    let rig = pan123();
+    rig.put("first.jpg", &first());
+    rig.wait_arrived().await;
+    let another = rig.stored("photo/first.jpg").file_id;
+    let data = |data: &str| answer(&format!(r#"{{"code": 0, "message": "ok", "data": {data}}}"#));
+    let reused = |id: &str| data(&format!(r#"{{"reuse": true, "fileID": "{id}", "sliceSize": 104857600}}"#));
+    let lies = vec![
+        lie("all is well, says no more", to, answer(r#"{"code": 0}"#)),
+        lie("all is well, and nothing", to, data("{}")),
+        lie("it is there, without an id", to, reused("")),
+        lie("it is there, as nobody knows it", to, reused("nosuchid")),
+        lie("it is there, and it is another picture of that size", to, reused(&another)),
+        lie(
+            "a session that is not one",
+            to,
+            data(r#"{"reuse": false, "preuploadID": "x", "sliceSize": 104857600}"#),
+        ),
+        lie("smaller slices than it takes", to, edit(r#"{"data": {"sliceSize": 1000}}"#)),
+        lie("slices of nothing", to, edit(r#"{"data": {"sliceSize": 0}}"#)),
+        lie("the name is taken", to, answer(r#"{"code": 1, "message": "不能重名", "data": null}"#)),
+        lie("half an answer", to, FaultKind::CutAnswer),
+        lie("no answer", to, FaultKind::DropAfter),
+    ];
+    told(&rig, lies).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_put_that_lies_makes_no_file_done_that_is_not_there() {
+    let to = "PUT ";
+    let rig = pan123();
+    let lies = vec![
+        lie("it arrived, and it is lost", to, FaultKind::LostSlices),
+        lie("it arrived, with another byte", to, FaultKind::Flip(700)),
+        lie("it arrived, and nobody took it", to, FaultKind::Status(200)),
+        lie("a page instead", to, FaultKind::Html(200)),
+        lie("no answer", to, FaultKind::DropAfter),
+    ];
+    told(&rig, lies).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_complete_that_lies_makes_no_file_done_that_is_not_there() {
+    let to = "upload_complete";
+    let rig = pan123();
+    rig.put("first.jpg", &first());
+    rig.wait_arrived().await;
+    let another = rig.stored("photo/first.jpg").file_id;
+    let data = |data: &str| answer(&format!(r#"{{"code": 0, "message": "ok", "data": {data}}}"#));
+    let done = |id: &str| data(&format!(r#"{{"async": false, "completed": true, "fileID": "{id}"}}"#));
+    let lies = vec![
+        lie("all is well, says no more", to, answer(r#"{"code": 0}"#)),
+        lie("it is made, without an id", to, done("")),
+        lie("it is made, as nobody knows it", to, done("nosuchid")),
+        lie("it is made, and it is another picture of that size", to, done(&another)),
+        lie(
+            "it was made, as another picture",
+            to,
+            edit(&format!(r#"{{"data": {{"fileID": "{another}"}}}}"#)),
+        ),
+        lie("later, and it never begins", to, data(r#"{"async": true, "completed": false, "fileID": ""}"#)),
+        lie("it does not fit", to, answer(r#"{"code": 1, "message": "文件上传失败", "data": null}"#)),
+        lie("half an answer", to, FaultKind::CutAnswer),
+        lie("no answer", to, FaultKind::DropAfter),
+    ];
+    told(&rig, lies).await;
+}
+
+/// What the cloud says of a picture that it has made, or lists.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_detail_or_list_of_123pan_that_lies_makes_no_file_done_that_is_not_there() {
+    let other = md5_hex(b"another file");
+    let to = "file/detail";
+    let lost = |words, listing: FaultKind| Lie {
+        words,
+        faults: vec![("upload_complete", FaultKind::DropAfter), ("file/list", listing)],
+        of_film: false,
+    };
+    let empty = || answer(r#"{"code": 0, "message": "ok", "data": {"lastFileId": "-1", "fileList": []}}"#);
+    let rig = pan123();
+    let lies = vec![
+        lie("another MD5", to, edit(&format!(r#"{{"data": {{"etag": "{other}"}}}}"#))),
+        lie("another size", to, edit(r#"{"data": {"size": 3}}"#)),
+        lie("no MD5", to, edit(r#"{"data": {"etag": null}}"#)),
+        lie("a folder", to, edit(r#"{"data": {"type": 1}}"#)),
+        lie("nothing", to, answer(r#"{"code": 0, "data": {}}"#)),
+        lie("it is not there", to, FaultKind::Code(5066)),
+        lost("made, and not listed", empty()),
+        lost("made, and half listed", FaultKind::CutAnswer),
+    ];
+    told(&rig, lies).await;
+}
+
+fn pan123() -> Rig {
+    Rig::start_at(Cloud::Pan123, |setup| (setup.parallel, setup.hurry) = (2, 1000))
 }
 
 /// A copy of what it says of another file: only the MD5 tells that this is not ours.

@@ -8,6 +8,7 @@ use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use cloudsim::{Fault, FaultKind, StoredFile, md5_hex};
+use common::clouds::Cloud;
 use common::media::photo;
 use common::{Account, Folder, Rig, is_quiet};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -102,7 +103,7 @@ async fn a_renamed_folder_is_copied_in_few_calls_and_nothing_of_it_is_sent() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_moves_to_another_folder_is_copied_if_that_is_in_the_same_drive() {
     let rig = Rig::start(|setup| {
-        setup.accounts.push(Account { name: "other", user: "other", logged_in: true });
+        setup.accounts.push(Account { name: "other", user: "other", cloud: Cloud::Baidu, logged_in: true });
         setup.folders.push(Folder { label: "album", account: "home", more: String::new() });
         setup.folders.push(Folder { label: "elsewhere", account: "other", more: String::new() });
     });

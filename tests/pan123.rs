@@ -7,19 +7,13 @@ use std::fs;
 use std::time::Duration;
 
 use cloudsim::{Fault, FaultKind};
+use common::clouds::Cloud;
 use common::{Rig, Setup, media};
 use xpand::status::Status;
 
-/// A rig whose account is at 123pan. Nobody logs in to it.
+/// A rig whose account is at 123pan.
 fn ready(change: impl FnOnce(&mut Setup)) -> Rig {
-    let rig = Rig::ready(|setup| {
-        setup.accounts[0].logged_in = false;
-        change(setup);
-    });
-    let text = fs::read_to_string(rig.config_file()).unwrap();
-    let text = text.replace("[account.home]\n", "[account.home]\nprovider = \"pan123\"\n");
-    fs::write(rig.config_file(), text.replace("app = \"xpand\"\n", "")).unwrap();
-    rig
+    Rig::ready_at(Cloud::Pan123, change)
 }
 
 /// Paths of everything that is there.

@@ -14,6 +14,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind};
+use common::clouds::Cloud;
 use common::cloud::partseq;
 use common::media::{photo, video};
 use common::process::{Program, Said};
@@ -394,7 +395,7 @@ fn a_full_drive_and_a_refused_login_end_the_command_and_it_goes_on_later() {
 #[test]
 fn somebody_else_who_logs_in_meanwhile_gets_nothing_of_it() {
     let rig = Rig::ready(|setup| {
-        setup.accounts.push(Account { name: "other", user: "other", logged_in: true });
+        setup.accounts.push(Account { name: "other", user: "other", cloud: Cloud::Baidu, logged_in: true });
         setup.parallel = 1;
         setup.sim.bandwidth = Some(2 << 20);
     });

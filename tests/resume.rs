@@ -8,7 +8,17 @@ use std::time::Duration;
 
 use common::Rig;
 use common::cloud::partseq;
+use common::clouds::{Cloud, at_each_cloud};
 use common::media::{photo, video};
+
+at_each_cloud! {
+    sigterm_ends_within_five_seconds_even_when_the_cloud_says_nothing_any_more
+    a_lost_state_folder_costs_a_look_and_no_slice
+    a_damaged_database_is_set_aside_and_costs_a_look
+    small_files_survive_a_kill_at_any_moment_and_hardly_any_goes_twice
+    a_lost_state_finds_the_copy_that_had_to_be_renamed
+    a_database_that_lost_its_content_costs_a_look
+}
 
 const MIB: usize = 1 << 20;
 const PARALLEL: usize = 2;
@@ -98,12 +108,11 @@ async fn sigterm_in_the_middle_of_a_video_ends_within_five_seconds_and_keeps_wha
     go_on(&rig).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_ends_within_five_seconds_even_when_the_cloud_says_nothing_any_more() {
+async fn sigterm_ends_within_five_seconds_even_when_the_cloud_says_nothing_any_more(cloud: Cloud) {
     use cloudsim::{Fault, FaultKind};
-    let rig = Rig::ready(|_| ());
+    let rig = Rig::ready_at(cloud, |_| ());
     rig.put_photos(10);
-    rig.sim.fault(Fault::always("superfile2", FaultKind::Stall)).unwrap();
+    rig.sim.fault(Fault::always(cloud.slice(), FaultKind::Stall)).unwrap();
     let agent = rig.spawn();
     rig.until("files on their way", |status| !status.active.is_empty()).await;
     let (status, took) = agent.terminate().await;
@@ -111,11 +120,10 @@ async fn sigterm_ends_within_five_seconds_even_when_the_cloud_says_nothing_any_m
     assert!(took < FIVE_SECONDS, "{took:?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_state_folder_costs_a_look_and_no_slice() {
-    let mut rig = Rig::backed_up(|rig| {
+async fn a_lost_state_folder_costs_a_look_and_no_slice(cloud: Cloud) {
+    let mut rig = Rig::backed_up_at(cloud, |rig| {
         rig.put_photos(60);
-        rig.put("film.mp4", &video(1, 9 * MIB));
+        rig.put_large("film", 1, 9 * MIB);
     })
     .await;
     let mark = rig.mark();
@@ -126,12 +134,12 @@ async fn a_lost_state_folder_costs_a_look_and_no_slice() {
     assert_eq!(status.totals.instant, 61);
     rig.assert_nothing_sent_after(mark);
     // The remote folders are few, and so are the listings.
-    assert!(rig.calls_after(mark, "method=list").len() <= 8);
+    let lists = rig.calls_after(mark, cloud.list());
+    assert!(lists.len() <= 8, "{lists:#?}");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_database_is_set_aside_and_costs_a_look() {
-    let mut rig = Rig::backed_up(|rig| rig.put_photos(40)).await;
+async fn a_damaged_database_is_set_aside_and_costs_a_look(cloud: Cloud) {
+    let mut rig = Rig::backed_up_at(cloud, |rig| rig.put_photos(40)).await;
     let mark = rig.mark();
     let db = rig.state_dir().join("db");
     for (path, _) in common::files_below(&db) {
@@ -145,11 +153,12 @@ async fn a_damaged_database_is_set_aside_and_costs_a_look() {
     assert!(rig.state_dir().join("db.damaged").exists());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn small_files_survive_a_kill_at_any_moment_and_hardly_any_goes_twice() {
-    for (round, few) in [(0, 1), (1, 20), (2, 59)] {
-        let rig = Rig::ready(|_| ());
-        rig.put_photos(60);
+async fn small_files_survive_a_kill_at_any_moment_and_hardly_any_goes_twice(cloud: Cloud) {
+    // The real program keeps to 123pan's two pictures a second.
+    let all = cloud.of(60, 6);
+    for (round, few) in [(0, 1), (1, all / 3), (2, all - 1)] {
+        let rig = Rig::ready_at(cloud, |_| ());
+        rig.put_photos(all);
         rig.put("late.jpg", &photo(5, 900));
         let agent = rig.spawn();
         rig.until_true("some files", || rig.sim.files().len() > few).await;
@@ -157,10 +166,10 @@ async fn small_files_survive_a_kill_at_any_moment_and_hardly_any_goes_twice() {
         let (mark, there) = (rig.mark(), rig.sim.files().len());
         let agent = rig.spawn();
         let status = rig.wait_all_there().await;
-        assert_eq!(status.totals.counts.backed_up, 61);
+        assert_eq!(status.totals.counts.backed_up, all as u64 + 1);
         let again = rig.slices_after(mark).len();
         // Files that were between their slice and their `create` when the kill came.
-        let most = 61 - there + 8;
+        let most = all + 1 - there + 8;
         assert!(again <= most, "round {round}: {there} were there, {again} slices after the kill");
         agent.terminate().await;
     }
@@ -168,10 +177,9 @@ async fn small_files_survive_a_kill_at_any_moment_and_hardly_any_goes_twice() {
 
 /// Other content had the name, so that the cloud gave the file another one. Without our memory that copy
 /// is found all the same.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_state_finds_the_copy_that_had_to_be_renamed() {
-    let mut rig = Rig::ready(|_| ());
-    rig.sim.put_file("demo", "/apps/xpand/photo/a.jpg", &photo(1, 2000)).unwrap();
+async fn a_lost_state_finds_the_copy_that_had_to_be_renamed(cloud: Cloud) {
+    let mut rig = Rig::ready_at(cloud, |_| ());
+    rig.put_there("photo/a.jpg", &photo(1, 2000));
     rig.put("a.jpg", &photo(2, 2500));
     rig.put("b.jpg", &photo(3, 2500));
     rig.begin();
@@ -187,9 +195,8 @@ async fn a_lost_state_finds_the_copy_that_had_to_be_renamed() {
 }
 
 /// A power cut can leave sled a database that opens well and is empty: the epoch beside it knows better.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_lost_its_content_costs_a_look() {
-    let mut rig = Rig::backed_up(|rig| rig.put_photos(20)).await;
+async fn a_database_that_lost_its_content_costs_a_look(cloud: Cloud) {
+    let mut rig = Rig::backed_up_at(cloud, |rig| rig.put_photos(20)).await;
     let mark = rig.mark();
     assert!(rig.state_dir().join("epoch").exists());
     fs::remove_dir_all(rig.state_dir().join("db")).unwrap();

@@ -9,6 +9,7 @@ use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
 use cloudsim::{Fault, FaultKind};
+use common::clouds::Cloud;
 use common::media::photo;
 use common::process::Said;
 use common::{Account, Folder, Rig};
@@ -337,7 +338,7 @@ async fn when_all_second_looks_are_used_up_nothing_is_called_well_that_was_not_s
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn earlier_labels_dates_and_two_accounts_are_compared_where_their_files_are() {
     let mut rig = Rig::ready(|setup| {
-        setup.accounts.push(Account { name: "work", user: "other", logged_in: true });
+        setup.accounts.push(Account { name: "work", user: "other", cloud: Cloud::Baidu, logged_in: true });
         let dated = "remote = \"{label}/{year}/{month}/{path}\"".to_owned();
         setup.folders.push(Folder { label: "job", account: "work", more: dated });
     });

@@ -6,22 +6,24 @@ use std::path::Path;
 
 use cloudsim::{Call, StoredFile, md5_hex};
 
+use super::clouds::Cloud;
 use super::{Rig, files_below};
 
 /// Endings that the rig's tests use for photos and videos.
 const MEDIA: [&str; 7] = ["jpg", "jpeg", "png", "heic", "mp4", "mov", "mkv"];
 
 impl Rig {
-    /// The contents that ought to be in the cloud: whose drive, and MD5, as often as there are files of it.
-    fn local(&self) -> BTreeMap<(String, String), usize> {
+    /// The contents that ought to be in a cloud: which, whose drive, and MD5, as often as there are files of it.
+    fn local(&self) -> BTreeMap<(&'static str, String, String), usize> {
         let mut contents = BTreeMap::new();
         for folder in &self.setup.folders {
             let account = self.setup.accounts.iter().find(|account| account.name == folder.account).unwrap();
             for (path, below) in files_below(&self.root(folder.label)) {
-                if is_wanted(&below, folder.more.contains("\"other\"")) {
+                if is_wanted(account.cloud, &below, folder.more.contains("\"other\"")) {
                     let bytes = fs::read(path).unwrap();
                     if !bytes.is_empty() {
-                        *contents.entry((account.user.to_owned(), md5_hex(&bytes))).or_insert(0) += 1;
+                        let whose = (account.cloud.name(), account.user.to_owned(), md5_hex(&bytes));
+                        *contents.entry(whose).or_insert(0) += 1;
                     }
                 }
             }
@@ -34,7 +36,7 @@ impl Rig {
         let local = self.local();
         let mut cloud = BTreeMap::new();
         for file in self.sim.files() {
-            *cloud.entry((file.account, file.md5)).or_insert(0) += 1;
+            *cloud.entry((file.cloud, file.account, file.md5)).or_insert(0) += 1;
         }
         (local != cloud).then(|| format!("the folders have {local:#?}, the cloud has {cloud:#?}"))
     }
@@ -74,12 +76,10 @@ impl Rig {
         *grown = files.into_iter().map(|file| (file.account, file.path, file.md5)).collect();
     }
 
-    /// The stored file at a path below `/apps/xpand`.
+    /// The stored file at a path below the account's own folder.
     pub fn stored(&self, below: &str) -> StoredFile {
-        let path = format!("/apps/xpand/{below}");
-        let found = self.sim.file(&path);
         let all = || self.sim.files().into_iter().map(|file| file.path).collect::<Vec<_>>();
-        found.unwrap_or_else(|| panic!("{path} is not in the cloud: {:?}", all()))
+        self.there(below).unwrap_or_else(|| panic!("{below} is not in the cloud: {:?}", all()))
     }
 
     /// Where the log of calls ends now, for [`Rig::calls_after`].
@@ -94,7 +94,8 @@ impl Rig {
 
     /// Nothing was sent since a mark: no session, no slice, no file.
     pub fn assert_nothing_sent_after(&self, mark: u64) {
-        for text in ["precreate", "superfile2", "method=create"] {
+        let cloud = self.cloud();
+        for text in [cloud.begin(), cloud.slice(), cloud.finish()] {
             let calls = self.calls_after(mark, text);
             assert!(calls.is_empty(), "{calls:#?}");
         }
@@ -102,19 +103,20 @@ impl Rig {
 
     /// The numbers of the slices that were sent since a mark, whatever became of them, sorted.
     pub fn slices_after(&self, mark: u64) -> Vec<u32> {
-        let calls = self.calls_after(mark, "superfile2");
+        let calls = self.calls_after(mark, self.cloud().slice());
         let mut slices: Vec<u32> = calls.iter().map(partseq).collect();
         slices.sort_unstable();
         slices
     }
 }
 
-/// Which slice a `superfile2` sent.
+/// Which slice a `superfile2` sent, or a PUT, whose numbers begin with 1.
 pub fn partseq(call: &Call) -> u32 {
-    call.query["partseq"].parse().unwrap()
+    let number = |name: &str| call.query.get(name).map(|number| number.parse::<u32>().unwrap());
+    number("partseq").or_else(|| Some(number("partNumber")? - 1)).unwrap()
 }
 
-fn is_wanted(below: &Path, others: bool) -> bool {
-    let ending = below.extension().and_then(|ending| ending.to_str()).unwrap_or("");
-    others || MEDIA.contains(&ending.to_ascii_lowercase().as_str())
+fn is_wanted(cloud: Cloud, below: &Path, others: bool) -> bool {
+    let ending = below.extension().and_then(|ending| ending.to_str()).unwrap_or("").to_ascii_lowercase();
+    (others || MEDIA.contains(&ending.as_str())) && cloud.takes(&ending)
 }

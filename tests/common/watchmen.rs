@@ -174,6 +174,8 @@ impl Rig {
                 let list = value("filelist").unwrap_or_default();
                 assert!(value("opera") == Some("copy") && !list.contains("overwrite"), "{call:#?}");
             }
+            // Of 123pan: it deletes whatever it is told to.
+            assert!(overwrite || self.setup.tidies || !call.path.ends_with("/delete"), "{call:#?}");
             assert!(overwrite || value("rtype") != Some("3"), "{call:#?}");
             assert!(overwrite || value("ondup") != Some("overwrite"), "{call:#?}");
             assert!(version || matches!(value("is_revision"), None | Some("0")), "{call:#?}");

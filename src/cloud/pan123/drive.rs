@@ -258,8 +258,14 @@ impl Oss {
         let mut listed =
             self.in_folder(folder, Want::Find, |id| async move { self.page(&id, after).await }).await?;
         let folder = tidy(folder);
+        let mut known = self.known().await;
         for image in &mut listed.images {
-            image.path = Some(format!("{folder}/{}", image.filename));
+            let path = format!("{folder}/{}", image.filename);
+            if image.is_folder() {
+                // Or whoever goes down there would list this folder again, for each.
+                known.learn(&path, &image.file_id);
+            }
+            image.path = Some(path);
         }
         Ok((listed.images, listed.next.map(Cursor::new)))
     }

@@ -2,7 +2,7 @@
 //! local cloud, and proved at every turn.
 //!
 //! ```text
-//! demo.rs     how it is asked for and how it ends     story.rs proofs.rs  the steps, one after the other
+//! demo.rs     how it is asked for and how it ends     story.rs proofs.rs second.rs  the steps, one by one
 //! setting.rs  folder, cloud and configuration
 //! follow.rs   waiting for the agent, with bars
 //! library.rs  the folder with its pictures            media.rs jpeg.rs exif.rs  what is in them
@@ -27,6 +27,7 @@ mod library;
 mod media;
 mod names;
 mod proofs;
+mod second;
 mod setting;
 mod story;
 mod tell;

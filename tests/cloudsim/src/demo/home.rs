@@ -65,10 +65,6 @@ impl Home {
 
     /// Writes the configuration as a person would, and returns its text.
     pub(super) fn configure(&self, endpoint: &str, photos: &Path) -> io::Result<String> {
-        let quoted = |path: &Path| match path.to_str() {
-            Some(path) => Ok(Value::from(path).to_string()),
-            None => Err(io::Error::other(format!("{} is not UTF-8: TOML cannot say it", path.display()))),
-        };
         let text = format!(
             r#"[device]
 type = "2020073115900228875"
@@ -98,6 +94,27 @@ settle = "1s"
         fs::write(self.config(), &text)?;
         // It holds a secret.
         fs::set_permissions(self.config(), fs::Permissions::from_mode(0o600))?;
+        Ok(text)
+    }
+
+    /// Adds an account at 123pan, for the same folder, and returns what was added.
+    pub(super) fn configure_second(&self, endpoint: &str, photos: &Path) -> io::Result<String> {
+        let text = format!(
+            r#"
+[account.pictures]
+provider = "pan123"
+client_id = "demo"
+client_secret = "demo"
+endpoint = "{endpoint}"
+
+[[folder]]
+path = {}
+account = "pictures"
+label = "pictures"
+"#,
+            quoted(photos)?
+        );
+        fs::write(self.config(), fs::read_to_string(self.config())? + &text)?;
         Ok(text)
     }
 
@@ -134,6 +151,14 @@ settle = "1s"
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(8)..].join("\n")
+    }
+}
+
+/// A path as TOML has it.
+fn quoted(path: &Path) -> io::Result<String> {
+    match path.to_str() {
+        Some(path) => Ok(Value::from(path).to_string()),
+        None => Err(io::Error::other(format!("{} is not UTF-8: TOML cannot say it", path.display()))),
     }
 }
 

@@ -222,13 +222,15 @@ impl Story<'_> {
         self.tell.line("");
         let calls = self.sim.calls();
         let slices = evidence::slices(&calls);
-        let stored = self.sim.files();
+        let (pictures, mut stored) = (self.at_123pan(), self.sim.files());
+        stored.retain(|file| file.cloud == "baidu");
         let instant = stored.iter().filter(|file| file.instant).count();
         let bytes = stored.iter().map(|file| file.size).sum();
         let files = number(stored.len(), "file");
         let build = if cfg!(debug_assertions) { " (a debug build)" } else { "" };
         self.tell.table(&[
             ("In the cloud", format!("{files}, {}", size(bytes))),
+            ("At 123pan too", number(pictures.len(), "picture")),
             ("Sent", format!("{} in {}", size(evidence::slice_bytes(&calls)), number(slices.len(), "slice"))),
             ("Sent twice, for the kill", number(self.repeated, "slice")),
             ("Already there, not sent", format!("{} of the same content", number(instant, "file"))),

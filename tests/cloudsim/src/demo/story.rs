@@ -81,6 +81,7 @@ impl Story<'_> {
         self.left_out()?;
         self.second_run(&mut agent)?;
         self.new_files(&mut agent)?;
+        self.second_cloud(&mut agent)?;
         self.end(agent)
     }
 

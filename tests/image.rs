@@ -251,7 +251,7 @@ fn a_picture_that_the_review_rejects_is_failed_with_the_reason() {
 fn slices_and_answers_that_get_lost_or_damaged_cost_another_try_and_no_picture() {
     let rig = rig();
     rig.sim.pan123().set_async(Some(Duration::from_millis(300)));
-    for (number, (endpoint, kind)) in [
+    for (endpoint, kind) in [
         // An address that is too old.
         ("PUT ", FaultKind::Status(403)),
         ("PUT ", FaultKind::LostSlices),
@@ -262,16 +262,19 @@ fn slices_and_answers_that_get_lost_or_damaged_cost_another_try_and_no_picture()
         ("upload_complete", FaultKind::DropAfter),
         ("upload_async_result", FaultKind::Code(20103)),
         ("file/detail", FaultKind::CutAnswer),
-    ]
-    .into_iter()
-    .enumerate()
-    {
-        rig.sim.fault(Fault::once(endpoint, kind.clone())).unwrap();
-        let name = format!("{number}.jpg");
-        let link = done(&rig, &["put", &local(&rig, &name, 10 + number as u64)]);
-        assert_eq!(fetched(link.trim()), media::photo(10 + number as u64, 3000), "{endpoint} {kind:?}");
+    ] {
+        rig.sim.fault(Fault::once(endpoint, kind)).unwrap();
     }
-    assert_eq!(stored(&rig).len(), 8);
+    let names = |number: u64| format!("{number}.jpg");
+    let pictures: Vec<String> = (0..4).map(|number| local(&rig, &names(number), 10 + number)).collect();
+    let put = [&["put"], &pictures.iter().map(String::as_str).collect::<Vec<_>>()[..]].concat();
+    let links = done(&rig, &put);
+    for (number, link) in links.lines().enumerate() {
+        assert_eq!(fetched(link), media::photo(10 + number as u64, 3000), "in the order they were typed");
+    }
+    assert_eq!(links.lines().count(), 4);
+    assert_eq!(rig.sim.calls().iter().filter(|call| call.fault.is_some()).count(), 8, "each fault hit");
+    assert_eq!(stored(&rig).len(), 4);
     assert!(rig.sim.leaks().is_empty(), "{:?}", rig.sim.leaks());
 }
 

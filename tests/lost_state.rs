@@ -37,7 +37,10 @@ async fn look_again(rig: &mut Rig, what: &str, files: u64) -> Vec<Call> {
     let begun = Instant::now();
     loop {
         let status = rig.client.status().await.ok();
-        if status.as_ref().is_some_and(|s| is_quiet(s) && s.totals.counts.backed_up == files) {
+        // That it has caught up is put down a moment after it has.
+        let has_caught_up = !rig.state_dir().join("look_first").exists();
+        if has_caught_up && status.as_ref().is_some_and(|s| is_quiet(s) && s.totals.counts.backed_up == files)
+        {
             break;
         }
         if rig.has_ended() {

@@ -153,3 +153,29 @@ async fn a_folder_that_is_deleted_in_the_app_is_made_anew_for_what_comes_next() 
     assert_eq!(stored(&rig), ["/photo/2024/b.jpg"]);
     rig.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_picture_is_kept_beside_the_old_one_or_takes_its_place() {
+    for (on_conflict, left) in
+        [("keep-both", &["/photo/a(1).jpg", "/photo/a.jpg"][..]), ("overwrite", &["/photo/a.jpg"])]
+    {
+        let mut rig = ready(|setup| setup.upload = format!("on_conflict = \"{on_conflict}\""));
+        let path = rig.put("a.jpg", &media::photo(1, 3000));
+        rig.begin();
+        arrived(&rig, 1).await;
+        rig.put("a.jpg", &media::photo(2, 4000));
+        rig.until("the new one", |status| {
+            status.totals.counts.waiting == 0 && status.folders[0].counts.bytes == 4000
+        })
+        .await;
+        arrived(&rig, 1).await;
+        assert_eq!(stored(&rig), left, "{on_conflict}");
+        let told = rig.client.explain(&path).await.unwrap();
+        let copy = format!("{told:?}");
+        let name = if on_conflict == "overwrite" { "/photo/a.jpg" } else { "/photo/a(1).jpg" };
+        assert!(copy.contains(name), "{copy}");
+        let now = rig.sim.pan123().read(name).unwrap();
+        assert_eq!(now, media::photo(2, 4000), "{on_conflict}");
+        rig.stop().await;
+    }
+}

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind};
 use common::clouds::{Cloud, at_each_cloud};
-use common::media::{odd_names, photo, set_mtime};
+use common::media::{noise, odd_names, photo, set_mtime};
 use common::{PATIENCE, Rig, files_below};
 use xpand::control::CopiesQuery;
 use xpand::remote::names::unescape;
@@ -163,9 +163,10 @@ async fn what_is_gone_comes_home_and_what_is_different_stays(cloud: Cloud) {
     }
     let names: Vec<_> = tree(&part).into_iter().map(|(name, ..)| name).collect();
     assert_eq!(names, ["a.jpg", "c.jpg", "d.jpg"].map(PathBuf::from));
-    let said = rig.run(&["restore", text(&photos.join("2022")), "--to", text(&part)]);
+    let nothing = rig.path("nothing");
+    let said = rig.run(&["restore", text(&photos.join("2022")), "--to", text(&nothing)]);
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("is backed up"), "{said:?}");
+    assert!(said.err.contains("is backed up") && !nothing.exists(), "{said:?}");
     rig.stop().await;
 }
 
@@ -191,6 +192,73 @@ async fn a_copy_that_is_not_what_was_backed_up_is_told_and_not_restored() {
     assert!(said.out.contains("it is not in the cloud any more"), "{said:?}");
     assert_eq!(fs::read(to.join("a.jpg")).unwrap(), photo(1, 1000));
     rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_that_has_another_id_by_now_is_found_at_its_path_or_under_another_name() {
+    let mut rig = Rig::ready(|_| ());
+    let photos: Vec<_> = (0..5).map(|seed| photo(seed, 1000)).collect();
+    for (name, bytes) in
+        ["d/again.jpg", "d/same.jpg", "d/other.jpg", "d/longer.jpg", "b.jpg"].iter().zip(&photos)
+    {
+        rig.put(name, bytes);
+    }
+    rig.put("d/twin.jpg", &photos[4]);
+    rig.begin();
+    rig.wait_arrived().await;
+    // Somebody puts these there again, or something else of the same name.
+    let path = |name: &str| format!("/apps/xpand/photo/{name}");
+    for (name, bytes) in [
+        ("d/again.jpg", photos[0].clone()),
+        ("d/other.jpg", photo(9, 1000)),
+        ("d/longer.jpg", photo(9, 1001)),
+    ] {
+        let before = rig.stored(&format!("photo/{name}")).fs_id;
+        rig.sim.remove("demo", &path(name)).unwrap();
+        rig.sim.put_file("demo", &path(name), &bytes).unwrap();
+        assert_ne!(rig.stored(&format!("photo/{name}")).fs_id, before);
+    }
+    // And takes away one of two copies of the same picture.
+    rig.sim.remove("demo", &path("d/twin.jpg")).unwrap();
+    let (folder, to) = (rig.root("photo"), rig.path("to"));
+    let mark = rig.mark();
+    let said = rig.run(&["restore", text(&folder), "--to", text(&to)]);
+    assert_eq!(said.code, Some(1), "two of them are nowhere: {said:?}");
+    let failed: Vec<_> = said.out.lines().filter(|line| line.starts_with("failed")).collect();
+    assert!(failed.len() == 2 && failed.iter().all(|line| line.contains("has its name")), "{said:?}");
+    let expected = [("b.jpg", 4), ("d/again.jpg", 0), ("d/same.jpg", 1), ("d/twin.jpg", 4)];
+    let came: Vec<_> = tree(&to).into_iter().map(|(name, bytes, _)| (name, bytes)).collect();
+    let expected: Vec<_> =
+        expected.iter().map(|&(name, at)| (PathBuf::from(name), photos[at].clone())).collect();
+    assert!(came == expected, "{said:?}");
+    assert_eq!(rig.calls_after(mark, "method=list").len(), 1, "one folder is listed, once");
+    rig.stop().await;
+}
+
+#[test]
+fn addresses_that_grew_too_old_while_a_film_came_are_renewed_all_at_once() {
+    let rig = Rig::ready(|_| ());
+    rig.sim.put_file("demo", "/apps/xpand/photo/a.mp4", &noise(99, 2 << 20)).unwrap();
+    for number in 0..30 {
+        let path = format!("/apps/xpand/photo/b{number}.jpg");
+        rig.sim.put_file("demo", &path, &noise(number, 500)).unwrap();
+    }
+    rig.sim.set_bandwidth(Some(256 << 10));
+    let to = rig.path("to");
+    let mut restore = rig.command(&["restore", "photo", "--to", text(&to), "--parallel", "1"]);
+    let mut child = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let begun = Instant::now();
+    let is_coming = |(path, _): &(PathBuf, _)| fs::metadata(path).is_ok_and(|file| file.len() >= 256 << 10);
+    while !to.exists() || !files_below(&to).iter().any(is_coming) {
+        assert!(begun.elapsed() < PATIENCE, "no part of the film");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // All others wait with an address that is good for eight hours.
+    rig.sim.advance(Duration::from_secs(9 * 3600));
+    rig.sim.set_bandwidth(None);
+    assert!(child.wait().unwrap().success());
+    assert_eq!(files_below(&to).len(), 31);
+    assert_eq!(rig.calls_after(0, "method=filemetas").len(), 2, "one for all, and another for all");
 }
 
 /// The years of a template are left out, so that two remote files can have one place.

@@ -11,6 +11,7 @@ use std::time::Duration;
 use cloudsim::{Fault, FaultKind, ShareLink};
 use common::Rig;
 use common::process::{Said, documents};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// With share_type and share_secret, and another user besides.
 fn rig() -> Rig {
@@ -232,4 +233,11 @@ fn at_a_terminal_the_password_is_asked_for_and_not_shown() {
     let before = rig.sim.count("shareverify");
     let said = ask("abc\x03\n");
     assert_eq!((said.code, rig.sim.count("shareverify")), (None, before), "{said:?}");
+    // So it does when somebody else ends it.
+    for (signal, code) in [(Signal::TERM, 128 + 15), (Signal::HUP, 128 + 1)] {
+        let said = rig.at_terminal(&["share", "verify", &link.link], "Password", |_, child| {
+            kill_process(Pid::from_child(child), signal).unwrap();
+        });
+        assert_eq!((said.code, rig.sim.count("shareverify")), (Some(code), before), "{said:?}");
+    }
 }

@@ -98,6 +98,8 @@ pub enum End {
     Done(Copy),
     /// The cloud had it: nothing was sent.
     Instant(Copy),
+    /// It is only said what would be done: it would be sent.
+    Rehearsed,
     /// It cannot be sent, for a reason known before reading it.
     Skipped(String),
     /// It was given up.
@@ -185,7 +187,7 @@ pub async fn rehearse(user: &User, named: Vec<Named>, watch: &dyn Watch) -> Resu
         let limits = Limits { tier: Some(user.max_file_size), ..source.limits };
         let end = match limits.skip(&seen.path.below, print.size) {
             Some(skip) => end_of(skip, limits.takes),
-            None => End::Skipped("it would be sent".into()),
+            None => End::Rehearsed,
         };
         watch.ended(&seen.local, &source.naming.remote_path(&seen.path.below, None), print.size, &end);
     }

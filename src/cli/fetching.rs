@@ -16,7 +16,7 @@ use super::status_text::short_name;
 use super::terminal::{bytes, count, files};
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::fetch::many::Options;
-use crate::fetch::{Disk, End, Fetcher, Found, NoRoom, Stop, Target, Wanted, Watch};
+use crate::fetch::{Copies, Disk, End, Fetcher, Found, NoRoom, Stop, Target, Wanted, Watch};
 
 /// Found files that wait to be looked at: one page of a listing is read while another is fetched.
 const WAITING: usize = 200;
@@ -71,12 +71,14 @@ impl Sink<'_> {
 }
 
 /// Fetches what `look` finds into the folder `to`, which is made when it is missing, and sums it up. What
-/// was found before `look` failed is fetched all the same.
+/// was found before `look` failed is fetched all the same; what is not there any more, from where `copies` knows
+/// its content to be.
 pub(super) async fn fetch(
     session: &Session<'_>,
     disk: Disk,
     to: &Path,
     how: How,
+    copies: Option<&dyn Copies>,
     look: impl AsyncFnOnce(&Sink<'_>) -> Outcome,
 ) -> Outcome {
     let path = to.to_owned();
@@ -86,17 +88,20 @@ pub(super) async fn fetch(
     let options =
         Options { parallel: usize::from(how.parallel), overwrite: how.overwrite, dry_run: how.dry_run };
     let context = session.context;
-    let teller = Teller::new(context);
+    let teller = Teller::new(context, how.dry_run);
     let (found, queue) = mpsc::channel(WAITING);
     let drive = Arc::clone(&session.drive);
-    let fetcher = Fetcher::new(drive, disk, Arc::new(target), options, context.clock().clone(), &teller);
+    let mut fetcher = Fetcher::new(drive, disk, Arc::new(target), options, context.clock().clone(), &teller);
+    if let Some(copies) = copies {
+        fetcher = fetcher.with_copies(copies);
+    }
     let looking = async {
         let sink = Sink { found, teller: &teller };
         look(&sink).await
     };
     let (looked, fetched) = tokio::join!(looking, fetcher.run(queue));
     let sums = teller.end();
-    let mut words = sums.text(how.dry_run);
+    let mut words = sums.text();
     if let Err(stop) = fetched {
         words += &format!("; {AGAIN}");
         context.say(&words);
@@ -138,6 +143,7 @@ struct Sums {
     done: u64,
     bytes: u64,
     present: u64,
+    rehearsed: u64,
     skipped: u64,
     failed: u64,
     /// Nobody reads our output any more.
@@ -146,19 +152,21 @@ struct Sums {
 
 impl Default for Sums {
     fn default() -> Self {
-        Self { done: 0, bytes: 0, present: 0, skipped: 0, failed: 0, broken: Ok(()) }
+        Self { done: 0, bytes: 0, present: 0, rehearsed: 0, skipped: 0, failed: 0, broken: Ok(()) }
     }
 }
 
 impl Sums {
-    fn text(&self, dry_run: bool) -> String {
+    fn text(&self) -> String {
         let mut text = format!("{} fetched ({})", files(self.done), bytes(self.bytes));
         if self.present > 0 {
             text += &format!(", {} there already", count(self.present));
         }
+        if self.rehearsed > 0 {
+            text += &format!(", {} would be fetched", count(self.rehearsed));
+        }
         if self.skipped > 0 {
-            let words = if dry_run { "would be fetched" } else { "left out" };
-            text += &format!(", {} {words}", count(self.skipped));
+            text += &format!(", {} left out", count(self.skipped));
         }
         if self.failed > 0 {
             text += &format!(", {} failed", count(self.failed));
@@ -187,8 +195,8 @@ struct Teller<'c> {
 }
 
 impl<'c> Teller<'c> {
-    fn new(context: &'c Context) -> Self {
-        Self { screen: Screen::new(context, true), files: RefCell::default(), sums: RefCell::default() }
+    fn new(context: &'c Context, is_dry: bool) -> Self {
+        Self { screen: Screen::new(context, !is_dry), files: RefCell::default(), sums: RefCell::default() }
     }
 
     /// Takes the bars away.
@@ -238,6 +246,7 @@ impl Watch for Teller<'_> {
         let (state, reason) = match end {
             End::Done => ("done", None),
             End::Present => ("present", None),
+            End::Rehearsed => ("would_fetch", None),
             End::Skipped(why) => ("skipped", Some(why.as_str())),
             End::Failed(why) => ("failed", Some(why.as_str())),
         };
@@ -248,6 +257,7 @@ impl Watch for Teller<'_> {
                 sums.bytes += size;
             }
             End::Present => sums.present += 1,
+            End::Rehearsed => sums.rehearsed += 1,
             End::Skipped(_) => sums.skipped += 1,
             End::Failed(_) => sums.failed += 1,
         }

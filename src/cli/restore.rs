@@ -1,9 +1,11 @@
 //! `xpand restore`: the backup the other way round. What was backed up comes home under its own names.
 //!
 //! Where it is known from, best first: the running agent's index, which knows every copy with its MD5 and
-//! also what is not on the disk any more; else the cloud's listing, out of whose paths the folder's template
+//! also what is not on the disk any more, and where else a content is; else the cloud's listing, out of whose paths the folder's template
 //! is read back; else, on a box whose configuration has no such folder, any remote path, whose escaped names
 //! are read back all the same.
+
+mod elsewhere;
 
 use std::ffi::OsString;
 use std::ops::ControlFlow;
@@ -19,9 +21,10 @@ use crate::cloud::files::Item;
 use crate::config::{Config, Folder};
 use crate::control::client::ClientError;
 use crate::control::{CopiesQuery, CopyLine, QueueQuery};
-use crate::fetch::{Disk, Found, Place, Wanted};
+use crate::fetch::{Copies, Disk, Found, Place, Wanted};
 use crate::remote::names::{Rules, unescape};
 use crate::remote::template::Template;
+use elsewhere::Elsewhere;
 
 /// `xpand restore`.
 #[derive(clap::Args, Debug)]
@@ -96,12 +99,20 @@ async fn restore(session: &Session<'_>, disk: Disk, args: &RestoreArgs, source: 
                 ))
                 .hint("xpand check shows the folders, xpand drive ls what is in the cloud"));
             };
-            fetching::fetch(session, disk, &args.to, args.how, async |sink| remote(session, sink, item).await)
-                .await
+            let looked = async |sink: &Sink<'_>| remote(session, sink, item).await;
+            fetching::fetch(session, disk, &args.to, args.how, None, looked).await
         }
         Source::Folder(folder, below) => {
             let first = if args.from_cloud { None } else { first_page(session, folder, below).await? };
-            fetching::fetch(session, disk, &args.to, args.how, async |sink| match first {
+            // Nothing is made for nothing.
+            if let Some(known) =
+                first.as_ref().filter(|known| known.copies.is_empty() && known.next.is_none())
+            {
+                return Err(nothing(&known.query.path));
+            }
+            let elsewhere = Elsewhere(session);
+            let copies = first.is_some().then_some(&elsewhere as &dyn Copies);
+            fetching::fetch(session, disk, &args.to, args.how, copies, async |sink| match first {
                 Some(first) => from_index(session, sink, first, below).await,
                 None => from_listing(session, sink, folder, below).await,
             })

@@ -12,6 +12,8 @@ use super::{Context, Outcome};
 /// Where it is told.
 pub(super) struct Screen<'c> {
     context: &'c Context,
+    /// Files are on their way; without, it is a dry run.
+    moves: bool,
     /// On a terminal.
     pub(super) bars: Option<Bars>,
 }
@@ -24,10 +26,10 @@ pub(super) struct Bars {
 }
 
 impl<'c> Screen<'c> {
-    /// A screen; `moves` when there is something to see in bars.
+    /// A screen; `moves` when there is something to see in bars, which is not so in a dry run.
     pub(super) fn new(context: &'c Context, moves: bool) -> Self {
         let bars = moves && !context.json() && !context.is_quiet() && std::io::stderr().is_terminal();
-        Self { context, bars: bars.then(Bars::new) }
+        Self { context, moves, bars: bars.then(Bars::new) }
     }
 
     /// More bytes are on their way.
@@ -49,7 +51,10 @@ impl<'c> Screen<'c> {
             return self.context.print_json(json);
         }
         let reason = reason.map_or(String::new(), |reason| format!("  ({})", plain(reason)));
-        let text = format!("{state:<8} {:>9}  {}{reason}", bytes(size), plain(name));
+        // In a person's words, and in columns.
+        let words = state.replace('_', " ");
+        let width = if self.moves { 8 } else { 11 };
+        let text = format!("{words:<width$} {:>9}  {}{reason}", bytes(size), plain(name));
         match &self.bars {
             // A person who watches the bars only has to be told what went wrong.
             Some(bars) if matches!(state, "failed" | "skipped") => Ok(bars.all.println(text)?),

@@ -234,7 +234,7 @@ async fn all_busy() -> Response {
 
 async fn no_such_path(request: Request) -> Failure {
     Failure::not_found(format!("there is no {}", request.uri().path()))
-        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/copies, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/repair, /v1/forget, /v1/reload, /v1/rebuild")
+        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/copies, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/explain, /v1/repair, /v1/forget, /v1/reload, /v1/rebuild")
 }
 
 async fn no_such_method(request: Request) -> Response {

@@ -7,12 +7,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::local::{self, Looked};
+use super::lost::Lost;
 use super::one::Ready;
 use super::patience::{Line, Over, Patience};
-use super::{Disk, End, Found, Place, Stop, Target, Wanted, Watch};
+use super::queue::Queue;
+use super::{Copies, Disk, End, Found, Place, Stop, Target, Wanted, Watch};
 use crate::clock::Clock;
 use crate::cloud::files::Item;
 use crate::cloud::give_back::MOST_DETAILS;
@@ -40,6 +43,10 @@ pub struct Fetcher<'a> {
     pub(super) options: Options,
     pub(super) watch: &'a dyn Watch,
     pub(super) line: Line,
+    /// Who knows where else a content is.
+    pub(super) copies: Option<&'a dyn Copies>,
+    /// Files that are not where they were said to be.
+    pub(super) lost: RefCell<Vec<Lost>>,
     /// When it began, nanoseconds since 1970.
     since_ns: i64,
     /// The places on their way, and the id of what comes there.
@@ -59,7 +66,14 @@ impl<'a> Fetcher<'a> {
     ) -> Self {
         let since_ns = clock.now_ns();
         let line = Line::new(clock);
-        Self { drive, disk, target, options, watch, line, since_ns, under_way: RefCell::default() }
+        let (copies, lost, under_way) = (None, RefCell::default(), RefCell::default());
+        Self { drive, disk, target, options, watch, line, copies, lost, since_ns, under_way }
+    }
+
+    /// What is not where it should be is fetched from where `copies` says that its content is too.
+    #[must_use]
+    pub fn with_copies(self, copies: &'a dyn Copies) -> Self {
+        Self { copies: Some(copies), ..self }
     }
 
     /// Fetches what is found until there is no more. All of it survives a power cut then.
@@ -72,7 +86,7 @@ impl<'a> Fetcher<'a> {
             return Err(Error::new(Kind::Refused, "download", words).unsent().into());
         };
         let (ready, queue) = mpsc::channel(MOST_DETAILS);
-        let queue = Mutex::new(queue);
+        let queue = Queue::new(queue);
         let workers = try_join_all((0..self.options.parallel.max(1)).map(|_| self.work(files, &queue)));
         let fetched = tokio::try_join!(self.sort(files, found, ready), workers);
         let target = Arc::clone(&self.target);
@@ -111,6 +125,9 @@ impl<'a> Fetcher<'a> {
                     let _ = ready.send(file).await;
                 }
             }
+            if is_end || self.has_lost_many() {
+                self.look_elsewhere(files, &ready).await?;
+            }
             if is_end {
                 return Ok(());
             }
@@ -131,10 +148,10 @@ impl<'a> Fetcher<'a> {
         let end = match self.look(&wanted).await {
             Ok(Looked::Present) => End::Present,
             Ok(Looked::Taken(why)) => End::Failed(why),
-            Ok(_) if self.options.dry_run => End::Skipped("it would be fetched".to_owned()),
+            Ok(_) if self.options.dry_run => End::Rehearsed,
             Ok(looked) => {
                 let replace = looked == Looked::Replace;
-                return Ok(Some(Ready { wanted, dlink: String::new(), replace, doubted: false }));
+                return Ok(Some(Ready::new(wanted, replace)));
             }
             Err(error) => self.disk_failed(&wanted, error)?,
         };
@@ -165,53 +182,85 @@ impl<'a> Fetcher<'a> {
 
     /// Asks for the address of each file, and leaves out those that have none.
     async fn addresses(&self, files: &dyn GiveBack, bundle: Vec<Ready>) -> Result<Vec<Ready>, Stop> {
-        let asked = |file: &&Ready| file.wanted.size > 0;
-        let ids: Vec<String> = bundle.iter().filter(asked).map(|file| file.wanted.fs_id.clone()).collect();
-        let mut patience = Patience::default();
-        let mut items: HashMap<String, Item> = HashMap::new();
-        while !ids.is_empty() {
-            match files.details(&ids).await {
-                Ok(all) => {
-                    self.line.moves();
-                    items.extend(all.into_iter().map(|item| (item.fs_id.clone(), item)));
-                    break;
-                }
-                Err(error) => match patience.wait(error, &self.line, self.watch).await {
-                    Ok(()) => {}
-                    Err(Over::All(stop)) => return Err(stop),
-                    Err(Over::File(why)) => {
-                        bundle.iter().for_each(|file| self.ended(&file.wanted, &End::Failed(why.clone())));
-                        return Ok(Vec::new());
-                    }
-                },
-            }
-        }
-        let mut ready = Vec::with_capacity(bundle.len());
-        for mut file in bundle {
-            if file.wanted.size > 0 {
-                let item = items.get(&file.wanted.fs_id).cloned();
-                if let Err(end) = address(&mut file, item) {
-                    self.ended(&file.wanted, &end);
-                    continue;
-                }
-            }
-            ready.push(file);
+        let (mut ready, lost) = self.ask(files, bundle).await?;
+        if !lost.is_empty() {
+            let (found, lost) = self.found_by_path(files, lost).await?;
+            ready.extend(found);
+            self.lost.borrow_mut().extend(lost);
         }
         Ok(ready)
     }
 
-    async fn work(&self, files: &dyn GiveBack, queue: &Mutex<mpsc::Receiver<Ready>>) -> Result<(), Stop> {
-        loop {
-            let next = queue.lock().await.recv().await;
-            let Some(ready) = next else { return Ok(()) };
+    /// Asks once: those that have an address, and those that are not there as they should be although their
+    /// content is known.
+    pub(super) async fn ask(
+        &self,
+        files: &dyn GiveBack,
+        bundle: Vec<Ready>,
+    ) -> Result<(Vec<Ready>, Vec<Lost>), Stop> {
+        let (mut ready, mut lost) = (Vec::with_capacity(bundle.len()), Vec::new());
+        let asked = |file: &&Ready| file.wanted.size > 0;
+        let mut ids: Vec<String> =
+            bundle.iter().filter(asked).map(|file| file.wanted.fs_id.clone()).collect();
+        // One copy may be wanted for two places.
+        ids.sort_unstable();
+        ids.dedup();
+        let items = match self.metas(files, &ids).await {
+            Ok(items) => items,
+            Err(Over::All(stop)) => return Err(stop),
+            Err(Over::File(why)) => {
+                bundle.iter().for_each(|file| self.ended(&file.wanted, &End::Failed(why.clone())));
+                return Ok((ready, lost));
+            }
+        };
+        let asked_at = Instant::now();
+        for mut file in bundle {
+            if file.wanted.size > 0 {
+                let item = items.get(&file.wanted.fs_id).cloned();
+                if let Err(end) = address(&mut file, item) {
+                    match file.wanted.md5 {
+                        Some(_) => lost.push(Lost { file, end }),
+                        None => self.ended(&file.wanted, &end),
+                    }
+                    continue;
+                }
+            }
+            file.asked_at = Some(asked_at);
+            ready.push(file);
+        }
+        Ok((ready, lost))
+    }
+
+    /// What the cloud tells of at most [`MOST_DETAILS`] ids, each with its address.
+    pub(super) async fn metas(
+        &self,
+        files: &dyn GiveBack,
+        ids: &[String],
+    ) -> Result<HashMap<String, Item>, Over> {
+        let mut patience = Patience::default();
+        while !ids.is_empty() {
+            match files.details(ids).await {
+                Ok(items) => {
+                    self.line.moves();
+                    return Ok(items.into_iter().map(|item| (item.fs_id.clone(), item)).collect());
+                }
+                Err(error) => patience.wait(error, &self.line, self.watch).await?,
+            }
+        }
+        Ok(HashMap::new())
+    }
+
+    async fn work(&self, files: &dyn GiveBack, queue: &Queue) -> Result<(), Stop> {
+        while let Some(ready) = queue.next().await {
             let wanted = ready.wanted.clone();
-            let end = self.bring(files, ready).await?;
+            let end = self.bring(files, queue, ready).await?;
             self.ended(&wanted, &end);
         }
+        Ok(())
     }
 
     /// A file that was under way fared so.
-    fn ended(&self, wanted: &Wanted, end: &End) {
+    pub(super) fn ended(&self, wanted: &Wanted, end: &End) {
         self.under_way.borrow_mut().remove(&wanted.place);
         self.tell(wanted, end);
     }

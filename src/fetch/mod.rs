@@ -8,10 +8,11 @@
 //! 1. `local`: is something there? The same size and time, or else the same content, is *present* and costs
 //!    no call. Something different stays, unless `overwrite` is wanted.
 //! 2. [`many`]: up to a hundred of those that are missing are asked about in one call (`filemetas`), which gives
-//!    each a `dlink` to fetch it by. What has vanished shows here.
+//!    each a `dlink` to fetch it by. What has vanished shows here; if its MD5 is known, it is looked for at its
+//!    path and in other copies (`lost`).
 //! 3. `one`: some at a time are downloaded into part files (`part`), from where the part ends. A broken line is
-//!    tried again later and later, a `dlink` that is too old is asked for anew, a cloud that wants a pause
-//!    gets it (`patience`).
+//!    tried again later and later, a `dlink` that is too old is asked for anew with all that wait (`queue`), a
+//!    cloud that wants a pause gets it (`patience`).
 //! 4. All bytes, whichever run fetched them, are checked against the MD5 that the index knows, else the one
 //!    that the server tells, else the one that is listed. Wrong content is removed and fetched once more.
 //! 5. The whole file gets its time, is synced, and takes its name, never over another file; folders are
@@ -34,11 +35,13 @@
 mod digest;
 pub mod disk;
 mod local;
+mod lost;
 pub mod many;
 mod one;
 mod part;
 mod patience;
 pub mod place;
+mod queue;
 pub mod reader;
 pub mod target;
 
@@ -51,6 +54,8 @@ pub use part::NoRoom;
 pub use place::Place;
 pub use reader::Reader;
 pub use target::Target;
+
+use futures_util::future::LocalBoxFuture;
 
 use crate::cloud;
 use crate::content::Md5;
@@ -106,6 +111,8 @@ pub enum End {
     Done,
     /// It was there already.
     Present,
+    /// It is only said what would be done: it would be fetched.
+    Rehearsed,
     /// It is not wanted after all, and why.
     Skipped(String),
     /// It could not be brought home, and why.
@@ -126,6 +133,13 @@ pub enum Stop {
     /// The cloud, or our way to it, is no use now.
     #[error(transparent)]
     Cloud(#[from] cloud::Error),
+}
+
+/// Who knows where else a content is.
+pub trait Copies {
+    /// For each of these files, which are not where they should be and whose MD5 is known: the cloud's id
+    /// (`fs_id`) of another copy, if there may be one.
+    fn elsewhere<'a>(&'a self, lost: &'a [&'a Wanted]) -> LocalBoxFuture<'a, Vec<Option<String>>>;
 }
 
 /// Who is told how it goes. Called from one task, one after the other.

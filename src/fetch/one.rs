@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use tokio::time::Instant;
 
 use super::local::{self, Looked};
 use super::many::Fetcher;
 use super::part::{Part, Placed};
 use super::patience::{Over, Patience, words};
+use super::queue::Queue;
 use super::{End, Stop, Wanted};
+use crate::cloud::give_back::MOST_DETAILS;
 use crate::cloud::{Error, GiveBack, Kind};
 use crate::content::Md5;
 
@@ -23,10 +26,19 @@ pub(super) struct Ready {
     pub(super) wanted: Wanted,
     /// Where to fetch it; none is needed for an empty file.
     pub(super) dlink: String,
+    /// When that was asked for.
+    pub(super) asked_at: Option<Instant>,
     /// Something else is in its place and to be replaced.
     pub(super) replace: bool,
     /// What came was wrong once: then the server's word for its MD5 may be wrong, too.
     pub(super) doubted: bool,
+}
+
+impl Ready {
+    /// A file whose address has to be asked for.
+    pub(super) fn new(wanted: Wanted, replace: bool) -> Self {
+        Self { wanted, dlink: String::new(), asked_at: None, replace, doubted: false }
+    }
 }
 
 /// How an attempt ended.
@@ -47,10 +59,15 @@ impl From<Over> for Result<Attempt, Stop> {
 
 impl Fetcher<'_> {
     /// Fetches a file, checks it, and puts it in its place.
-    pub(super) async fn bring(&self, files: &dyn GiveBack, mut ready: Ready) -> Result<End, Stop> {
+    pub(super) async fn bring(
+        &self,
+        files: &dyn GiveBack,
+        queue: &Queue,
+        mut ready: Ready,
+    ) -> Result<End, Stop> {
         for is_again in [false, true] {
             ready.doubted = is_again;
-            match self.attempt(files, &mut ready).await? {
+            match self.attempt(files, queue, &mut ready).await? {
                 Attempt::End(end) => return Ok(end),
                 Attempt::Wrong => tracing::debug!(remote = ready.wanted.remote, "wrong content"),
             }
@@ -60,7 +77,7 @@ impl Fetcher<'_> {
         Ok(End::Failed(words.to_owned()))
     }
 
-    async fn attempt(&self, files: &dyn GiveBack, ready: &mut Ready) -> Result<Attempt, Stop> {
+    async fn attempt(&self, files: &dyn GiveBack, queue: &Queue, ready: &mut Ready) -> Result<Attempt, Stop> {
         let mut part = match self.open(&ready.wanted).await {
             Ok(part) => part,
             Err(error) => return self.disk_failed(&ready.wanted, error).map(Attempt::End),
@@ -82,7 +99,7 @@ impl Fetcher<'_> {
                 // Its eight hours are over. A new one that is no better is the file's own trouble.
                 Kind::Expired if renewed_at != Some(part.length()) => {
                     renewed_at = Some(part.length());
-                    self.renew(files, ready).await
+                    self.renew(files, queue, ready).await
                 }
                 _ => patience.wait(error, &self.line, self.watch).await,
             };
@@ -173,23 +190,25 @@ impl Fetcher<'_> {
         self.disk.run(move || part.write(&pieces)).await
     }
 
-    /// Asks for another `dlink`.
-    async fn renew(&self, files: &dyn GiveBack, ready: &mut Ready) -> Result<(), Over> {
-        let ids = [ready.wanted.fs_id.clone()];
-        let mut patience = Patience::default();
-        loop {
-            match files.details(&ids).await {
-                Ok(items) => {
-                    let item = items.into_iter().find(|item| item.fs_id == ready.wanted.fs_id);
-                    let Some(dlink) = item.and_then(|item| item.dlink) else {
-                        return Err(Over::File("it is not in the cloud any more".to_owned()));
-                    };
-                    ready.dlink = dlink;
-                    return Ok(());
-                }
-                Err(error) => patience.wait(error, &self.line, self.watch).await?,
+    /// Asks for another `dlink`, and for those of the files that wait for their turn with one as old: a call
+    /// for each of them would take a minute for twenty.
+    async fn renew(&self, files: &dyn GiveBack, queue: &Queue, ready: &mut Ready) -> Result<(), Over> {
+        let mut waiting = queue.as_old_as(ready.asked_at);
+        let own = std::iter::once(ready.wanted.fs_id.clone());
+        let ids: Vec<String> = own.chain(waiting.ids()).take(MOST_DETAILS).collect();
+        let items = self.metas(files, &ids).await?;
+        let asked_at = Some(Instant::now());
+        // What is not there any more is told in its turn.
+        for file in waiting.files() {
+            if let Some(dlink) = items.get(&file.wanted.fs_id).and_then(|item| item.dlink.clone()) {
+                (file.dlink, file.asked_at) = (dlink, asked_at);
             }
         }
+        match items.get(&ready.wanted.fs_id).and_then(|item| item.dlink.clone()) {
+            Some(dlink) => (ready.dlink, ready.asked_at) = (dlink, asked_at),
+            None => return Err(Over::File("it is not in the cloud any more".to_owned())),
+        }
+        Ok(())
     }
 
     /// Checks what came, and gives it its name.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -15,6 +15,12 @@ impl Rig {
     /// Runs a command at a terminal, types `answer` once it shows `question`, and returns what came to stdout
     /// (a pipe), and as `err` everything that the terminal has shown.
     pub fn answered(&self, args: &[&str], question: &str, answer: &str) -> Said {
+        self.at_terminal(args, question, |terminal, _| terminal.write_all(answer.as_bytes()).unwrap())
+    }
+
+    /// Runs a command at a terminal and does something to both once it shows `question`; returns what
+    /// [`Rig::answered`] does.
+    pub fn at_terminal(&self, args: &[&str], question: &str, act: impl FnOnce(&mut File, &Child)) -> Said {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -26,13 +32,14 @@ impl Rig {
         // Ours of the terminal's other end is closed, so that its end is seen.
         drop(command);
         let mut master = File::from(master);
-        let (mut shown, mut typed, mut piece) = (Vec::new(), false, [0; 1024]);
+        let (mut shown, mut act, mut piece) = (Vec::new(), Some(act), [0; 1024]);
         // The end of a terminal is an error (EIO).
         while let Ok(count @ 1..) = master.read(&mut piece) {
             shown.extend_from_slice(&piece[..count]);
-            if !typed && String::from_utf8_lossy(&shown).contains(question) {
-                typed = true;
-                master.write_all(answer.as_bytes()).unwrap();
+            if String::from_utf8_lossy(&shown).contains(question)
+                && let Some(act) = act.take()
+            {
+                act(&mut master, &child);
             }
         }
         let mut out = String::new();

@@ -66,7 +66,7 @@ async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
         }
         _ => args.local.clone(),
     };
-    fetch(session, disk, &to, args.how, async |sink| {
+    fetch(session, disk, &to, args.how, None, async |sink| {
         for words in &found.missing {
             let (path, why) = words.rsplit_once(": ").unwrap_or((words, ""));
             sink.bad(path, 0, why).await;

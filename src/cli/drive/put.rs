@@ -117,13 +117,14 @@ pub(in crate::cli) async fn setting(session: &Session<'_>) -> Outcome<Setting> {
     // Before the question: whoever logs in from here on makes the answer worthless.
     let login = login_now();
     let user = session.drive.user().await.map_err(|error| session.failed(&error))?;
+    // An application that logs in by itself may have done so for the question.
+    let login = login.or_else(|| login_now());
     let config = &session.cloud.config;
     Ok(Setting {
         account: session.account.name.clone(),
         drive: Arc::clone(&session.drive),
         user,
-        // An application that logs in by itself has just done so.
-        login: login.or_else(|| login_now()),
+        login,
         login_now,
         parallel: config.upload.parallel,
         throttle: Throttle::shared(config.upload.rate, &config.agent.state_dir),

@@ -159,7 +159,7 @@ impl Watch for Links<'_, '_> {
             End::Instant(copy) => (Some(copy.clone()), true, None),
             // What a person named is not left out in silence.
             End::Skipped(why) | End::Failed(why) => (None, false, Some(why.clone())),
-            End::Later(_) => return self.teller.ended(local, remote, size, end),
+            End::Later(_) | End::Rehearsed => return self.teller.ended(local, remote, size, end),
         };
         let end = reason.clone().map_or_else(|| end.clone(), End::Failed);
         self.teller.ended(local, remote, size, &end);

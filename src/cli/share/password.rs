@@ -1,9 +1,11 @@
 //! The password of a share: named, in the address, from stdin, or asked for without showing it.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::process::{Signal, getpid, kill_process};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::link::{self, Typed};
 use crate::cli::{ExitStatus, Failed, Outcome};
@@ -62,6 +64,8 @@ fn ask() -> Outcome<Option<String>> {
         (shown.special_codes[SpecialCodeIndex::VINTR], shown.special_codes[SpecialCodeIndex::VQUIT]);
     hidden.special_codes[SpecialCodeIndex::VEOL] = interrupt;
     hidden.special_codes[SpecialCodeIndex::VEOL2] = quit;
+    let to_be_shown = Arc::new(Mutex::new(Some(shown.clone())));
+    show_again_at_the_end(Arc::clone(&to_be_shown))?;
     // Before the question: nobody types quicker than that.
     tcsetattr(&stdin, OptionalActions::Flush, &hidden).map_err(io::Error::from)?;
     let asked = write!(err, "Password of the share (empty if it has none): ");
@@ -73,6 +77,7 @@ fn ask() -> Outcome<Option<String>> {
         Ok(line)
     });
     let back = tcsetattr(&stdin, OptionalActions::Now, &shown);
+    *to_be_shown.lock().unwrap_or_else(PoisonError::into_inner) = None;
     writeln!(err)?;
     back.map_err(io::Error::from)?;
     let line = read?;
@@ -83,4 +88,31 @@ fn ask() -> Outcome<Option<String>> {
         return Err(Failed::words("nothing was done"));
     }
     Ok(Some(String::from_utf8_lossy(&line).into_owned()))
+}
+
+/// From here on whoever ends us (`kill`, a terminal that is closed) lets the terminal show again first what
+/// is typed, as long as there is a `shown` to set it to.
+fn show_again_at_the_end(shown: Arc<Mutex<Option<Termios>>>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (mut terminate, mut hangup) = {
+        let _inside = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?)
+    };
+    let wait = move || {
+        let number = runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => SignalKind::terminate().as_raw_value(),
+                _ = hangup.recv() => SignalKind::hangup().as_raw_value(),
+            }
+        });
+        // Held to the end, so that nobody hides anything any more.
+        let shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shown) = &*shown {
+            let _ = tcsetattr(io::stdin(), OptionalActions::Now, shown);
+        }
+        // As a shell tells of a signal's end.
+        std::process::exit(128 + number);
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(wait)?;
+    Ok(())
 }

@@ -4,7 +4,7 @@
 //! one that was asked for (`placing.rs`). Sessions are not gone on with: a picture is one slice, and announcing
 //! it anew costs one call.
 
-use super::folders::{ROOT, Want, tidy};
+use super::folders::{PAGES, ROOT, Want, endless, tidy};
 use super::known::{ContentHash, NameHash};
 use super::placing::{Place, split};
 use super::upload::{Announced, Created};
@@ -178,9 +178,9 @@ impl Oss {
     }
 
     /// The first that fits among what is in the folder of this id.
-    async fn find(&self, folder: &str, fits: impl Fn(&Image) -> bool) -> Result<Option<Image>> {
+    pub(super) async fn find(&self, folder: &str, fits: impl Fn(&Image) -> bool) -> Result<Option<Image>> {
         let mut after = None;
-        loop {
+        for _ in 0..PAGES {
             let listed = self.page(folder, after.as_deref()).await?;
             if let Some(found) = listed.images.into_iter().find(&fits) {
                 return Ok(Some(found));
@@ -190,6 +190,7 @@ impl Oss {
                 return Ok(None);
             }
         }
+        Err(endless())
     }
 
     /// Looks at what the cloud made: its content, its name, what the review says.

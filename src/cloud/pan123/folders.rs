@@ -16,7 +16,7 @@ use crate::content::Md5;
 /// The id of the image host itself ("上传到根目录时填写 空").
 pub(super) const ROOT: &str = "";
 /// Pages of one folder: a hundred entries each. A cloud that gives more of them is not one that ends.
-const PAGES: usize = 10_000;
+pub(super) const PAGES: usize = 10_000;
 
 /// Whether a folder that is not there is made.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -179,19 +179,8 @@ impl Oss {
         if let Some(contents) = known.contents(parent).filter(|contents| !contents.is_too_large()) {
             return Ok(contents.folder(name).map(str::to_owned));
         }
-        let mut after = None;
-        for _ in 0..PAGES {
-            let listed = self.page(parent, after.as_deref()).await?;
-            let mut folders = listed.images.into_iter().filter(|image| image.is_folder());
-            if let Some(found) = folders.find(|folder| folder.filename == name) {
-                return Ok(Some(found.file_id));
-            }
-            after = listed.next;
-            if after.is_none() {
-                return Ok(None);
-            }
-        }
-        Err(endless())
+        let found = self.find(parent, |image| image.is_folder() && image.filename == name).await?;
+        Ok(found.map(|folder| folder.file_id))
     }
 
     /// What is in the folder of this id, listed to its end if that is not known.
@@ -220,7 +209,7 @@ fn missing(path: &str) -> Error {
     Error::new(Kind::Missing, "list", format!("there is no folder {path}"))
 }
 
-fn endless() -> Error {
+pub(super) fn endless() -> Error {
     Error::new(Kind::Broken, "list", "the list of a folder does not end")
 }
 

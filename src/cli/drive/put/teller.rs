@@ -42,6 +42,7 @@ struct Sums {
     done: u64,
     bytes: u64,
     instant: u64,
+    rehearsed: u64,
     skipped: u64,
     failed: u64,
     passed: Passed,
@@ -65,9 +66,9 @@ struct Line<'a> {
 
 impl<'c> Teller<'c> {
     pub(in crate::cli) fn new(context: &'c Context, is_dry: bool) -> Self {
-        let (done, bytes, instant, skipped, failed) = Default::default();
+        let (done, bytes, instant, rehearsed, skipped, failed) = Default::default();
         let (passed, broken) = (Passed::default(), Ok(()));
-        let sums = Sums { is_dry, done, bytes, instant, skipped, failed, passed, broken };
+        let sums = Sums { is_dry, done, bytes, instant, rehearsed, skipped, failed, passed, broken };
         Self {
             context,
             screen: Screen::new(context, !is_dry),
@@ -169,7 +170,7 @@ impl<'c> Teller<'c> {
                 bars.total.set_position(bars.total.position().saturating_sub(sent));
                 bars.total.inc_length(from);
             }
-            End::Instant(_) | End::Skipped(_) | End::Failed(_) => {
+            End::Instant(_) | End::Rehearsed | End::Skipped(_) | End::Failed(_) => {
                 bars.shorten(size.saturating_sub(from + sent));
             }
         }
@@ -208,6 +209,10 @@ impl Watch for Teller<'_> {
             End::Instant(copy) => {
                 sums.instant += 1;
                 ("instant", Some(copy.id.as_str()), None)
+            }
+            End::Rehearsed => {
+                sums.rehearsed += 1;
+                ("would_send", None, None)
             }
             End::Skipped(why) => {
                 sums.skipped += 1;
@@ -253,7 +258,10 @@ impl Sums {
         if self.instant > 0 {
             text += &format!(", {} there already", count(self.instant));
         }
-        if self.skipped > 0 && !self.is_dry {
+        if self.rehearsed > 0 {
+            text += &format!(", {} would be sent", count(self.rehearsed));
+        }
+        if self.skipped > 0 {
             text += &format!(", {} left out", count(self.skipped));
         }
         if self.failed > 0 {

@@ -14,8 +14,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind};
-use common::clouds::Cloud;
 use common::cloud::partseq;
+use common::clouds::Cloud;
 use common::media::{photo, video};
 use common::process::{Program, Said};
 use common::{Account, PATIENCE, Rig};

@@ -17,14 +17,18 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use cloudsim::{Call, Fault, FaultKind, md5_hex};
+use cloudsim::{Call, Fault, FaultKind, StoredFile, md5_hex};
+use common::clouds::{Cloud, at_each_cloud};
 use common::dice::{Dice, number, seeds};
-use common::faults::passing;
 use common::media::{noise, photo};
 use common::process::Program;
 use common::{PATIENCE, Rig, is_quiet};
-use xpand::remote::names::escape;
+use xpand::remote::names::{Rules, escape};
 use xpand::status::{AccountState, Status};
+
+at_each_cloud! {
+    everything_arrives_exactly_once_through_faults_and_kills
+}
 
 const MIB: u64 = 1 << 20;
 const PARALLEL: usize = 4;
@@ -38,13 +42,12 @@ fn the_agent_as_a_process() {
     common::hurried::be_the_agent_when_asked();
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_arrives_exactly_once_through_faults_and_kills() {
-    let files = number("XPAND_STORM_FILES", 120);
-    let kills = number("XPAND_STORM_KILLS", if files >= 1000 { 20 } else { 6 });
+async fn everything_arrives_exactly_once_through_faults_and_kills(cloud: Cloud) {
+    let files = number("XPAND_STORM_FILES", cloud.of(120, 60));
+    let kills = number("XPAND_STORM_KILLS", if files >= 1000 { 20 } else { cloud.of(6, 4) });
     for seed in seeds("STORM") {
         let begun = Instant::now();
-        let told = Storm::new(seed, files as usize).rage(kills as usize).await;
+        let told = Storm::new(cloud, seed, files as usize).rage(kills as usize).await;
         println!("seed {seed}: {told}, {:.1} s", begun.elapsed().as_secs_f64());
     }
 }
@@ -58,7 +61,7 @@ struct Storm {
     /// What it may hold besides, and nothing else: what was called so until it was renamed. No name is used
     /// twice.
     left: BTreeMap<String, Wanted>,
-    /// Wanted by nobody for a reason that the agent tells: empty files.
+    /// Wanted by nobody for a reason that the agent tells: empty files, and films at 123pan.
     skipped: u64,
     tally: Tally,
 }
@@ -83,12 +86,12 @@ struct Tally {
 }
 
 impl Storm {
-    fn new(seed: u64, files: usize) -> Self {
-        let rig = Rig::ready(|setup| {
+    fn new(cloud: Cloud, seed: u64, files: usize) -> Self {
+        let rig = Rig::ready_at(cloud, |setup| {
             setup.sim.seed = Some(seed);
             setup.parallel = PARALLEL;
             setup.hurry = 400;
-            setup.device = Some("STORM-1");
+            setup.device = cloud.of(Some("STORM-1"), None);
             setup.check_bind = "1s";
         });
         let (dice, tally) = (Dice::new(seed), Tally::default());
@@ -155,7 +158,7 @@ impl Storm {
             self.rig.put(name, bytes);
         }
         self.rig.put("empty.jpg", b"");
-        self.skipped = 1;
+        self.skipped += 1;
         std::os::unix::fs::symlink(root.join("film.mkv"), root.join("link.mkv")).unwrap();
         std::os::unix::fs::symlink(root.join("2023"), root.join("2024 too")).unwrap();
     }
@@ -186,6 +189,11 @@ impl Storm {
     }
 
     fn want(&mut self, below: &[u8], bytes: &[u8]) {
+        let ending = below.rsplit(|&byte| byte == b'.').next().unwrap_or_default().to_ascii_lowercase();
+        if !self.rig.cloud().takes(&String::from_utf8_lossy(&ending)) {
+            self.skipped += 1;
+            return;
+        }
         let (md5, slices) = (md5_hex(bytes), bytes.len().div_ceil(4 << 20));
         self.wanted.insert(remote(below), Wanted { below: below.to_owned(), md5, slices });
     }
@@ -225,9 +233,10 @@ impl Storm {
     /// Every kind of failure that leaves a way to succeed, at every call, so that together a fifth fails.
     fn arm(&self) {
         use FaultKind::*;
+        let cloud = self.rig.cloud();
         let passing = || {
-            let more = [Status(500), Errno(31_034), Delay(Duration::from_millis(40))];
-            passing().into_iter().chain(more).collect::<Vec<_>>()
+            let more = [Status(500), cloud.of(Errno(31_034), Code(20_103)), Delay(Duration::from_millis(40))];
+            cloud.passing().into_iter().chain(more).collect::<Vec<_>>()
         };
         let at = |endpoint: &str, kinds: Vec<FaultKind>| {
             // One after the other is asked whether it hits: together that makes a fifth.
@@ -236,6 +245,10 @@ impl Storm {
         };
         let with = |more: Vec<FaultKind>| passing().into_iter().chain(more).collect::<Vec<_>>();
         let mut faults = Vec::new();
+        // Those of 123pan.
+        faults.extend(at("^PUT ", with(vec![LostSlices, Flip(300)])));
+        faults.extend(at("oss/file|access_token", passing()));
+        // Those of Baidu.
         faults.extend(at("method=precreate", with(vec![Errno(404), Errno(31_079), Errno(31_063)])));
         faults
             .extend(at("superfile2", with(vec![WrongMd5, LostSlices, ErrorCode(31_233), ErrorCode(31_212)])));
@@ -259,7 +272,7 @@ impl Storm {
             if self.dice.percent(30) {
                 // No answer at all: the kill ends the waiting.
                 let skipped = u32::try_from(self.dice.below(share)).unwrap();
-                let stall = Fault::once("xpan/file|uinfo", FaultKind::Stall).after(skipped);
+                let stall = Fault::once("(xpan|oss)/file|uinfo", FaultKind::Stall).after(skipped);
                 self.rig.sim.fault(stall).unwrap();
             }
             self.wait_for_a_moment(share).await;
@@ -285,7 +298,10 @@ impl Storm {
         }
         let mut status = self.until_quiet(&mut agent).await;
         let begun = Instant::now();
-        while !self.rig.sim.files().iter().any(|file| file.copied) {
+        // 123pan copies nothing by itself, but takes what it has without being sent it.
+        let cloud = self.rig.cloud();
+        let is_copied = |file: &StoredFile| cloud.of(file.copied, file.instant);
+        while !self.rig.sim.files().iter().any(is_copied) {
             assert!(begun.elapsed() < PATIENCE, "nothing is copied inside the cloud: {}", self.rig.log());
             self.rig.sim.clear_faults();
             self.move_some();
@@ -370,7 +386,7 @@ impl Storm {
         assert_eq!((counts.backed_up, counts.failed, counts.skipped), (all, 0, self.skipped), "{status:#?}");
         let files = self.rig.sim.files();
         for file in &files {
-            let wanted = self.called(&file.path).map(|wanted| &wanted.md5);
+            let wanted = self.called(&place(file)).map(|wanted| &wanted.md5);
             assert_eq!(wanted, Some(&file.md5), "{} is not what is on the disk", file.path);
             assert_eq!((file.overwritten, file.versions.len()), (0, 0), "{}", file.path);
         }
@@ -398,7 +414,7 @@ impl Storm {
 
     fn has_all(&self) -> bool {
         let files = self.rig.sim.files();
-        let there: BTreeSet<&String> = files.iter().map(|file| &file.path).collect();
+        let there: BTreeSet<String> = files.iter().map(place).collect();
         self.wanted.keys().all(|path| there.contains(path))
     }
 
@@ -410,6 +426,7 @@ impl Storm {
     /// Slices that the cloud had taken, and had said so, and that came again.
     fn sent_again(&self, calls: &[Call]) -> usize {
         let mut taken = BTreeMap::new();
+        // Of Baidu: 123pan knows no slices, and takes all of a picture again when it could not finish it.
         for call in calls.iter().filter(|call| is_slice(call) && is_said(call)) {
             *taken.entry((&call.query["path"], &call.query["partseq"])).or_insert(0) += 1;
         }
@@ -455,6 +472,17 @@ impl Storm {
 
 fn remote(below: &[u8]) -> String {
     format!("/apps/xpand/photo/{}", escape(below))
+}
+
+/// How 123pan's names are written (创建文件).
+const NAMES: Rules = Rules { refused: "\"\\/:*?|><", only_bmp: false, longest: 254, whole_endings: true };
+
+/// Where a file is; of 123pan's, where Baidu would have it: names are written otherwise there, and a picture goes
+/// aside, to a folder `%=...`, when its folder has its content already.
+fn place(file: &StoredFile) -> String {
+    let Some(below) = file.path.strip_prefix("/photo/") else { return file.path.clone() };
+    let folders: Vec<&str> = below.split('/').filter(|name| !name.starts_with("%=")).collect();
+    remote(&NAMES.unescape(&folders.join("/")).unwrap())
 }
 
 fn is_slice(call: &Call) -> bool {

@@ -152,6 +152,7 @@ fn failed_without(session: &Session<'_>, password: bool, error: &cloud::Error) -
 }
 
 async fn create(session: &Session<'_>, args: &CreateArgs) -> Outcome {
+    shares(session)?;
     let account = session.account;
     if account.share_type.is_none() || account.share_secret.is_none() {
         let file = session.cloud.config.file.display();

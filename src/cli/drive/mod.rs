@@ -159,8 +159,9 @@ impl Session<'_> {
     /// The calls for a person at a shell.
     pub(super) fn files(&self) -> Outcome<&dyn Files> {
         self.drive.files().ok_or_else(|| {
-            let words = format!("the cloud of {} has no such calls", self.account.name);
-            Failed::words(words).status(ExitStatus::Usage)
+            let title = cloud::of(self.account.provider).title();
+            let words = format!("{} is an account of {title}, which has no such call", self.account.name);
+            Failed::words(words).hint("for an image host there is xpand image").status(ExitStatus::Usage)
         })
     }
 

@@ -18,7 +18,7 @@ use crate::cloud::images::Image;
 #[derive(clap::Args, Debug)]
 #[command(disable_help_flag = true)]
 pub struct LsArgs {
-    /// A folder or a picture; * ? [...] stand for many [default: /]
+    /// A folder or a picture; * ? [...] stand for many
     #[arg(value_name = "PATH", default_value = "/")]
     path: String,
     #[command(flatten)]

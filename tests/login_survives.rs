@@ -198,7 +198,7 @@ async fn an_agent_and_commands_that_all_need_a_new_token_send_the_old_one_once()
     rig.put("a.jpg", &photo(1, 900));
     let agent = rig.spawn();
     rig.wait_arrived().await;
-    for round in 1..=3 {
+    for round in 1..=2 {
         // Long enough for all of them to stand in line.
         rig.sim.fault(Fault::once(REFRESH, FaultKind::Late(Duration::from_millis(700)))).unwrap();
         rig.sim.expire().unwrap();

@@ -28,6 +28,9 @@ use xpand::store::Store;
 /// Of a debug build, in bytes; some 30 MiB are used.
 const MEMORY: u64 = 64 << 20;
 
+/// Bytes of a segment of sled's log, which is what it uses when nothing else is set.
+const SEGMENT: u64 = 512 << 10;
+
 /// A memory group of its own, of cgroup v1 or v2.
 struct Group(PathBuf);
 
@@ -246,6 +249,8 @@ async fn a_large_library_and_a_bad_cloud_stay_within_the_budgets() {
     rig.until("offline", |status| status.state == State::Offline).await;
     let (millis, wakes, written) = used_in(&agent, "without a network", 5).await;
     assert!(millis <= 500 && wakes <= 1000, "{millis} ms, {wakes} wake-ups while there is no network");
-    assert!(written <= 256 << 10, "{written} bytes written while there is no network");
+    // A line or two of the queue; a segment of the log that has just become full is padded to its end.
+    let most = SEGMENT + (64 << 10);
+    assert!(written <= most, "{written} bytes written while there is no network");
     agent.terminate().await;
 }

@@ -299,7 +299,7 @@ pub fn logs_in_by_itself(account: &config::Account) -> bool {
 
 /// Waits for the lock of a token file. Blocks.
 fn lock(path: &Path) -> Result<Lock, Error> {
-    file::make_folder_of(path).map_err(at(path))?;
+    durable::make_folder_of(path, 0o700).map_err(at(path))?;
     let path = path.with_extension("lock");
     Lock::wait(&path).map_err(at(&path))
 }

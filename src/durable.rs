@@ -4,14 +4,19 @@
 //! does not wait for the disk's cache nor write the file's size. This module defines that symbol for
 //! the whole program and calls `fdatasync` instead; [`sync_count`] lets a test prove on every target
 //! that the linker took ours.
+//!
+//! What root makes here in a folder of another user's belongs to that user: the agent has a user of its own, and
+//! `sudo xpand account login` must leave nothing behind that it cannot open.
 
 use std::ffi::c_int;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::fd::BorrowedFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 static SYNCS: AtomicU64 = AtomicU64::new(0);
 
@@ -66,7 +71,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(beside)?;
+    let mut file = create_new(beside, mode)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(beside, path)?;
@@ -90,8 +95,61 @@ pub fn remove(path: &Path) -> io::Result<()> {
 /// # Errors
 /// Whatever the file system says.
 pub fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+    File::open(folder_of(path))?.sync_all()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes the folder at `path` and those above it that are not there, each with this mode. That it is there
+/// already is fine.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn make_folder(path: &Path, mode: u32) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    make_folder(folder_of(path), mode)?;
+    match fs::DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => {
+            // Not through a link that somebody has put there since.
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            hand_over(rustix::fs::open(path, flags, Mode::empty())?, path)?;
+            sync_folder_of(path)
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same for the folder of the file at `path`.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn make_folder_of(path: &Path, mode: u32) -> io::Result<()> {
+    make_folder(folder_of(path), mode)
+}
+
+/// A file that was not there: also no link.
+fn create_new(path: &Path, mode: u32) -> io::Result<File> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
+    hand_over(&file, path)?;
+    Ok(file)
+}
+
+/// Gives what root has just made to whoever the folder belongs to.
+fn hand_over(made: impl AsFd, path: &Path) -> io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = fs::metadata(folder_of(path))?;
+    if folder.uid() == 0 {
+        return Ok(());
+    }
+    let (user, group) = (Uid::from_raw(folder.uid()), Gid::from_raw(folder.gid()));
+    Ok(rustix::fs::fchown(made, Some(user), Some(group))?)
 }
 
 /// Tells one state of a file from the next.
@@ -145,7 +203,12 @@ impl Lock {
     }
 
     fn file(path: &Path) -> io::Result<File> {
-        OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+        match create_new(path, 0o600) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path)
+            }
+            made => made,
+        }
     }
 }
 
@@ -165,6 +228,29 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_root_makes_in_anothers_folder_is_the_others() {
+        const NOBODY: u32 = 65_534;
+        if !rustix::process::geteuid().is_root() {
+            println!("SKIPPED: only root can make something that is another's");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        let accounts = folder.path().join("state/accounts");
+        make_folder(&accounts, 0o700).unwrap();
+        let tokens = accounts.join("home.json");
+        drop(Lock::wait(&tokens.with_extension("lock")).unwrap());
+        for text in ["first", "second"] {
+            replace(&tokens, text.as_bytes(), 0o600).unwrap();
+        }
+        for path in [&accounts, &tokens, &tokens.with_extension("lock"), &folder.path().join("state")] {
+            let meta = fs::metadata(path).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (NOBODY, NOBODY), "{}", path.display());
+            assert_eq!(meta.permissions().mode() & 0o077, 0, "{}", path.display());
+        }
     }
 
     #[test]

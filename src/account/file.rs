@@ -1,7 +1,6 @@
 //! A token file: its layout (see [`super`]), reading and writing it.
 
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -123,7 +122,7 @@ impl Stored {
     }
 
     pub(super) fn save(&self, path: &Path) -> io::Result<()> {
-        make_folder_of(path)?;
+        durable::make_folder_of(path, 0o700)?;
         durable::replace(path, &serde_json::to_vec_pretty(self)?, 0o600)
     }
 }
@@ -132,18 +131,6 @@ impl Stored {
 fn new_login() -> u64 {
     use std::hash::{BuildHasher, Hasher, RandomState};
     RandomState::new().build_hasher().finish()
-}
-
-/// The folder of the token files, which nobody else may look into.
-pub(super) fn make_folder_of(path: &Path) -> io::Result<()> {
-    let Some(folder) = path.parent() else {
-        return Ok(());
-    };
-    if folder.is_dir() {
-        return Ok(());
-    }
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    durable::sync_folder_of(folder)
 }
 
 /// Where JSON is wrong, without what stands there: it may be a secret.

@@ -128,7 +128,7 @@ impl TokenSource for Tokens {
             }
             match renew(&self.0, access.clone()).await {
                 Err(error) if !is_over => {
-                    tracing::info!(account = self.0.name, %error, "renewing the login early failed");
+                    tracing::info!(ACCOUNT = self.0.name, %error, "renewing the login early failed");
                     Ok(access)
                 }
                 renewed => renewed,
@@ -284,7 +284,7 @@ impl Inner {
             stored.save(&self.path).map_err(|error| self.unusable(error))?;
         }
         self.memory().unsent = None;
-        tracing::debug!(account = self.name, "renewing the login");
+        tracing::debug!(ACCOUNT = self.name, "renewing the login");
         let grant = match self.ask(&token).await {
             // An application has nothing to renew with, and needs nothing.
             Ok(grant) if is_application => Ok(Grant { refresh: Some(token.clone()), ..grant }),
@@ -324,7 +324,7 @@ impl Inner {
                 stored.attempt = None;
                 stored.refused = Some(Refused { at: file::timestamp(&self.clock), words: words.clone() });
                 if let Err(error) = stored.save(&self.path) {
-                    tracing::warn!(account = self.name, %error, "the refusal could not be written down");
+                    tracing::warn!(ACCOUNT = self.name, %error, "the refusal could not be written down");
                 }
                 let mut needed = self.login_needed(&self.refused(&words));
                 needed.code = error.code;
@@ -354,7 +354,7 @@ impl Inner {
         match new.save(&self.path) {
             Ok(()) => {
                 self.memory().cached = None;
-                tracing::info!(account = self.name, "the login was renewed");
+                tracing::info!(ACCOUNT = self.name, "the login was renewed");
                 Ok(new.access())
             }
             Err(error) => {

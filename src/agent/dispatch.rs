@@ -1,6 +1,7 @@
 //! The dispatcher: gives files to uploads while there is room, and takes what became of them.
 
 use std::panic::AssertUnwindSafe;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -19,7 +20,7 @@ use crate::backup::seam::spawn_blocking;
 use crate::backup::upload::Ended;
 use crate::backup::upload::hanging::HANGS;
 use crate::backup::verdict::{back_off, spread};
-use crate::cloud::Takes;
+use crate::cloud::{Takes, Trace};
 use crate::content::FolderId;
 use crate::memory;
 
@@ -180,7 +181,7 @@ fn has_another_login(hub: &Hub, at: usize, login: Option<u64>) -> bool {
 async fn outliving(job: Job, due_ms: i64, work: impl Future<Output = Ended>) -> Ended {
     AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
         let why = "xpand made a mistake with this file; please report what its log says".to_owned();
-        Ended { job, outcome: Outcome::Again { due_ms, why }, pause: None }
+        Ended::new(job, Outcome::Again { due_ms, why })
     })
 }
 
@@ -197,7 +198,7 @@ fn has_caught_up(hub: &Hub) -> bool {
 
 /// What became of an upload goes into the queue, and what it says about its account to the account.
 fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
-    let Ended { job, mut outcome, pause } = match ended {
+    let Ended { job, mut outcome, pause, trace } = match ended {
         Ok(ended) => ended,
         // Nothing but an end by force: the claim is given back when the next life begins.
         Err(error) => return tracing::error!("an upload ended badly: {error}"),
@@ -205,6 +206,10 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let Some((at, folder)) = hub.folder(job.path.folder) else { return };
     let now_ms = hub.core.clock.now_ms();
     let account = &hub.accounts[folder.account];
+    let path = job.path.under(&folder.config.path);
+    let told = Told { account: &account.config.name, folder: &folder.config.path, file: &path, trace: &trace };
+    let why = pause.as_ref().map(|(_, why)| why.as_str());
+    told.report(&outcome, why, folder.source.limits.takes);
     match pause {
         Some((pause, why)) => account.pause_for(pause, why, &hub.core.clock),
         // The cloud works: it refuses this file.
@@ -219,8 +224,6 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
             }
         }
     }
-    let takes = folder.source.limits.takes;
-    report(&account.config.name, &job.path.under(&folder.config.path), &outcome, takes);
     if outcome == Outcome::Gone {
         // Deleted, or the whole disk is gone: a look decides, and until then nothing is forgotten.
         let _ = hub.looks.send(Look { folder: at, start: job.path.below.clone() });
@@ -235,18 +238,41 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     hub.changed();
 }
 
-fn report(account: &str, path: &std::path::Path, outcome: &Outcome, takes: &Takes) {
-    match outcome {
-        Outcome::Done(copy) => {
-            tracing::info!(ACCOUNT = account, FILE = ?path, "backed up as {}", copy.path);
+/// The fields of what the log says of a file.
+struct Told<'a> {
+    account: &'a str,
+    folder: &'a Path,
+    file: &'a Path,
+    trace: &'a Trace,
+}
+
+impl Told<'_> {
+    /// `paused`: why the account sends nothing for a while.
+    fn report(&self, outcome: &Outcome, paused: Option<&str>, takes: &Takes) {
+        macro_rules! tell {
+            ($level:ident, $($words:tt)+) => {
+                tracing::$level!(
+                    ACCOUNT = %self.account,
+                    FOLDER = %self.folder.display(),
+                    FILE = %self.file.display(),
+                    ERRNO = self.trace.errno,
+                    REQUEST_ID = self.trace.request_id,
+                    $($words)+
+                )
+            };
         }
-        Outcome::Again { why, .. } => tracing::info!(ACCOUNT = account, FILE = ?path, "again later: {why}"),
-        Outcome::Park { why } => tracing::warn!(ACCOUNT = account, FILE = ?path, "failed: {why}"),
-        Outcome::Skip(skip) => {
-            tracing::info!(ACCOUNT = account, FILE = ?path, "skipped: {}", skip.words(takes));
+        match outcome {
+            Outcome::Done(copy) => tell!(info, "backed up as {}", copy.path),
+            Outcome::Again { why, .. } => tell!(info, "again later: {why}"),
+            Outcome::Park { why } => tell!(warn, "failed: {why}"),
+            Outcome::Skip(skip) => tell!(info, "skipped: {}", skip.words(takes)),
+            Outcome::Changed { .. } => tell!(debug, "it changed; again"),
+            // The account says why it pauses; what the cloud said is here.
+            Outcome::Released if self.trace.errno.is_some() => {
+                tell!(info, "not sent now: {}", paused.unwrap_or_default());
+            }
+            Outcome::Gone | Outcome::Released => {}
         }
-        Outcome::Changed { .. } => tracing::debug!(ACCOUNT = account, FILE = ?path, "it changed; again"),
-        Outcome::Gone | Outcome::Released => {}
     }
 }
 

@@ -109,7 +109,7 @@ pub(super) fn conclude(hub: &Hub, watcher: &Watcher, at: usize, report: Report) 
     };
     let mut view = lock(&folder.view);
     if view.state != state || view.reason != reason {
-        tracing::info!(FOLDER = ?folder.config.path, "{}", reason.as_deref().unwrap_or("looked at; watching it"));
+        tracing::info!(FOLDER = %folder.config.path.display(), "{}", reason.as_deref().unwrap_or("looked at; watching it"));
     }
     let is_back = report.missing.is_none()
         && (matches!(view.state, FolderState::Missing | FolderState::Denied)

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::durable::Lock;
+use crate::durable::{self, Lock};
 
 /// Why the state folder cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -57,8 +57,7 @@ impl Place {
     /// See [`PlaceError`].
     pub fn take(path: &Path) -> Result<Self, PlaceError> {
         let io = |source| PlaceError::Io { path: path.into(), source };
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(path.join("accounts")).map_err(io)?;
+        durable::make_folder(&path.join("accounts"), 0o700).map_err(io)?;
         if let Some(kind) = network_file_system(path).map_err(io)? {
             return Err(PlaceError::Network { path: path.into(), kind });
         }

@@ -161,7 +161,12 @@ async fn page(
                     Duration::from_hours(1)
                 }
                 Kind::Refused | Kind::Blocked { .. } | Kind::Exists | Kind::Full | Kind::SliceSize => {
-                    tracing::warn!("what the cloud has is asked folder by folder: {error}");
+                    tracing::warn!(
+                        ACCOUNT = %account.config.name,
+                        ERRNO = error.number(),
+                        REQUEST_ID = error.request_id,
+                        "what the cloud has is asked folder by folder: {error}"
+                    );
                     return Next::Never;
                 }
                 Kind::Unauthorized => {
@@ -173,7 +178,12 @@ async fn page(
                     FIRST.saturating_mul(1 << (*failures).min(7)).min(SLOWEST)
                 }
             };
-            tracing::info!(ACCOUNT = %account.config.name, "what the cloud has is asked again: {error}");
+            tracing::info!(
+                ACCOUNT = %account.config.name,
+                ERRNO = error.number(),
+                REQUEST_ID = error.request_id,
+                "what the cloud has is asked again: {error}"
+            );
             return Next::Wait(hub.core.clock.wait(wait).mul_f64(0.9 + 0.2 * spread()));
         }
     };

@@ -378,7 +378,7 @@ impl Run<'_> {
 
     /// What became of an upload goes into the queue, and is told.
     fn take(&mut self, ended: Result<Sent, JoinError>) -> Step {
-        let (Ended { job, mut outcome, pause }, progress, login) =
+        let (Ended { job, mut outcome, pause, .. }, progress, login) =
             ended.map_err(|panic| Stop::Broken(panic.to_string()))?;
         if matches!(outcome, Outcome::Done(_)) && (self.setting.login_now)() != login {
             // Perhaps it is in another user's drive: if it is not, that is seen when it is tried again.

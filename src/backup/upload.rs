@@ -40,7 +40,7 @@ use super::survey::Survey;
 use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
-use crate::cloud::{Begin, Drive, Stored, Upload, User};
+use crate::cloud::{Begin, Drive, Stored, Trace, Upload, User};
 use crate::content::{Fingerprint, Media};
 use crate::remote::template::Date;
 use crate::status;
@@ -105,12 +105,22 @@ pub struct Ended {
     pub outcome: Outcome,
     /// For the account.
     pub pause: Option<(Pause, String)>,
+    /// For the log: what the cloud said in numbers, when it was its word.
+    pub trace: Trace,
+}
+
+impl Ended {
+    /// Without a word of the cloud's.
+    #[must_use]
+    pub fn new(job: Job, outcome: Outcome) -> Self {
+        Self { job, outcome, pause: None, trace: Trace::default() }
+    }
 }
 
 /// Ends the work on a file.
 enum Stop {
     Outcome(Outcome),
-    Pause(Pause, String),
+    Failed(Failure),
 }
 
 type Step<T> = Result<T, Stop>;
@@ -133,10 +143,16 @@ impl Uploader {
             () = self.stop.cancelled() => Err(Stop::Outcome(Outcome::Released)),
         };
         cancelled.store(true, Ordering::Relaxed);
-        let (outcome, pause) = match stopped {
-            Ok(copy) => (Outcome::Done(copy), None),
-            Err(Stop::Outcome(outcome)) => (outcome, None),
-            Err(Stop::Pause(pause, why)) => {
+        match stopped {
+            Ok(copy) => Ended::new(job, Outcome::Done(copy)),
+            Err(Stop::Outcome(outcome)) => Ended::new(job, outcome),
+            Err(Stop::Failed(failure)) => self.failed(job, failure),
+        }
+    }
+
+    fn failed(&self, mut job: Job, Failure { verdict, why, trace, .. }: Failure) -> Ended {
+        let (outcome, pause) = match verdict {
+            Verdict::Pause(pause) => {
                 if pause == Pause::Membership {
                     // The slices are too large: they are cut anew.
                     job.stage = Stage::Found;
@@ -148,8 +164,10 @@ impl Uploader {
                 };
                 (outcome, Some((pause, why)))
             }
+            Verdict::Park => (Outcome::Park { why }, None),
+            _ => (self.again(&job, &why), None),
         };
-        Ended { job, outcome, pause }
+        Ended { job, outcome, pause, trace }
     }
 
     async fn work(
@@ -298,14 +316,14 @@ impl Uploader {
         let begun = match self.tried(Call::Begin, || self.drive.begin(file, resume)).await {
             Ok(begun) => begun,
             Err(failure) if failure.verdict == Verdict::Afresh => return Ok(None),
-            Err(failure) => return Err(self.stop(job, failure)),
+            Err(failure) => return Err(Stop::Failed(failure)),
         };
         let (session, slice_size, missing) = match begun {
             Begin::Present(stored) if stored.id.is_empty() => {
                 // It says so without saying what it has: the listing does.
                 tracing::debug!("present, but of {} nothing is told", stored.path);
                 let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
-                let entry = looked.map_err(|failure| self.stop(job, failure))?;
+                let entry = looked.map_err(Stop::Failed)?;
                 let Some(entry) = entry.filter(|entry| entry.size == file.size) else {
                     return Err(self.later(job, "the cloud says it has the file, and does not list it"));
                 };
@@ -373,10 +391,10 @@ impl Uploader {
                 // first, before everything is sent again.
                 Verdict::Afresh if attempt == 0 => return Ok(None),
                 Verdict::Afresh | Verdict::Look => {}
-                _ => return Err(self.stop(job, failure)),
+                _ => return Err(Stop::Failed(failure)),
             }
             let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
-            let entry = looked.map_err(|failure| self.stop(job, failure))?;
+            let entry = looked.map_err(Stop::Failed)?;
             if let Some(entry) = entry.filter(|entry| entry.size == file.size) {
                 return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
@@ -387,7 +405,7 @@ impl Uploader {
             tokio::time::sleep(self.clock.wait(pause(attempt))).await;
         }
         if last.is_clouds {
-            return Err(Stop::Pause(Pause::Failing, last.why));
+            return Err(Stop::Failed(Failure { verdict: Verdict::Pause(Pause::Failing), ..last }));
         }
         Err(self.later(job, &last.why))
     }
@@ -402,7 +420,7 @@ impl Uploader {
                     "the drive is full: {free} bytes are free and the file has {}; make room in it, or get more",
                     file.size
                 );
-                Err(Stop::Pause(Pause::Full, why))
+                Err(Stop::Failed(Failure::new(Verdict::Pause(Pause::Full), why)))
             }
             // Not knowing costs another try.
             Ok(_) | Err(_) => Ok(()),
@@ -419,14 +437,6 @@ impl Uploader {
             Ok(Ok(None)) => Err(Stop::Outcome(Outcome::Gone)),
             Ok(Err(error)) => Err(self.later(job, &format!("cannot look at the file: {error}"))),
             Err(panic) => Err(self.later(job, &format!("looking at the file failed: {panic}"))),
-        }
-    }
-
-    fn stop(&self, job: &Job, failure: Failure) -> Stop {
-        match failure.verdict {
-            Verdict::Pause(pause) => Stop::Pause(pause, failure.why),
-            Verdict::Park => Stop::Outcome(Outcome::Park { why: failure.why }),
-            _ => self.later(job, &failure.why),
         }
     }
 

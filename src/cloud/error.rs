@@ -108,6 +108,8 @@ pub struct Error {
     pub endpoint: &'static str,
     /// The server's number or OAuth error word, as printed to people: `errno -10`, `error_code 31364`.
     pub code: Option<Code>,
+    /// The server's own number of the request, which its support asks for.
+    pub request_id: Option<String>,
     /// Words: our meaning of the code, else the server's own text.
     pub message: String,
     /// Whether the cloud may have seen the request. `false` only when it certainly has not.
@@ -115,6 +117,15 @@ pub struct Error {
     /// What lies under it.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a failed call leaves for the log's fields: `ERRNO` and `REQUEST_ID`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Trace {
+    /// The server's number, whatever key it came under.
+    pub errno: Option<i64>,
+    /// The server's own number of the request.
+    pub request_id: Option<String>,
 }
 
 /// The server's own number, with the key it came under: the same number means different things.
@@ -152,13 +163,20 @@ impl Error {
     /// A failure the cloud may have seen the request of.
     #[must_use]
     pub fn new(kind: Kind, endpoint: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, endpoint, code: None, message: message.into(), sent: true, source: None }
+        Self { kind, endpoint, code: None, request_id: None, message: message.into(), sent: true, source: None }
     }
 
     /// With the server's code.
     #[must_use]
     pub fn with_code(mut self, code: Code) -> Self {
         self.code = Some(code);
+        self
+    }
+
+    /// With the server's number of the request.
+    #[must_use]
+    pub fn of_request(mut self, id: Option<String>) -> Self {
+        self.request_id = id;
         self
     }
 
@@ -180,6 +198,12 @@ impl Error {
     #[must_use]
     pub fn number(&self) -> Option<i64> {
         self.code.as_ref().and_then(Code::number)
+    }
+
+    /// What the log tells of it in fields of their own.
+    #[must_use]
+    pub fn trace(&self) -> Trace {
+        Trace { errno: self.number(), request_id: self.request_id.clone() }
     }
 }
 

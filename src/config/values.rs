@@ -153,7 +153,8 @@ pub(super) fn secret_file(path: &Path, place: &Place) -> Result<String, String> 
     let beside = || place.file.parent().unwrap_or(Path::new("")).to_owned();
     let full = match &place.credentials {
         _ if path.is_absolute() => path.to_owned(),
-        Some(credentials) => credentials.join(path),
+        // LoadCredential=secrets:/etc/xpand/secrets makes secrets_home of secrets/home.
+        Some(credentials) => credentials.join(path.to_string_lossy().replace('/', "_")),
         None => beside().join(path),
     };
     let shown = full.display();
@@ -205,6 +206,23 @@ mod tests {
         ] {
             assert_eq!(endpoint(bad).unwrap_err(), words);
         }
+    }
+
+    #[test]
+    fn one_name_of_a_secret_fits_the_service_and_the_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["secrets", "credentials"] {
+            std::fs::create_dir(path(name)).unwrap();
+        }
+        std::fs::write(path("secrets/home"), "of the folder\n").unwrap();
+        std::fs::write(path("credentials/secrets_home"), "of systemd\n").unwrap();
+        let read = |credentials: Option<std::path::PathBuf>| {
+            let place = Place { file: path("config.toml"), credentials, host: String::new() };
+            secret_file(Path::new("secrets/home"), &place).unwrap()
+        };
+        assert_eq!(read(None), "of the folder");
+        assert_eq!(read(Some(path("credentials"))), "of systemd");
     }
 
     #[test]

@@ -109,10 +109,3 @@ impl Stored {
         durable::replace(path, &serde_json::to_vec_pretty(self)?, 0o600)
     }
 }
-
-pub(super) fn make_folder_of(path: &Path) -> io::Result<()> {
-    match path.parent() {
-        Some(folder) if !folder.is_dir() => std::fs::create_dir_all(folder),
-        _ => Ok(()),
-    }
-}

@@ -6,7 +6,7 @@ use super::file::{self, Account, Reader, Stored};
 use super::{Binding, Error, NOT_REGISTERED, Result, address, at};
 use crate::cloud::{DeviceChanges, DeviceEntry, Devices};
 use crate::config;
-use crate::durable::Lock;
+use crate::durable::{self, Lock};
 
 /// This device is bound to as many users as it may be.
 pub(super) const TAKEN: i64 = 42103;
@@ -24,7 +24,7 @@ pub(super) struct Open {
 
 impl Open {
     pub(super) fn new(path: PathBuf, config: config::Device, sysfs: &Path) -> Result<Self> {
-        file::make_folder_of(&path).map_err(at(&path))?;
+        durable::make_folder_of(&path, 0o700).map_err(at(&path))?;
         let lock = path.with_extension("lock");
         let lock = Lock::wait(&lock).map_err(at(&lock))?;
         let on_disk = match Stored::load(&path) {

@@ -15,6 +15,7 @@ pub mod media;
 pub mod process;
 pub mod setup;
 pub mod terminal;
+pub mod tls;
 pub mod watchmen;
 
 use std::collections::BTreeMap;

@@ -11,9 +11,9 @@
 //! has arrived. One that was left lying for [`KEPT`] goes with the next batch, whichever that is: the cloud
 //! has long forgotten its sessions by then.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::backup::keeper::{Keeper, LONGEST};
 use crate::content::Md5;
-use crate::durable::Lock;
+use crate::durable::{self, Lock};
 use crate::store::{Error, Opened, Result, Store};
 
 /// How long what nobody goes on with is kept.
@@ -51,11 +51,11 @@ impl State {
             let path = path.to_owned();
             move |source| Error::Io { what: "cannot use", path, source }
         };
-        make(&above).map_err(failed(&above))?;
+        durable::make_folder(&above, 0o700).map_err(failed(&above))?;
         sweep(&above, now_secs);
         let file = lock_of(&folder);
         let Some(lock) = Lock::try_take(&file).map_err(failed(&file))? else { return Ok(None) };
-        make(&folder).map_err(failed(&folder))?;
+        durable::make_folder(&folder, 0o700).map_err(failed(&folder))?;
         let (store, opened) = Store::open(&folder)?;
         if opened == Opened::New {
             // There is nothing that the cloud could know better: it sees by itself what it has already.
@@ -96,10 +96,6 @@ impl State {
         drop(self.lock);
         closed
     }
-}
-
-fn make(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn lock_of(folder: &Path) -> PathBuf {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::calls::Failure;
 use super::hanging::outlasting;
-use super::{Step, Uploader, copy_of};
+use super::{Step, Stop, Uploader, copy_of};
 use crate::backup::disk;
 use crate::backup::entry::Copy;
 use crate::backup::hash::{self, BUFFER_BYTES, HashError};
@@ -34,10 +34,10 @@ impl Uploader {
             // Everything was sent, and perhaps the file was made: our last answer is lost.
             Stage::Sending { upload, .. } if upload.have.is_full() => {
                 let looked = self.tried(Call::Look, || Box::pin(lookup::look(drive, file))).await;
-                looked.map_err(|failure| self.stop(job, failure))?
+                looked.map_err(Stop::Failed)?
             }
             _ => {
-                let found = self.ask(job, file).await?;
+                let found = self.ask(file).await?;
                 match found.same(file) {
                     Some(entry) => Some(entry),
                     None => self.cut_otherwise(source, job, file, &found, progress, cancelled).await?,
@@ -51,7 +51,7 @@ impl Uploader {
     }
 
     /// What was listed of this file's names, as far as our own memory has gaps.
-    async fn ask(&self, job: &Job, file: &Upload) -> Step<Found> {
+    async fn ask(&self, file: &Upload) -> Step<Found> {
         // Keeping both, nothing that was listed is ever replaced, and the cloud itself sees to it that
         // equal content is not stored twice. Otherwise only the folder as it is now tells.
         let keeps_both = file.on_conflict == OnConflict::KeepBoth;
@@ -78,7 +78,7 @@ impl Uploader {
             {
                 Ok(Found::default())
             }
-            Err(failure) if matches!(failure.verdict, Verdict::Pause(_)) => Err(self.stop(job, failure)),
+            Err(failure) if matches!(failure.verdict, Verdict::Pause(_)) => Err(Stop::Failed(failure)),
             Err(_) => Ok(Found::default()),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{TRIES, Uploader};
 use crate::backup::verdict::{Call, Verdict, spread, verdict};
-use crate::cloud::{Error, Kind};
+use crate::cloud::{Error, Kind, Trace};
 
 /// What the calls of a drive return.
 pub(super) type CloudFuture<'a, T> = crate::cloud::BoxFuture<'a, crate::cloud::Result<T>>;
@@ -18,11 +18,13 @@ pub(super) struct Failure {
     pub(super) is_clouds: bool,
     /// The cloud was not asked: our own count says that its limit is reached.
     pub(super) is_unsent: bool,
+    /// What the cloud said in numbers.
+    pub(super) trace: Trace,
 }
 
 impl Failure {
     pub(super) fn new(verdict: Verdict, why: impl Into<String>) -> Self {
-        Self { verdict, why: why.into(), is_clouds: false, is_unsent: false }
+        Self { verdict, why: why.into(), is_clouds: false, is_unsent: false, trace: Trace::default() }
     }
 }
 
@@ -62,16 +64,17 @@ impl Uploader {
             let why = chain(&error);
             tracing::debug!(kind = ?error.kind, attempt, "{why}");
             let is_clouds = matches!(error.kind, Kind::Busy { after: None } | Kind::Broken);
-            let is_unsent = !error.sent;
+            let (is_unsent, trace) = (!error.sent, error.trace());
             match verdict(&error, call) {
                 Verdict::Soon(_) if attempt + 1 < TRIES => {
                     tokio::time::sleep(self.clock.wait(pause(attempt))).await;
                 }
                 Verdict::Soon(Some(pause)) => {
-                    return Err(Failure { verdict: Verdict::Pause(pause), why, is_clouds, is_unsent });
+                    let verdict = Verdict::Pause(pause);
+                    return Err(Failure { verdict, why, is_clouds, is_unsent, trace });
                 }
-                Verdict::Soon(None) => return Err(Failure::new(Verdict::Later, why)),
-                verdict => return Err(Failure { verdict, why, is_clouds, is_unsent }),
+                Verdict::Soon(None) => return Err(Failure { trace, ..Failure::new(Verdict::Later, why) }),
+                verdict => return Err(Failure { verdict, why, is_clouds, is_unsent, trace }),
             }
             attempt += 1;
         }

@@ -127,7 +127,7 @@ impl Uploader {
                 job.stage = Stage::Found;
                 Err(self.later(job, &failure.why))
             }
-            _ => Err(self.stop(job, failure)),
+            _ => Err(Stop::Failed(failure)),
         }
     }
 

@@ -68,14 +68,14 @@ pub(super) fn check(answer: &Answer) -> Result<()> {
     };
     let code = envelope.code.int().and_then(|code| i64::try_from(code).ok());
     let trace = envelope.trace.text().map(|id| answer.clean(&id));
-    tracing::debug!(endpoint, status, code, trace, took_ms, "answered");
+    tracing::debug!(endpoint, status, code, REQUEST_ID = trace, took_ms, "answered");
     match code {
         Some(0) if (200..300).contains(&status) => Ok(()),
         Some(0) | None => Err(bare(endpoint, status)),
         Some(code) => {
             let text = answer.clean(&envelope.message.text().unwrap_or_default());
             let (kind, words) = codes::meaning(endpoint, code, &text, status);
-            Err(Error::new(kind, endpoint, words).with_code(Code::Envelope(code)))
+            Err(Error::new(kind, endpoint, words).with_code(Code::Envelope(code)).of_request(trace))
         }
     }
 }

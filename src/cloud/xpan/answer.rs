@@ -118,7 +118,7 @@ fn failure(answer: &Answer) -> Result<()> {
     let request_id = std::mem::take(&mut envelope.request_id).text();
     let request_id = request_id.map(|id| answer.clean(&id));
     let shown = code.as_ref().map(|code| answer.clean(&code.to_string()));
-    tracing::debug!(endpoint, status, code = shown, request_id, took_ms, "answered");
+    tracing::debug!(endpoint, status, code = shown, REQUEST_ID = request_id, took_ms, "answered");
     if let Some(code) = code {
         let text = answer.clean(&envelope.text());
         let (kind, mut words) = codes::meaning(endpoint, &code, &text, status);
@@ -131,7 +131,7 @@ fn failure(answer: &Answer) -> Result<()> {
             Code::OAuth(word) => Code::OAuth(answer.clean(&word)),
             numbered => numbered,
         };
-        return Err(Error::new(kind, endpoint, words).with_code(code));
+        return Err(Error::new(kind, endpoint, words).with_code(code).of_request(request_id));
     }
     if !(200..300).contains(&status) {
         let (kind, words) = by_status(status);

@@ -38,6 +38,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use crate::Tls;
 use tell::Tell;
 
 /// How the demo is to be played.
@@ -52,6 +53,9 @@ pub struct Demo {
     /// An xpand binary that is there already [default: built now]
     #[arg(long, value_name = "PATH")]
     pub xpand: Option<PathBuf>,
+    /// The cloud speaks TLS
+    #[arg(skip)]
+    pub tls: Option<Tls>,
     /// No colours, and no lines that move
     #[arg(long)]
     pub plain: bool,

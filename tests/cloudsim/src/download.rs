@@ -58,10 +58,9 @@ pub(crate) fn dlink(cloud: &Cloud, ask: &Ask) -> Reply {
     if owner != account {
         return Err(Refusal::pcs(31045));
     }
-    let (now, host) = (cloud.now(), ask.host_name());
+    let (now, cdn) = (cloud.now(), ask.cdn_url(cloud.cdn_port()));
     let location = format!(
-        "http://{host}:{}/cdn/file/{}?fid={uk}-250528-{}&sign={}&expires=1h&time={now}",
-        cloud.cdn_port(),
+        "{cdn}/cdn/file/{}?fid={uk}-250528-{}&sign={}&expires=1h&time={now}",
         entry.cloud_md5,
         entry.fs_id,
         sign(CDN, entry, uk, now)

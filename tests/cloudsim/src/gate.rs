@@ -30,7 +30,7 @@ pub(crate) async fn serve(
     host: Host,
 ) -> io::Result<Response<Body>> {
     let (parts, body) = request.into_parts();
-    let ask = Ask::new(&parts, host);
+    let ask = Ask::new(&parts, host, cloud.options.scheme());
     if ask.path.starts_with("/_sim/") && host == Host::Cloud {
         cloud.settle();
         return Ok(control::serve(&cloud, ask, body).await);

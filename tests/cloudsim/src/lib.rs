@@ -7,7 +7,7 @@
 //! ## The map
 //!
 //! ```text
-//! server.rs    connections; stop and start on the same port
+//! server.rs    connections; stop and start on the same port         tls.rs
 //! gate.rs      one request: delay, fault, limit, answer, log       faults.rs spoil.rs limits.rs calls.rs throttle.rs
 //! route.rs     the table of calls                                  request.rs answer.rs
 //!   oauth.rs     device code, refresh                              users.rs  accounts, tokens, uinfo, quota
@@ -71,6 +71,7 @@ mod spoil;
 mod state;
 mod tasks;
 mod throttle;
+mod tls;
 mod transfer;
 mod upload;
 mod users;
@@ -90,6 +91,7 @@ pub use faults::{Fault, FaultKind};
 pub use options::{Locate, Options, parse_duration, parse_size};
 pub use pan123::{Pan123Options, Pan123Sim};
 pub use shares::ShareLink;
+pub use tls::Tls;
 pub use users::DEFAULT_ACCOUNT;
 
 use server::Server;
@@ -128,14 +130,26 @@ impl CloudSim {
         Ok(CloudSim { addr, cdn, server: Mutex::new(Some(server)), cloud, _temporary: temporary })
     }
 
-    /// `http://127.0.0.1:PORT`, without a slash at the end: the agent's `endpoint`.
+    /// `http://127.0.0.1:PORT`, or `https://NAME:PORT` with TLS, without a slash at the end: the agent's `endpoint`.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        self.url_of(self.addr)
     }
 
     /// The same of the CDN that dlinks lead to: another port.
     pub fn cdn_url(&self) -> String {
-        format!("http://{}", self.cdn)
+        self.url_of(self.cdn)
+    }
+
+    fn url_of(&self, addr: SocketAddr) -> String {
+        match &self.cloud.options.tls {
+            None => format!("http://{addr}"),
+            Some(tls) => format!("https://{}:{}", tls.name, addr.port()),
+        }
+    }
+
+    /// The root that clients have to trust, when it speaks TLS.
+    pub fn ca(&self) -> Option<&Path> {
+        self.cloud.options.tls.as_ref().map(|tls| tls.ca.as_path())
     }
 
     /// The address it listens on.

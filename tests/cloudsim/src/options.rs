@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::pan123::Pan123Options;
+use crate::tls::Tls;
 
 /// Settings of one simulated cloud. `Options::default()` suits tests: any free port, a temporary
 /// folder, no limits, a normal account of 2 TiB.
@@ -16,6 +17,8 @@ pub struct Options {
     /// Port of the second address, which plays the CDN that dlinks lead to, and
     /// the storage and the direct links of 123pan; 0 takes any free one.
     pub cdn_port: u16,
+    /// Both addresses speak TLS, with this certificate; else plain HTTP.
+    pub tls: Option<Tls>,
     /// Life of an address there, and of the presigned ones for slices.
     pub cdn_ttl: Duration,
     /// filemanager with `async=1` makes a task of more files than this.
@@ -92,6 +95,7 @@ impl Default for Options {
         Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             cdn_port: 0,
+            tls: None,
             cdn_ttl: Duration::from_secs(3600),
             async_above: 100,
             task_time: Duration::from_millis(200),
@@ -121,6 +125,13 @@ impl Default for Options {
             pan123: Pan123Options::default(),
             seed: None,
         }
+    }
+}
+
+impl Options {
+    /// What its addresses begin with.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
     }
 }
 

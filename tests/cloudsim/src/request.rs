@@ -59,6 +59,8 @@ pub(crate) struct Ask {
     pub(crate) form: Params,
     pub(crate) headers: HeaderMap,
     pub(crate) host: Host,
+    /// `https` where this cloud speaks TLS.
+    pub(crate) scheme: &'static str,
     /// `lost_slices` fault: say yes to the slice and forget it.
     pub(crate) lose_slice: bool,
     /// `flip` fault: this byte of the slice gets lost on its way.
@@ -107,7 +109,7 @@ impl Params {
 
 impl Ask {
     /// Takes the head of a request apart.
-    pub(crate) fn new(parts: &Parts, host: Host) -> Ask {
+    pub(crate) fn new(parts: &Parts, host: Host, scheme: &'static str) -> Ask {
         Ask {
             http_method: parts.method.to_string(),
             path: parts.uri.path().into(),
@@ -115,6 +117,7 @@ impl Ask {
             form: Params::default(),
             headers: parts.headers.clone(),
             host,
+            scheme,
             lose_slice: false,
             flip: None,
             json: Value::Null,
@@ -152,11 +155,16 @@ impl Ask {
     /// The address the client used for us.
     pub(crate) fn base_url(&self) -> String {
         let host = self.header(header::HOST.as_str()).unwrap_or("localhost");
-        format!("http://{host}")
+        format!("{}://{host}", self.scheme)
+    }
+
+    /// The CDN's address, under the name the client used for us.
+    pub(crate) fn cdn_url(&self, port: u16) -> String {
+        format!("{}://{}:{port}", self.scheme, self.host_name())
     }
 
     /// The name the client used for us, without a port.
-    pub(crate) fn host_name(&self) -> &str {
+    fn host_name(&self) -> &str {
         let host = self.header(header::HOST.as_str()).unwrap_or("localhost");
         match host.rsplit_once(':') {
             // Not within the brackets of an IPv6 address.

@@ -10,13 +10,16 @@ use std::time::Duration;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use crate::gate;
 use crate::request::Host;
 use crate::state::Cloud;
+use crate::tls::Tls;
 
 /// A running server. Dropping it stops it.
 pub(crate) struct Server {
@@ -33,6 +36,7 @@ impl Server {
         let listeners = [listen(addr)?, listen(cdn)?];
         let (addr, cdn) = (listeners[0].local_addr()?, listeners[1].local_addr()?);
         cloud.set_cdn_port(cdn.port());
+        let tls = cloud.options.tls.as_ref().map(Tls::acceptor).transpose()?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("cloudsim")
@@ -40,7 +44,7 @@ impl Server {
             .build()?;
         let (stop, stopped) = oneshot::channel();
         let thread = std::thread::Builder::new().name("cloudsim".into()).spawn(move || {
-            let served = runtime.block_on(accept(cloud, listeners, stopped));
+            let served = runtime.block_on(accept(cloud, listeners, tls, stopped));
             if let Err(error) = served {
                 eprintln!("cloudsim: {error}");
             }
@@ -69,6 +73,7 @@ fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(
     cloud: Arc<Cloud>,
     [listener, cdn]: [TcpListener; 2],
+    tls: Option<TlsAcceptor>,
     mut stopped: oneshot::Receiver<()>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -83,7 +88,7 @@ async fn accept(
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(connection(cloud.clone(), stream, host));
+                connections.spawn(connection(cloud.clone(), stream, tls.clone(), host));
             }
             // Out of file descriptors, for example: others may end soon.
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
@@ -94,8 +99,20 @@ async fn accept(
     Ok(())
 }
 
-async fn connection(cloud: Arc<Cloud>, stream: TcpStream, host: Host) {
+async fn connection(cloud: Arc<Cloud>, stream: TcpStream, tls: Option<TlsAcceptor>, host: Host) {
     let _ = stream.set_nodelay(true);
+    match tls {
+        None => answer(cloud, stream, host).await,
+        // A client that does not trust us goes away here.
+        Some(tls) => {
+            if let Ok(stream) = tls.accept(stream).await {
+                answer(cloud, stream, host).await;
+            }
+        }
+    }
+}
+
+async fn answer(cloud: Arc<Cloud>, stream: impl AsyncRead + AsyncWrite + Unpin, host: Host) {
     let service = service_fn(move |request| gate::serve(cloud.clone(), request, host));
     // Errors here are clients that went away, or connections closed on purpose.
     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;

@@ -10,6 +10,8 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::CloudSim;
+
 /// A path this long leaves room for the socket's name in what the system allows a socket: 108 bytes.
 const LONGEST: usize = 80;
 
@@ -64,7 +66,8 @@ impl Home {
     }
 
     /// Writes the configuration as a person would, and returns its text.
-    pub(super) fn configure(&self, endpoint: &str, photos: &Path) -> io::Result<String> {
+    pub(super) fn configure(&self, sim: &CloudSim, photos: &Path) -> io::Result<String> {
+        let (endpoint, trust) = (sim.url(), trust(sim)?);
         let text = format!(
             r#"[device]
 type = "2020073115900228875"
@@ -76,7 +79,7 @@ provider = "baidu"
 client_id = "demo"
 client_secret = "demo"
 endpoint = "{endpoint}"   # the local cloud; leave it out for the real one
-
+{trust}
 [[folder]]
 path = {}
 account = "home"
@@ -98,7 +101,8 @@ settle = "1s"
     }
 
     /// Adds an account at 123pan, for the same folder, and returns what was added.
-    pub(super) fn configure_second(&self, endpoint: &str, photos: &Path) -> io::Result<String> {
+    pub(super) fn configure_second(&self, sim: &CloudSim, photos: &Path) -> io::Result<String> {
+        let (endpoint, trust) = (sim.url(), trust(sim)?);
         let text = format!(
             r#"
 [account.pictures]
@@ -106,7 +110,7 @@ provider = "pan123"
 client_id = "demo"
 client_secret = "demo"
 endpoint = "{endpoint}"
-
+{trust}
 [[folder]]
 path = {}
 account = "pictures"
@@ -151,6 +155,14 @@ label = "pictures"
         let log = fs::read_to_string(self.log()).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(8)..].join("\n")
+    }
+}
+
+/// The line for the root of a cloud that speaks TLS.
+fn trust(sim: &CloudSim) -> io::Result<String> {
+    match sim.ca() {
+        Some(ca) => Ok(format!("ca_file = {}\n", quoted(ca)?)),
+        None => Ok(String::new()),
     }
 }
 

@@ -24,7 +24,7 @@ impl Story<'_> {
     pub(super) fn second_cloud(&mut self, agent: &mut Agent) -> Step {
         self.tell.step("The same folder, to a second cloud as well: 123pan, which keeps pictures only");
         let from = self.sim.calls().last().map_or(0, |call| call.n + 1);
-        let text = self.home.configure_second(&self.sim.url(), &self.library.root)?;
+        let text = self.home.configure_second(&self.sim, &self.library.root)?;
         self.tell.command("cat >> config.toml");
         self.tell.shown(&text);
         self.tell.command("xpand reload");

@@ -45,17 +45,18 @@ pub(super) fn a_folder(demo: &Demo, home: &Home, tell: &mut Tell) -> Step<Librar
 }
 
 /// The cloud, and the configuration that leads to it.
-pub(super) fn a_cloud(home: &Home, library: &Library, tell: &mut Tell) -> Step<CloudSim> {
+pub(super) fn a_cloud(demo: &Demo, home: &Home, library: &Library, tell: &mut Tell) -> Step<CloudSim> {
     tell.step("A cloud drive on this machine, and xpand's configuration");
     let options = Options {
         data: Some(home.root.join("cloud")),
         bandwidth: Some(SLOW),
         code_interval: Duration::from_secs(1),
+        tls: demo.tls.clone(),
         ..Options::default()
     };
     let sim = CloudSim::start_blocking(options)?;
     tell.say(&format!("it speaks Baidu Netdisk's documented API at {}, {}/s", sim.url(), size(SLOW)));
-    let text = home.configure(&sim.url(), &library.root)?;
+    let text = home.configure(&sim, &library.root)?;
     tell.command("cat config.toml");
     tell.shown(&text);
     Ok(sim)

@@ -44,7 +44,7 @@ pub(super) fn play(demo: &Demo, binary: &Path, tell: &mut Tell, interrupted: &At
         .map_err(|error| Stop::Broken(format!("no place for the demo: {error}")))?;
     let library = setting::a_folder(demo, &home, tell)?;
     let before = looks(&library.root)?;
-    let sim = setting::a_cloud(&home, &library, tell)?;
+    let sim = setting::a_cloud(demo, &home, &library, tell)?;
     let mut story = Story { tell, sim, library, before, home, interrupted, memory: 0, repeated: 0 };
     let outcome = story.play();
     if demo.keep.is_some() {

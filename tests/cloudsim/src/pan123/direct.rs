@@ -14,7 +14,7 @@ use crate::state::Cloud;
 
 /// The link of a picture.
 pub(super) fn link(cloud: &Cloud, ask: &Ask, uid: u64, item: &Item) -> String {
-    format!("http://{}:{}/{uid}/{}.{}", ask.host_name(), cloud.cdn_port(), item.id, item.extension())
+    format!("{}/{uid}/{}.{}", ask.cdn_url(cloud.cdn_port()), item.id, item.extension())
 }
 
 /// GET /<uid>/<fileId>.<extension>: the bytes, or the part that a Range asks for. 404 for what is not

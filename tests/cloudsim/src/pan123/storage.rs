@@ -37,7 +37,7 @@ pub(super) fn presign(cloud: &Cloud, ask: &Ask, uid: u64, upload: &Upload, numbe
     let signature = sign(&path, &query);
     let mut text = url::form_urlencoded::Serializer::new(String::new());
     text.extend_pairs(query).append_pair(SIGNATURE, &signature);
-    format!("http://{}:{}{path}?{}", ask.host_name(), cloud.cdn_port(), text.finish())
+    format!("{}{path}?{}", ask.cdn_url(cloud.cdn_port()), text.finish())
 }
 
 /// What no one else can make: here it is enough that it belongs to everything else in the address.

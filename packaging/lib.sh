@@ -38,11 +38,12 @@ size_of() { find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print su
 
 # $1 with @VERSION@ and what else is given as NAME=VALUE put in, to stdout.
 filled() {
-    local text pair
+    local text pair user
     text=$(cat "$1")
+    user=$(grep -v '^# shellcheck' "$root/packaging/user.sh")
     shift
-    for pair in "VERSION=$version" "TARGET=$target" "$@"; do
-        text=${text//@${pair%%=*}@/${pair#*=}}
+    for pair in "VERSION=$version" "TARGET=$target" "USER=$user" "$@"; do
+        text=${text//"@${pair%%=*}@"/"${pair#*=}"}
     done
     printf '%s\n' "$text"
 }

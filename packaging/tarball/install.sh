@@ -24,19 +24,9 @@ put() {
     }
 }
 
-if ! grep -q '^xpand:' /etc/passwd; then
-    if command -v useradd >/dev/null; then
-        grep -q '^xpand:' /etc/group || groupadd -r xpand
-        useradd -r -M -g xpand -d /var/lib/xpand -s /bin/false xpand
-    else
-        # Boxes without it have plain files.
-        id=200
-        while grep -q ":$id:" /etc/passwd /etc/group; do id=$((id + 1)); done
-        grep -q '^xpand:' /etc/group || echo "xpand:x:$id:" >>/etc/group
-        gid=$(sed -n 's/^xpand:[^:]*:\([0-9]*\):.*/\1/p' /etc/group)
-        echo "xpand:*:$id:$gid:xpand backup agent:/var/lib/xpand:/bin/false" >>/etc/passwd
-    fi
-fi
+# shellcheck disable=SC2034
+etc=/etc
+@USER@
 
 cd "$here/files"
 find usr -type f | grep -v -e '^usr/lib/systemd/' -e '^usr/lib/sysusers.d/' -e '^usr/lib/tmpfiles.d/' | sort \

@@ -24,7 +24,7 @@ fi
 rm -f /usr/bin/xpand /usr/share/man/man1/xpand.1.gz /usr/share/man/man1/xpand-*.1.gz \
     /usr/share/bash-completion/completions/xpand /usr/share/zsh/vendor-completions/_xpand \
     /usr/share/fish/vendor_completions.d/xpand.fish
-rm -rf /usr/share/doc/xpand /usr/lib/xpand /run/xpand
+rm -rf /usr/share/doc/xpand /usr/lib/xpand /run/xpand /run/xpand-keep
 if [ "${1:-}" = --purge ]; then
     rm -rf /etc/xpand /var/lib/xpand
     echo "xpand is gone, with its configuration and state"

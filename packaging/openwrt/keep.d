@@ -1,0 +1,4 @@
+/etc/xpand/config.toml
+/etc/xpand/secrets/
+/etc/xpand/state/accounts/
+/etc/xpand/state/device.json

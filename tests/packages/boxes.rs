@@ -1,0 +1,162 @@
+//! Boxes without Debian: the tarball with its init script, Synology's and OpenWrt's package.
+
+use super::*;
+
+/// Waits until a command of the shell goes well; says in the end what the log says.
+fn comes(machine: &mut Machine, script: &str) {
+    let wait = format!("for _ in $(seq 300); do {{ {script}; }} >/dev/null 2>&1 && exit 0; sleep 0.3; done; exit 1");
+    let (well, text) = machine.tries(&wait);
+    assert!(well, "{script}\n{text}\n{}", machine.tries("cat /tmp/log; ps ax").1);
+}
+
+/// What is in a .tar.gz or an .ipk (which is one), a .spk or what lies in them.
+fn unpacked(archive: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    runs(Command::new("tar").arg("--extract").arg("--file").arg(archive).arg("--directory").arg(to));
+}
+
+/// A machine without systemd, whose syslog is a file; with the packages.
+fn without_systemd() -> Option<Machine> {
+    if !has(&["dpkg-deb", "setsid", "useradd"]) {
+        return None;
+    }
+    let mut machine = Machine::new(ROOM)?;
+    machine.runs(
+        "rm -f /usr/bin/logger
+         printf '#!/bin/sh\\nexec cat >>/tmp/log\\n' >/usr/bin/logger
+         chmod 755 /usr/bin/logger; touch /tmp/log; chmod 666 /tmp/log",
+    );
+    Some(machine)
+}
+
+#[test]
+fn the_tarball_installs_an_agent_that_is_started_again_upgraded_and_removed() {
+    let Some(mut machine) = without_systemd() else { return };
+    let name = format!("xpand-{VERSION}-{}", HERE.0);
+    machine.give(&packages().join(format!("out/{name}.tar.gz")), "xpand.tar.gz");
+    machine.runs("tar -C /tmp -xf /mnt/xpand.tar.gz");
+
+    let install = format!("export XPAND_PAUSE=0.1; /tmp/{name}/install.sh");
+    machine.runs(&install);
+    comes(&mut machine, "xpand status");
+    assert_eq!(machine.runs("stat -c '%U' /proc/$(pgrep -x xpand)").trim(), "xpand");
+    assert_eq!(machine.runs("stat -c '%a %U %G' /etc/xpand/config.toml").trim(), "640 root xpand");
+    assert_eq!(machine.runs("stat -c '%a %U' /var/lib/xpand").trim(), "700 xpand");
+    machine.runs("test -e /etc/rc3.d/S??xpand");
+    comes(&mut machine, "grep /volume1/photo /tmp/log");
+
+    // Killed, it comes again.
+    machine.runs("pgrep -x xpand >/tmp/first; pkill -KILL -x xpand");
+    comes(&mut machine, "xpand status && ! pgrep -x xpand | grep -qxf /tmp/first");
+
+    // Upgraded, it is another process with the configuration that was written.
+    machine.runs("pgrep -x xpand >/tmp/first; echo '# mine' >>/etc/xpand/config.toml");
+    machine.runs(&install);
+    comes(&mut machine, "xpand status && ! pgrep -x xpand | grep -qxf /tmp/first");
+    machine.runs("grep -qx '# mine' /etc/xpand/config.toml; /etc/init.d/xpand status");
+
+    // A configuration that is wrong is told, and not tried again.
+    machine.runs("/etc/init.d/xpand stop; ! pgrep -x xpand; echo 'acount = 1' >>/etc/xpand/config.toml");
+    let (well, text) = machine.tries("/etc/init.d/xpand start");
+    assert!(!well && text.contains("xpand does not start"), "{text}");
+    assert!(machine.runs("cat /tmp/log").contains("acount is not a setting"));
+    machine.runs("sed -i '/^acount/d' /etc/xpand/config.toml; /etc/init.d/xpand start");
+
+    let text = machine.runs("/usr/lib/xpand/uninstall.sh");
+    assert!(text.contains("/etc/xpand and /var/lib/xpand are still there"), "{text}");
+    machine.runs("! pgrep -x xpand; test ! -e /usr/bin/xpand; test ! -e /etc/init.d/xpand; test ! -e /etc/rc3.d/S??xpand");
+    machine.runs("grep -qx '# mine' /etc/xpand/config.toml; test -e /var/lib/xpand/db");
+    machine.runs(&format!("/tmp/{name}/uninstall.sh --purge; test ! -e /etc/xpand; test ! -e /var/lib/xpand"));
+}
+
+#[test]
+fn the_tarball_for_another_processor_and_a_full_disk_are_told_and_change_nothing() {
+    let size = fs::metadata(packages().join("xpand")).unwrap().len();
+    let Some(mut machine) = without_systemd() else { return };
+    let name = format!("xpand-{VERSION}-{}", HERE.0);
+    machine.give(&packages().join(format!("out/{name}.tar.gz")), "xpand.tar.gz");
+    machine.runs("tar -C /tmp -xf /mnt/xpand.tar.gz");
+    let (well, text) = machine.tries(&format!(
+        "cp -a /tmp/{name} /tmp/other; printf '\\003' | dd of=/tmp/other/files/usr/bin/xpand bs=1 seek=18 conv=notrunc status=none
+         /tmp/other/install.sh"
+    ));
+    assert!(!well && text.contains(&format!("this xpand is for {}, and does not run on this box", HERE.0)), "{text}");
+    machine.runs("test ! -e /etc/xpand; ! grep ^xpand: /etc/passwd");
+
+    machine.runs(&format!("echo the old one >/usr/bin/xpand; fallocate -l {} /root/full", ROOM - size / 2));
+    let (well, text) = machine.tries(&format!("/tmp/{name}/install.sh"));
+    assert!(!well && text.contains("cannot write /usr/bin/xpand; make room and run this again"), "{text}");
+    assert_eq!(machine.runs("cat /usr/bin/xpand").trim(), "the old one");
+    machine.runs(&format!("rm /root/full; /tmp/{name}/install.sh; xpand --version"));
+}
+
+#[test]
+fn the_synology_package_starts_stops_and_keeps_what_is_written() {
+    let Some(mut machine) = without_systemd() else { return };
+    let (spk, target) = (machine.share().join("spk"), machine.share().join("target"));
+    unpacked(&packages().join(format!("out/xpand-{VERSION}-{}.spk", HERE.0)), &spk);
+    unpacked(&spk.join("package.tgz"), &target);
+    let info = fs::read_to_string(spk.join("INFO")).unwrap();
+    assert!(info.starts_with("package=\"xpand\"\n") && info.contains(&format!("version=\"{VERSION}-0001\"")), "{info}");
+    // The part of DSM: folders, a user, links, and every script runs as that user.
+    machine.runs(
+        "useradd -r xpand; cd /var; mkdir -p packages/xpand/etc packages/xpand/var
+         cp -a /mnt/target packages/xpand/; chown -R xpand:xpand packages/xpand
+         mkdir -p /usr/local/bin; ln -sf /var/packages/xpand/target/bin/xpand /usr/local/bin/xpand",
+    );
+    let dsm = |what: &str| format!("su -s /bin/sh xpand -c '/mnt/spk/scripts/{what}'");
+    machine.runs(&dsm("preinst"));
+    machine.runs(&dsm("postinst"));
+    assert_eq!(machine.runs("stat -c '%a %U' /var/packages/xpand/etc/config.toml").trim(), "600 xpand");
+    machine.runs(&dsm("start-stop-status start"));
+    comes(&mut machine, "/usr/local/bin/xpand status");
+    machine.runs("test -S /var/packages/xpand/var/xpand.sock; test -d /var/packages/xpand/var/state/db");
+    machine.runs(&dsm("start-stop-status status"));
+    machine.runs(&dsm("start-stop-status stop"));
+    let (well, text) = machine.tries(&dsm("start-stop-status status"));
+    assert!(!well && text.contains("does not run"), "{text}");
+
+    machine.runs("echo '# mine' >>/var/packages/xpand/etc/config.toml");
+    machine.runs(&dsm("postinst"));
+    machine.runs("grep -qx '# mine' /var/packages/xpand/etc/config.toml; ! pgrep -x xpand");
+}
+
+#[test]
+fn the_openwrt_package_goes_into_an_image_and_is_refused_by_another_processor() {
+    if !has(&["dpkg-deb"]) || !rustix::process::geteuid().is_root() {
+        println!("SKIPPED: it takes root and dpkg-deb");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (out, parts, image) = (dir.path().join("out"), dir.path().join("parts"), dir.path().join("image"));
+    package(HERE.0, &header(dir.path(), fs::read(XPAND).unwrap()[18]), &out, &["ipk"]);
+    unpacked(&out.join(format!("xpand-{VERSION}-{}.ipk", HERE.0)), &parts);
+    assert_eq!(fs::read_to_string(parts.join("debian-binary")).unwrap(), "2.0\n");
+    unpacked(&parts.join("control.tar.gz"), &parts.join("control"));
+    unpacked(&parts.join("data.tar.gz"), &image);
+    fs::write(image.join("etc/passwd"), "root:x:0:0:root:/root:/bin/ash\ndns:x:200:65534::/:/bin/false\n").unwrap();
+    fs::write(image.join("etc/group"), "root:x:0:\n").unwrap();
+
+    for _again in [1, 2] {
+        for name in ["preinst", "postinst", "prerm"] {
+            runs(Command::new("sh").arg(parts.join("control").join(name)).env("IPKG_INSTROOT", &image));
+        }
+        let users = fs::read_to_string(image.join("etc/passwd")).unwrap();
+        assert!(users.ends_with("\nxpand:*:201:201:xpand backup agent:/var/lib/xpand:/bin/false\n"), "{users}");
+    }
+    let who = runs(Command::new("stat").args(["-c", "%a %u %g"]).arg(image.join("etc/xpand/state")));
+    assert_eq!(who.trim(), "700 201 201");
+    let who = runs(Command::new("stat").args(["-c", "%a %u %g"]).arg(image.join("etc/xpand/config.toml")));
+    assert_eq!(who.trim(), "640 0 201");
+    let config = image.join("etc/xpand/config.toml");
+    let checked = runs(Command::new(XPAND).arg("--config").arg(&config).arg("check"));
+    assert!(checked.contains("state_dir = \"/etc/xpand/state\""), "{checked}");
+
+    let tools = dir.path().join("tools");
+    fs::create_dir(&tools).unwrap();
+    fs::write(tools.join("uname"), "#!/bin/sh\necho mips\n").unwrap();
+    fs::set_permissions(tools.join("uname"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:/usr/bin:/bin", tools.display());
+    let (well, text) = said(Command::new("sh").arg(parts.join("control/preinst")).env("PATH", path));
+    assert!(!well && text.contains("and this box is mips: take the one for it"), "{text}");
+}

@@ -109,7 +109,8 @@ fn the_user_and_the_folders_are_made_with_their_rights() {
         assert!(good, "{tool}: {out}{err}");
     }
     let passwd = fs::read_to_string(etc.join("passwd")).unwrap();
-    let user: Vec<&str> = passwd.lines().find(|line| line.starts_with("xpand:")).unwrap().split(':').collect();
+    let user: Vec<&str> =
+        passwd.lines().find(|line| line.starts_with("xpand:")).unwrap().split(':').collect();
     let (uid, gid): (u32, u32) = (user[2].parse().unwrap(), user[3].parse().unwrap());
     for (path, mode, owner) in [
         ("etc/xpand", 0o755, (0, 0)),

@@ -1,5 +1,7 @@
 //! `GET /v1/explain`: why a file is, or is not, backed up, and where its copy is.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,29 +10,36 @@ use super::hub::{FolderCell, Hub, lock};
 use super::view::{account_line, time};
 use crate::backup::entry::{Entry, Skip, Standing as Known};
 use crate::backup::filter::Reason;
-use crate::backup::{disk, media, scan};
+use crate::backup::{disk, media, rights, scan};
 use crate::cloud;
 use crate::content::{FilePath, Fingerprint, Media};
-use crate::control::{Explain, Failure, Result, Standing};
+use crate::control::{Explain, Failure, Result, Spot, Standing};
 
 /// A person waits for a link so long.
 const LINK: Duration = Duration::from_secs(8);
 
-/// What there is to say about an absolute path.
+/// What there is to say about a path, in each folder that has it.
 ///
 /// # Errors
 /// The state cannot be read.
-pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
-    let Some((_, folder, file)) = hub.place(path) else {
+pub(super) fn explain(hub: &Hub, spot: &Spot) -> Result<Explain> {
+    let places = hub.places(spot).into_iter();
+    let mut lines = places.map(|(_, folder, file)| in_folder(hub, &spot.path, folder, file));
+    let Some(first) = lines.next() else {
         let words = "it is not in a configured folder";
         let hint = "xpand check shows the folders";
-        return Ok(says(Explain::new(path, Standing::Outside), words, Some(hint)));
+        return Ok(says(Explain::new(&spot.path, Standing::Outside), words, Some(hint)));
     };
+    Ok(Explain { others: lines.collect::<Result<_>>()?, ..first? })
+}
+
+fn in_folder(hub: &Hub, path: &Path, folder: &FolderCell, file: FilePath) -> Result<Explain> {
     let broken = || Failure::internal("the state cannot be read");
     let entry = hub.core.keeper.with(|queue| queue.get(&file)).ok_or_else(broken)?;
     let job = hub.core.keeper.with(|queue| queue.job(&file)).ok_or_else(broken)?;
     let mut line = Explain::new(path, Standing::Missing);
     line.folder = Some(folder.config.path.to_string_lossy().into_owned());
+    line.label = Some(folder.config.label.clone());
     line.account = Some(folder.config.account.clone());
     if let Some(copy) = entry.as_ref().and_then(|entry| entry.copy.as_ref()) {
         line.remote = Some(copy.path.clone());
@@ -51,7 +60,9 @@ pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
         Ok(None) => return Ok(missing(line, folder, &file, entry.as_ref())),
         Err(error) => {
             let words = format!("xpand cannot look at it: {error}");
-            return Ok(says(line, &words, Some("give the xpand user the right to read it")));
+            let path = file.under(&folder.config.path);
+            let hint = (error.kind() == io::ErrorKind::PermissionDenied).then(|| rights::advice(&path));
+            return Ok(says(line, &words, hint.as_deref()));
         }
     };
     line.size = Some(now.size);
@@ -64,11 +75,29 @@ pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
     }
     // Nothing is wrong with the file itself: then what keeps its whole account is the answer.
     let kept = account_line(&hub.accounts[folder.account], hub.core.clock.now_ms()).reason;
-    Ok(standing(line, folder, entry.filter(|entry| !entry.gone), now, kept))
+    let mut line = standing(line, folder, entry.filter(|entry| !entry.gone), now, kept);
+    if matches!(line.state, Standing::Waiting | Standing::Failed) {
+        line.hint = closed(&file.under(&folder.config.path)).or(line.hint);
+    }
+    Ok(line)
 }
 
-/// With the link of the copy, of a cloud that has such; asked for now.
+/// What to do about a file that may not be read.
+fn closed(path: &Path) -> Option<String> {
+    let is_closed = File::open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    is_closed.then(|| rights::advice(path))
+}
+
+/// With the links of the copies, of clouds that have such; asked for now.
 pub(super) async fn linked(hub: &Hub, mut line: Explain) -> Explain {
+    let mut others = Vec::new();
+    for other in std::mem::take(&mut line.others) {
+        others.push(with_link(hub, other).await);
+    }
+    Explain { others, ..with_link(hub, line).await }
+}
+
+async fn with_link(hub: &Hub, mut line: Explain) -> Explain {
     let mut accounts = hub.accounts.iter();
     let account = accounts.find(|account| Some(&account.config.name) == line.account.as_ref());
     let (Some(account), Some(id)) = (account, line.id.clone()) else { return line };

@@ -92,20 +92,21 @@ build() {
 
 # What makes it a static binary for this processor. (A static PIE has a dynamic section, but needs nothing by it.)
 check() {
-    local target=$1 file=$2 header machine arch=
-    header=$(readelf -hW "$file")
+    local target=$1 file=$2 machine arch="" all
     case $target in
         aarch64-*) machine=AArch64 ;;
         armv7-*) machine=ARM arch=v7 ;;
         arm-*) machine=ARM arch=v6 ;;
         x86_64-*) machine=X86-64 ;;
     esac
-    grep -q "Machine:.*$machine" <<<"$header" || die "$file is for another machine: $header"
-    grep -q 'Type: *DYN' <<<"$header" || die "$file is not position independent"
-    ! readelf -lW "$file" | grep -q INTERP || die "$file wants an interpreter: it is not static"
-    ! readelf -dW "$file" | grep -q NEEDED || die "$file needs shared libraries: it is not static"
-    ! readelf -SW "$file" | grep -q '\.symtab\|\.debug' || die "$file is not stripped"
-    [ -z "$arch" ] || readelf -A "$file" | grep -qx " *Tag_CPU_arch: $arch" || die "$file is not for ARM$arch"
+    all=$(readelf -hldSAW "$file")
+    is() { grep -q -- "$1" <<<"$all"; }
+    is "Machine: .*$machine\$" || die "$file is for another processor"
+    is 'Type: *DYN' || die "$file is not position independent"
+    ! is INTERP || die "$file wants an interpreter: it is not static"
+    ! is NEEDED || die "$file needs shared libraries: it is not static"
+    ! is '\.symtab\|\.debug_' || die "$file is not stripped"
+    [ -z "$arch" ] || is "Tag_CPU_arch: $arch\$" || die "$file is not for ARM$arch"
 }
 
 [ $# -gt 0 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }

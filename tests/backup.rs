@@ -281,3 +281,24 @@ async fn two_accounts_with_equal_files_at_equal_places_both_get_them() {
     rig.begin();
     rig.wait_arrived().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cloud_with_a_certificate_of_its_own_is_trusted_when_the_configuration_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(tls) = common::tls::certificate(folder.path(), "localhost") else {
+        println!("SKIPPED: no openssl to make certificates");
+        return;
+    };
+    let mut rig = Rig::ready(|setup| setup.sim.tls = Some(tls));
+    rig.put_photos(3);
+    let config = fs::read_to_string(rig.config_file()).unwrap();
+    let careful: String =
+        config.lines().filter(|line| !line.starts_with("ca_file")).map(|l| format!("{l}\n")).collect();
+    assert_ne!(careful, config);
+    fs::write(rig.config_file(), careful).unwrap();
+    let said = rig.run(&["drive", "quota"]).failed(1, &["certificate"]);
+    assert_eq!(rig.sim.calls().len(), 0, "nothing was said to it: {said:?}");
+    fs::write(rig.config_file(), config).unwrap();
+    rig.begin();
+    rig.wait_arrived().await;
+}

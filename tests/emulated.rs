@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use cloudsim::demo::{Demo, Ended};
 use cloudsim::{CloudSim, Options};
@@ -63,6 +63,7 @@ fn prove(target: &str, emulator: &[&'static str]) {
     };
     bench.tells_its_version();
     bench.distrusts_a_cloud_that_it_was_not_told_to_trust();
+    bench.sees_sizes_and_times_that_do_not_fit_into_32_bits();
     bench.backs_up_the_demo();
     bench.survives_damage_and_flushes_for_real();
 }
@@ -152,6 +153,48 @@ impl Bench {
         assert_eq!(sim.calls().len(), 0, "nothing was said to it");
     }
 
+    fn sees_sizes_and_times_that_do_not_fit_into_32_bits(&self) {
+        const LARGE: u64 = (5 << 30) + 123;
+        let sim =
+            CloudSim::start_blocking(Options { tls: Some(self.tls.clone()), ..Options::default() }).unwrap();
+        let photos = self.path("far");
+        fs::create_dir(&photos).unwrap();
+        File::create(photos.join("large.mp4")).unwrap().set_len(LARGE).unwrap();
+        fs::write(photos.join("later.jpg"), "a picture of 2040").unwrap();
+        let june_2040 = UNIX_EPOCH + Duration::from_secs(2_222_222_222);
+        let later = File::options().write(true).open(photos.join("later.jpg")).unwrap();
+        later.set_modified(june_2040).unwrap();
+        let config = self.path("far.toml");
+        let (url, ca, state, socket) =
+            (sim.url(), &self.tls.ca, self.path("far-state"), self.path("far.sock"));
+        let text = format!(
+            "[account.home]\nprovider = \"baidu\"\nclient_id = \"demo\"\nclient_secret = \"demo\"\n\
+             endpoint = \"{url}\"\nca_file = {ca:?}\n\
+             [[folder]]\npath = {photos:?}\naccount = \"home\"\nremote = \"{{year}}/{{path}}\"\n\
+             [agent]\nstate_dir = {state:?}\nsocket = {socket:?}\nsettle = \"1s\"\n"
+        );
+        fs::write(&config, text).unwrap();
+        sim.add_token("demo", "access", Some("refresh"), None).unwrap();
+        let tokens = self.path("tokens.json");
+        fs::write(&tokens, r#"{"access_token": "access", "refresh_token": "refresh"}"#).unwrap();
+        let mut import = self.command("xpand", &config, &["account", "import", "home"]);
+        assert!(import.stdin(File::open(tokens).unwrap()).status().unwrap().success());
+        let log = self.path("far.log");
+        let agent = self.start("xpand", &config, &log);
+        self.until(&log, "the picture in the folder of its year", || {
+            sim.files().iter().any(|file| file.path == "/apps/xpand/2040/later.jpg")
+        });
+        // Larger than this account's files may be; what it is not is small.
+        let large = photos.join("large.mp4");
+        let args = ["explain", large.to_str().unwrap(), "--json"];
+        self.until(&log, "film that is skipped for its size", || {
+            let said = self.command("xpand", &config, &args).output().unwrap();
+            let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap_or_default();
+            said["state"] == "skipped" && said["size"] == LARGE
+        });
+        agent.terminate();
+    }
+
     /// With the kill in the middle of a film, and everything else that the demo proves.
     fn backs_up_the_demo(&self) {
         let before = self.names.asked.load(Ordering::Relaxed);
@@ -180,14 +223,19 @@ impl Bench {
         let agent = self.start("traced", &self.path("demo").join("config.toml"), &log);
         let aside = state.join("db.damaged");
         let trace = || fs::read_to_string(self.path("trace")).unwrap_or_default();
-        let begun = Instant::now();
-        while !aside.exists() || !trace().contains("fdatasync(") {
-            let words = || fs::read_to_string(&log).unwrap_or_default();
-            assert!(begun.elapsed() < PATIENCE, "aside: {}; {}", aside.exists(), words());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        self.until(&log, "the damaged one aside", || aside.exists());
+        self.until(&log, "a flush", || trace().contains("fdatasync("));
         agent.terminate();
         assert!(!trace().contains("sync_file_range"), "sled's flush went past us");
+    }
+
+    fn until(&self, log: &Path, what: &str, mut is_so: impl FnMut() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            let words = || fs::read_to_string(log).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "no {what}: {}", words());
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     fn start(&self, script: &str, config: &Path, log: &Path) -> Agent {
@@ -253,7 +301,8 @@ impl Names {
 /// An answer to a query of one question (RFC 1035, 4.1): 127.0.0.1 to `A`, nothing to `AAAA`.
 fn answer(query: &[u8]) -> Option<Vec<u8>> {
     const HEADER: usize = 12;
-    let name: Vec<u8> = NAME.split('.').flat_map(|part| [&[part.len() as u8], part.as_bytes()].concat()).collect();
+    let name: Vec<u8> =
+        NAME.split('.').flat_map(|part| [&[part.len() as u8], part.as_bytes()].concat()).collect();
     let question = query.get(HEADER..HEADER + name.len() + 5)?;
     let (asked, kind) = (question.get(..name.len())?, question.get(name.len() + 1..name.len() + 3)?);
     if !asked.eq_ignore_ascii_case(&name) {

@@ -109,7 +109,8 @@ fn the_user_and_the_folders_are_made_with_their_rights() {
         assert!(good, "{tool}: {out}{err}");
     }
     let passwd = fs::read_to_string(etc.join("passwd")).unwrap();
-    let user: Vec<&str> = passwd.lines().find(|line| line.starts_with("xpand:")).unwrap().split(':').collect();
+    let user: Vec<&str> =
+        passwd.lines().find(|line| line.starts_with("xpand:")).unwrap().split(':').collect();
     let (uid, gid): (u32, u32) = (user[2].parse().unwrap(), user[3].parse().unwrap());
     for (path, mode, owner) in [
         ("etc/xpand", 0o755, (0, 0)),
@@ -132,6 +133,7 @@ mount -t tmpfs tmpfs /var/log
 mkdir -p /run/systemd/journald.conf.d
 printf '[Journal]\nStorage=volatile\nAudit=no\nReadKMsg=no\nRateLimitBurst=0\n' > /run/systemd/journald.conf.d/own.conf
 "$0" &
+journald=$!
 until [ -S /run/systemd/journal/socket ] && [ -S /run/systemd/journal/stdout ]; do sleep 0.05; done
 until="$1"
 journal="$2"
@@ -141,14 +143,21 @@ agent=$!
 until [ -e "$until" ]; do sleep 0.05; done
 kill "$agent"
 wait "$agent"
-journalctl --sync
+# Its end is also when everything has been written down.
+kill "$journald"
+wait "$journald" || true
 journalctl -D /run/log/journal -o json --no-pager > "$journal"
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_journal_keeps_account_folder_file_errno_and_request_in_fields() {
     let private = ["-m", "-p", "-f", "--mount-proc", "--kill-child"];
-    if !is_root() || !has(JOURNALD) || !has("journalctl") || !has("systemd-cat") {
+    // Asked for its version it would start and serve.
+    if !Path::new(JOURNALD).exists() {
+        println!("SKIPPED: no {JOURNALD}");
+        return;
+    }
+    if !is_root() || !has("journalctl") || !has("systemd-cat") {
         return;
     }
     if !is_done(Command::new("unshare").args(private).arg("true")) {

@@ -207,7 +207,8 @@ fn take(hub: &Hub, ended: Result<Ended, tokio::task::JoinError>) {
     let now_ms = hub.core.clock.now_ms();
     let account = &hub.accounts[folder.account];
     let path = job.path.under(&folder.config.path);
-    let told = Told { account: &account.config.name, folder: &folder.config.path, file: &path, trace: &trace };
+    let told =
+        Told { account: &account.config.name, folder: &folder.config.path, file: &path, trace: &trace };
     let why = pause.as_ref().map(|(_, why)| why.as_str());
     told.report(&outcome, why, folder.source.limits.takes);
     match pause {

@@ -163,7 +163,15 @@ impl Error {
     /// A failure the cloud may have seen the request of.
     #[must_use]
     pub fn new(kind: Kind, endpoint: &'static str, message: impl Into<String>) -> Self {
-        Self { kind, endpoint, code: None, request_id: None, message: message.into(), sent: true, source: None }
+        Self {
+            kind,
+            endpoint,
+            code: None,
+            request_id: None,
+            message: message.into(),
+            sent: true,
+            source: None,
+        }
     }
 
     /// With the server's code.

@@ -111,6 +111,9 @@ impl Cloud {
         let (id, secret) = account.application(setup);
         let own = self.of("app = \"xpand\"", "provider = \"pan123\"");
         let _ = writeln!(text, "client_id = \"{id}\"\nclient_secret = \"{secret}\"\n{own}");
+        if let Some(tls) = &setup.sim.tls {
+            let _ = writeln!(text, "ca_file = {:?}", tls.ca);
+        }
         text
     }
 }

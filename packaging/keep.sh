@@ -21,8 +21,9 @@ start() {
     else
         "$0" run "$dir" "$@" </dev/null >/dev/null 2>&1 &
     fi
+    echo $! >"$dir/keep.pid"
     # Long enough for a wrong configuration to show itself.
-    for _ in 1 2 3; do
+    for _ in 1 2; do
         sleep 1
         running || { echo "xpand does not start: xpand check tells more" >&2; return 1; }
     done

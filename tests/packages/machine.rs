@@ -1,5 +1,5 @@
 //! A box of its own for a package to live on: this machine's files with a layer above that takes all changes, its
-//! own processes, and a package database in which nothing but `adduser` is installed.
+//! own processes, no xpand, and a package database in which nothing but `adduser` is installed.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -23,7 +23,8 @@ mkdir "$1/box/var/lib/dpkg/info" "$1/box/var/lib/dpkg/updates" "$1/box/var/lib/d
 printf 'Package: adduser\nStatus: install ok installed\nMaintainer: x <x@x>\nArchitecture: all\nVersion: 3.134\nDescription: x\n' \
     >"$1/box/var/lib/dpkg/status"
 mount --bind "$1/share" "$1/box/mnt"
-rm -f "$1/box/usr/sbin/policy-rc.d"
+rm -rf "$1/box/usr/sbin/policy-rc.d" "$1/box/usr/bin/xpand" "$1/box/etc/xpand" "$1/box/var/lib/xpand"
+sed -i '/^xpand:/d' "$1/box/etc/passwd" "$1/box/etc/group"
 set +e
 echo ready
 while read -r size; do

@@ -66,6 +66,15 @@ async fn every_call_has_the_headers_of_the_documents_and_a_refused_token_is_rene
     assert_eq!(seen.header("content-type"), Some("application/json"));
     assert_eq!(asked(&seen), json!({"parentFileId": "", "limit": 100, "type": 1}));
     assert!(!seen.head.lines().next().unwrap().contains("t2"), "no token in an address");
+    // A GET, without a body: the table of headers makes no difference.
+    oss.image("ID").await.unwrap_err();
+    let seen = server.last();
+    assert_eq!((seen.call(), seen.asked("fileID").as_deref()), ("GET /api/v1/oss/file/detail", Some("ID")));
+    for header in ["Platform: open_platform", "Content-Type: application/json", "Authorization: Bearer t2"] {
+        let (name, value) = header.split_once(": ").unwrap();
+        let all = seen.head.lines().filter(|line| line.to_lowercase().starts_with(&name.to_lowercase()));
+        assert_eq!((all.count(), seen.header(name)), (1, Some(value)), "{header}");
+    }
 
     let server = Server::start(|_| no(401, "access_token无效")).await;
     let (oss, tokens) = open(&server);

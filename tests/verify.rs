@@ -22,7 +22,6 @@ at_each_cloud! {
     what_is_missing_is_told_and_sent_again_when_asked_for
     another_size_another_content_and_a_stranger_are_told_apart_from_older_versions
     damage_that_no_listing_shows_is_found_by_fetching_and_sent_again
-    what_was_renamed_is_not_lost_when_only_its_old_copy_is_deleted
 }
 
 /// A rig whose agent runs, with `count` photos in the cloud.
@@ -277,8 +276,9 @@ async fn thousands_of_files_are_compared_in_a_few_calls() {
     rig.stop().await;
 }
 
-async fn what_was_renamed_is_not_lost_when_only_its_old_copy_is_deleted(cloud: Cloud) {
-    let mut rig = backed_up_at(cloud, 8).await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_renamed_is_not_lost_when_only_its_old_copy_is_deleted() {
+    let mut rig = backed_up(8).await;
     let old = rig.root("photo").join("2024/01/IMG_0001.jpg");
     fs::create_dir(rig.root("photo").join("best")).unwrap();
     fs::rename(&old, rig.root("photo").join("best/sunset.jpg")).unwrap();

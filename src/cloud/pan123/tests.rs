@@ -168,6 +168,45 @@ async fn pages_go_on_to_minus_one_and_what_has_no_name_that_a_file_can_have_is_l
     );
 }
 
+/// An answer to something else would be an empty folder otherwise.
+#[tokio::test]
+async fn a_list_without_its_fields_is_none_and_null_is_an_empty_one() {
+    for (data, kind) in [
+        (json!({"lastFileId": "-1"}), Some(Kind::Broken)),
+        (json!({"fileList": []}), Some(Kind::Broken)),
+        (json!({"lastFileId": null, "fileList": []}), Some(Kind::Broken)),
+        (json!({"list": []}), Some(Kind::Broken)),
+        (json!({"lastFileId": "-1", "fileList": null}), None),
+        (json!({"lastFileId": -1, "fileList": []}), None),
+    ] {
+        let told = data.to_string();
+        let server = Server::start(move |_| ok(data.clone())).await;
+        let (oss, _) = open(&server);
+        let listed = oss.page("F", None).await;
+        let listed = listed.map(|listed| assert!(listed.images.is_empty() && listed.next.is_none()));
+        assert_eq!(listed.map_err(|error| error.kind).err(), kind, "{told}");
+    }
+}
+
+/// The answer to an earlier mkdir was lost, say, and the list is a moment behind.
+#[tokio::test]
+async fn a_folder_that_is_there_and_not_listed_is_looked_for_again_and_a_picture_in_its_place_is_said() {
+    for (there, kind, words) in [
+        (json!([]), Kind::Busy { after: None }, "does not list it"),
+        (json!([picture("A", "x", "1")]), Kind::Refused, "there is a picture of the name of the folder /x"),
+    ] {
+        let server = Server::start(move |seen| match seen.call() {
+            "POST /upload/v1/oss/file/mkdir" => no(1, "目录名不能重名"),
+            _ => ok(json!({"lastFileId": "-1", "fileList": there})),
+        })
+        .await;
+        let (oss, _) = open(&server);
+        let error = Images::mkdir(&oss, "/x").await.unwrap_err();
+        assert_eq!((error.kind, error.number()), (kind, Some(1)), "{error}");
+        assert!(error.message.contains(words), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn folders_details_and_deleting_speak_as_the_documents_do() {
     let server = Server::start(|seen| match seen.call() {

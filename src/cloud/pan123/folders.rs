@@ -166,9 +166,21 @@ impl Oss {
             }
             Err(error) if error.kind == Kind::Exists => {
                 known.forget_contents(parent);
-                let found = self.child(known, parent, name).await?;
-                let words = format!("there is a picture of the name of the folder {path}");
-                found.ok_or_else(|| Error { kind: Kind::Refused, message: words, ..error })
+                if let Some(found) = self.child(known, parent, name).await? {
+                    return Ok(found);
+                }
+                let picture = self.find(parent, |image| !image.is_folder() && image.filename == name).await?;
+                let (kind, words) = match picture {
+                    Some(_) => {
+                        (Kind::Refused, format!("there is a picture of the name of the folder {path}"))
+                    }
+                    // Made a moment ago, perhaps.
+                    None => (
+                        Kind::Busy { after: None },
+                        format!("the cloud says that there is a folder {path}, and does not list it"),
+                    ),
+                };
+                Err(Error { kind, message: words, ..error })
             }
             Err(error) => Err(error),
         }

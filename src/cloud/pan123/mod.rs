@@ -36,7 +36,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::renewed::with_token;
@@ -141,10 +141,11 @@ fn options(account: &config::Account) -> Options {
     }
 }
 
-/// 公共请求头; the token stays out of every log.
+/// 公共请求头, of a GET too; the token stays out of every log.
 fn headers(token: Option<&Token>) -> Result<HeaderMap> {
     let mut headers = HeaderMap::new();
     headers.insert(HeaderName::from_static("platform"), HeaderValue::from_static("open_platform"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     if let Some(token) = token {
         let mut bearer = HeaderValue::try_from(format!("Bearer {}", token.secret())).map_err(|_| {
             Error::new(Kind::Unauthorized, "token", "the access token has characters that no token has")

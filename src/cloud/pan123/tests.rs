@@ -66,6 +66,15 @@ async fn every_call_has_the_headers_of_the_documents_and_a_refused_token_is_rene
     assert_eq!(seen.header("content-type"), Some("application/json"));
     assert_eq!(asked(&seen), json!({"parentFileId": "", "limit": 100, "type": 1}));
     assert!(!seen.head.lines().next().unwrap().contains("t2"), "no token in an address");
+    // A GET, without a body: the table of headers makes no difference.
+    oss.image("ID").await.unwrap_err();
+    let seen = server.last();
+    assert_eq!((seen.call(), seen.asked("fileID").as_deref()), ("GET /api/v1/oss/file/detail", Some("ID")));
+    for header in ["Platform: open_platform", "Content-Type: application/json", "Authorization: Bearer t2"] {
+        let (name, value) = header.split_once(": ").unwrap();
+        let all = seen.head.lines().filter(|line| line.to_lowercase().starts_with(&name.to_lowercase()));
+        assert_eq!((all.count(), seen.header(name)), (1, Some(value)), "{header}");
+    }
 
     let server = Server::start(|_| no(401, "access_token无效")).await;
     let (oss, tokens) = open(&server);
@@ -157,6 +166,45 @@ async fn pages_go_on_to_minus_one_and_what_has_no_name_that_a_file_can_have_is_l
         Kind::Broken,
         "it goes round in circles"
     );
+}
+
+/// An answer to something else would be an empty folder otherwise.
+#[tokio::test]
+async fn a_list_without_its_fields_is_none_and_null_is_an_empty_one() {
+    for (data, kind) in [
+        (json!({"lastFileId": "-1"}), Some(Kind::Broken)),
+        (json!({"fileList": []}), Some(Kind::Broken)),
+        (json!({"lastFileId": null, "fileList": []}), Some(Kind::Broken)),
+        (json!({"list": []}), Some(Kind::Broken)),
+        (json!({"lastFileId": "-1", "fileList": null}), None),
+        (json!({"lastFileId": -1, "fileList": []}), None),
+    ] {
+        let told = data.to_string();
+        let server = Server::start(move |_| ok(data.clone())).await;
+        let (oss, _) = open(&server);
+        let listed = oss.page("F", None).await;
+        let listed = listed.map(|listed| assert!(listed.images.is_empty() && listed.next.is_none()));
+        assert_eq!(listed.map_err(|error| error.kind).err(), kind, "{told}");
+    }
+}
+
+/// The answer to an earlier mkdir was lost, say, and the list is a moment behind.
+#[tokio::test]
+async fn a_folder_that_is_there_and_not_listed_is_looked_for_again_and_a_picture_in_its_place_is_said() {
+    for (there, kind, words) in [
+        (json!([]), Kind::Busy { after: None }, "does not list it"),
+        (json!([picture("A", "x", "1")]), Kind::Refused, "there is a picture of the name of the folder /x"),
+    ] {
+        let server = Server::start(move |seen| match seen.call() {
+            "POST /upload/v1/oss/file/mkdir" => no(1, "目录名不能重名"),
+            _ => ok(json!({"lastFileId": "-1", "fileList": there})),
+        })
+        .await;
+        let (oss, _) = open(&server);
+        let error = Images::mkdir(&oss, "/x").await.unwrap_err();
+        assert_eq!((error.kind, error.number()), (kind, Some(1)), "{error}");
+        assert!(error.message.contains(words), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The answers of 123pan's calls as they come over the wire: the `data` of each. Every field may be missing,
 //! numbers may be strings, lists are bounded.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::cloud::lenient::{int, list, text, wire};
 
@@ -117,7 +117,12 @@ wire! {
     Listing {
         /// Where the next page begins; -1 at the end.
         last_file_id as "lastFileId": Option<String> = "text::<_, ID>",
-        /// What is in the folder.
-        file_list as "fileList": Vec<Item> = "list::<_, _, MAX_ENTRIES>",
+        /// What is in the folder; null is an empty one.
+        file_list as "fileList": Option<Vec<Item>> = "some_list",
     }
+}
+
+/// A list that is there, whatever it is: an answer without it is none to `list`, and no empty folder.
+fn some_list<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Item>>, D::Error> {
+    list::<_, _, MAX_ENTRIES>(deserializer).map(Some)
 }

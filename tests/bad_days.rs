@@ -2,12 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 mod common;
 use std::fs;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use cloudsim::{Fault, FaultKind};
 use common::clouds::{Cloud, at_each_cloud};
+use common::disks::is_done;
 use common::media::photo;
 use common::{Rig, is_quiet};
 use xpand::backup::entry::Copy;
@@ -332,4 +334,36 @@ async fn what_is_sent_while_another_user_logs_in_is_not_done_for_the_user_before
     rig.until("her name", |s| s.accounts[0].user.as_deref() == Some("aunt")).await;
     log_in("demo", 2);
     rig.until("it is his too", |s| has("demo") && s.totals.counts.backed_up == 1).await;
+}
+
+/// What Linux 3.10 does not know, as old boxes have it.
+const NEWER: &str = "renameat2,getrandom,memfd_create,membarrier,copy_file_range,preadv2,pwritev2,statx,io_uring_setup,\
+     pidfd_open,clone3,openat2,close_range,faccessat2,epoll_pwait2,rseq";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kernel_of_2013_is_enough() {
+    let rig = Rig::ready(|_| ());
+    let on_the_old = |command: Command| {
+        let mut strace = Command::new("strace");
+        // -D: the program is the child, and strace only its companion.
+        strace.args(["-D", "-f", "-A", "-qq", "--seccomp-bpf", "-e"]).arg(format!("trace={NEWER}"));
+        strace.arg("-e").arg(format!("inject={NEWER}:error=ENOSYS")).arg("-o").arg(rig.path("strace"));
+        strace.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
+        strace
+    };
+    if !is_done(&mut on_the_old(Command::new("true"))) {
+        println!("SKIPPED: no strace, or it may not trace");
+        return;
+    }
+    rig.put_photos(5);
+    let agent = rig.spawn_as(on_the_old(rig.command(&["run"])));
+    rig.wait_arrived().await;
+    let (ended, _) = agent.terminate().await;
+    assert!(ended.success(), "{ended}");
+    let (from, home) = (rig.root("photo"), rig.path("home"));
+    let restore = ["restore", from.to_str().unwrap(), "--to", home.to_str().unwrap()];
+    rig.heard(&mut on_the_old(rig.command(&restore))).done();
+    assert_eq!(common::files_below(&home).len(), 5);
+    let refused = fs::read_to_string(rig.path("strace")).unwrap();
+    assert!(refused.contains("statx(") && refused.contains("ENOSYS"), "{refused}");
 }

@@ -6,6 +6,9 @@
 #[allow(dead_code)]
 mod common;
 
+#[path = "service/booted.rs"]
+mod booted;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -2,13 +2,14 @@
 """Writes what a binary of xpand is made of: packaging/sbom.py TARGET BINARY
 
 CycloneDX 1.5, to stdout: the crates that are linked for this target, with their licences and what needs what (from
-cargo), and the checksums of their archives (from Cargo.lock). Crates of tests, build scripts and macros are not in it.
+cargo), the checksums of their archives (from Cargo.lock), and the libraries beneath them. Crates of tests, build scripts and macros are not in it.
 """
 
 import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import time
@@ -54,6 +55,17 @@ def component(package, checksums):
     return described
 
 
+def beneath(binary, target):
+    """What is linked that no crate brings: the standard library, as the compiler signed the binary, and musl."""
+    found = re.search(rb"rustc version (\S+)", binary)
+    if found:
+        version = found[1].decode()
+        ref = f"pkg:generic/rust-std@{version}"
+        yield {"type": "library", "bom-ref": ref, "name": "rust-std", "version": version, "purl": ref}
+    if "-musl" in target:
+        yield {"type": "library", "bom-ref": "pkg:generic/musl", "name": "musl", "purl": "pkg:generic/musl"}
+
+
 def main():
     """See the head of the file."""
     target, binary = sys.argv[1:]
@@ -68,9 +80,10 @@ def main():
     ref = {package: packages[package]["bom-ref"] for package in graph}
     top = packages[metadata["resolve"]["root"]]
     top["type"] = "application"
-    with open(binary, "rb") as file:
-        top["hashes"] = [{"alg": "SHA-256", "content": hashlib.file_digest(file, "sha256").hexdigest()}]
+    content = pathlib.Path(binary).read_bytes()
+    top["hashes"] = [{"alg": "SHA-256", "content": hashlib.sha256(content).hexdigest()}]
     parts = [packages[package] for package in graph if packages[package] is not top]
+    parts += beneath(content, target)
     moment = time.gmtime(int(os.environ["SOURCE_DATE_EPOCH"]))
     bom = {
         "bomFormat": "CycloneDX",

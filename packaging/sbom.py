@@ -2,7 +2,8 @@
 """Writes what a binary of xpand is made of: packaging/sbom.py TARGET BINARY
 
 CycloneDX 1.5, to stdout: the crates that are linked for this target, with their licences and what needs what (from
-cargo), the checksums of their archives (from Cargo.lock), and the libraries beneath them. Crates of tests, build scripts and macros are not in it.
+cargo), the checksums of their archives (from Cargo.lock), and the libraries beneath them. Crates of
+tests, build scripts and macros are not in it.
 """
 
 import hashlib

@@ -33,7 +33,7 @@ pub use calls::Calls;
 pub use describe::{Cloud, Takes};
 pub use devices::{DeviceChanges, DeviceEntry, Devices};
 pub use drive::{Begin, Content, Cursor, Drive, Entry, Page, Quota, Slice, SliceBody, Stored, Upload, User};
-pub use error::{Code, Error, Kind, Result, Trace};
+pub use error::{Code, Error, Kind, RequestId, Result, Trace};
 pub use files::Files;
 pub use give_back::GiveBack;
 pub use images::Images;

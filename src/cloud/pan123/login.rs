@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{PATIENCE, SMALL, answer, headers, wire};
+use super::{PATIENCE, SMALL, answer, headers, manage, wire};
 use crate::cloud::http::{Body, Http, Request};
 use crate::cloud::{Authority, BoxFuture, Grant, Life, Result, Token};
 use crate::config;
@@ -66,12 +66,18 @@ fn grant(answer: wire::Login) -> Result<Grant> {
     let missing = |what| answer::broken("access_token", format!("the answer has no {what}"));
     let access = answer.access_token.filter(|token| !token.is_empty());
     // Without its end it is used until it is refused.
-    let end = answer.expired_at.and_then(|text| text.parse::<Timestamp>().ok());
+    let end = answer.expired_at.and_then(|text| end_of(&text));
     Ok(Grant {
         access: Token::new(access.ok_or_else(|| missing("accessToken"))?),
         refresh: None,
         life: end.map(Life::Until),
     })
+}
+
+/// `expiredAt`: RFC 3339 (响应示例); without a zone it is Beijing's, as all its times are (field notes 8.2).
+fn end_of(text: &str) -> Option<Timestamp> {
+    let of_beijing = || Timestamp::from_second(manage::seconds(text)?).ok();
+    text.trim().parse().ok().or_else(of_beijing)
 }
 
 impl Authority for Login {

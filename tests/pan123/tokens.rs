@@ -199,7 +199,7 @@ fn a_logout_says_that_the_token_lives_on_and_a_copied_state_folder_goes_on_with_
     rig.run(&LS).done();
     fs::remove_dir_all(rig.state_dir()).unwrap();
     fs::create_dir_all(file.parent().unwrap()).unwrap();
-    fs::copy(&kept, &file).unwrap();
+    fs::rename(&kept, &file).unwrap();
     rig.run(&LS).done();
     assert_eq!((asked(&rig), live(&rig)), (1, 1));
 }

@@ -13,7 +13,7 @@ use super::lock;
 use super::rest::{HOUR, after_lost};
 use super::words::{Words, is_lost, is_refusal, seconds};
 use crate::clock::Clock;
-use crate::cloud::{Authority, BoxFuture, Code, Error, Grant, Kind, Result, Token, TokenSource};
+use crate::cloud::{Authority, BoxFuture, Calls, Code, Error, Grant, Kind, Result, Token, TokenSource};
 use crate::durable::{Lock, Stamp};
 
 /// How long before its end an access token is renewed: a day, or a tenth of a shorter life.
@@ -405,10 +405,14 @@ impl Inner {
     }
 
     async fn ask(&self, token: &Token) -> Result<Grant> {
-        match self.authority.application() {
-            Some(_) => self.authority.obtain().await,
-            None => self.authority.refresh(token).await,
+        if self.authority.application().is_none() {
+            return self.authority.refresh(token).await;
         }
+        if let Some((endpoint, a_second)) = self.authority.pace() {
+            let calls = Calls::of(self.path.with_extension("calls"), self.clock.clone());
+            calls.pace(endpoint, a_second).await;
+        }
+        self.authority.obtain().await
     }
 
     /// The new pair goes to disk before anybody gets its access token.

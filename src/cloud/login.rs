@@ -36,6 +36,11 @@ pub trait Authority: Send + Sync + 'static {
     fn obtain(&self) -> BoxFuture<'_, Result<Grant>> {
         nobody()
     }
+    /// Which call [`Authority::obtain`] makes, and how many of them a second the documents allow: whoever calls
+    /// it waits for its place ([`super::Calls::pace`]).
+    fn pace(&self) -> Option<(&'static str, u32)> {
+        None
+    }
 }
 
 fn nobody<T: Send + 'static>() -> BoxFuture<'static, Result<T>> {

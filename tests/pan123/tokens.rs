@@ -127,6 +127,21 @@ async fn an_agent_and_commands_that_all_need_a_token_ask_for_one() {
 }
 
 #[test]
+fn commands_that_all_ask_for_a_token_and_get_none_do_so_a_second_apart() {
+    let rig = ready(|_| ());
+    rig.sim.fault(Fault::always("access_token", FaultKind::Code(5000))).unwrap();
+    let commands: Vec<_> = (0..3)
+        .map(|_| rig.command(&LS).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap())
+        .collect();
+    for mut command in commands {
+        assert_eq!(command.wait().unwrap().code(), Some(1));
+    }
+    let times: Vec<u64> = rig.calls_after(0, "access_token").iter().map(|call| call.time_ms).collect();
+    // More than two seconds; the first may have been held up between its place and the cloud.
+    assert!(times.len() == 3 && times[2] - times[0] >= 1000, "{times:?}");
+}
+
+#[test]
 fn lost_answers_do_not_use_up_the_last_place_and_no_network_uses_up_nothing() {
     let rig = ready(|_| ());
     rig.sim.stop();

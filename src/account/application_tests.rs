@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::tests::{Fake, Rig, get, grant, lost, renew};
 use super::*;
-use crate::cloud::{Code, Kind};
+use crate::cloud::{Code, Kind, TokenSource as _};
 
 /// Nobody has logged in yet.
 fn rig(answers: Vec<cloud::Result<cloud::Grant>>) -> Rig {
@@ -91,6 +91,27 @@ async fn a_cloud_that_refuses_every_token_gives_out_the_second_at_once_the_next_
         assert_eq!(renew(&rig.start(), &token).await.unwrap(), format!("a{}", number + 1));
     }
     assert_eq!(rig.sent().len(), 2 + RESTS.len());
+}
+
+#[tokio::test]
+async fn a_token_that_was_dead_is_replaced_at_once_three_times_a_day_at_most() {
+    let rig = rig((1..=6).map(|number| Ok(grant(&format!("a{number}"), None))).collect());
+    get(&rig.start()).await.unwrap();
+    for number in 1..=3 {
+        let tokens = rig.start();
+        let new = renew(&tokens, &format!("a{number}")).await.unwrap();
+        assert_eq!(new, format!("a{}", number + 1));
+        // The call that was refused goes through with it.
+        tokens.proved(&cloud::Token::new(new)).await;
+        rig.pass(60);
+    }
+    rig.pass(86_400 - 4 * 60);
+    renew(&rig.start(), "a4").await.unwrap_err();
+    rig.pass(60);
+    assert_eq!(renew(&rig.start(), "a4").await.unwrap(), "a5");
+    // This one was not proved.
+    renew(&rig.start(), "a5").await.unwrap_err();
+    assert_eq!(rig.sent().len(), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -41,6 +41,9 @@ pub(super) struct Stored {
     /// When an application's token was replaced before its end because the cloud refused it ([`super::rest`]).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) replaced: Vec<Timestamp>,
+    /// The same of those whose successor was taken by the call that they were refused by: they really were dead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) dead: Vec<Timestamp>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -76,6 +79,7 @@ impl Stored {
             attempt: None,
             refused: None,
             replaced: Vec::new(),
+            dead: Vec::new(),
         }
     }
 
@@ -92,6 +96,7 @@ impl Stored {
             attempt: None,
             refused: None,
             replaced: Vec::new(),
+            dead: Vec::new(),
         }
     }
 

@@ -100,6 +100,8 @@ fn parse(json: &str, now: Timestamp) -> Result<Stored, String> {
         _refused: IgnoredAny,
         #[serde(default, rename = "replaced")]
         _replaced: IgnoredAny,
+        #[serde(default, rename = "dead")]
+        _dead: IgnoredAny,
     }
     const SHAPE: &str =
         r#"expected {"access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z"}"#;

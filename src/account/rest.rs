@@ -7,7 +7,8 @@
 //! | what happened | another token is asked for |
 //! | --- | --- |
 //! | it ends soon by its `expiredAt` | then |
-//! | the cloud refuses it before its end | at once; within 30 days a second time a day after the first, from then on a week after the last |
+//! | the cloud refuses it before its end, and takes the next one where it refused this one | at once, three times a day at most |
+//! | it takes the next one no more than this one | at once; within 30 days a second time a day after the first, from then on a week after the last |
 //! | the answer that had one in it was lost | a minute later, ten minutes, a hundred, every six hours |
 //! | a crash came between asking and saving | at the next start, once |
 //! | a clear no: a wrong secret, too many tokens | an hour later; at once when the old one has ended meanwhile |
@@ -31,6 +32,8 @@ pub(super) const HOUR: i64 = 3600;
 const DAY: i64 = 86_400;
 /// For so long a replaced token is remembered: it may live as long (field notes 8.1).
 const REMEMBERED: i64 = 30 * DAY;
+/// So many that were dead are replaced within a day.
+const DEAD_A_DAY: usize = 3;
 
 /// For how many seconds attempts of unknown outcome keep the next one off.
 pub(super) fn after_lost(tries: u32) -> i64 {
@@ -52,16 +55,31 @@ impl Stored {
 
     /// Until when a token that the cloud refuses before its end is not replaced; `None`: it may be now.
     pub(super) fn kept_until(&self, now: Timestamp) -> Option<Timestamp> {
-        let recent = self.recently_replaced(now);
-        let last = recent.last()?;
-        let rest = if recent.len() == 1 { DAY } else { 7 * DAY };
-        let until = last.as_second().saturating_add(rest);
+        let until = match self.recently_replaced(now).as_slice() {
+            // Whoever is refused by a cloud that is mistaken now and then seems dead, too.
+            [] => {
+                let dead = self.recently_dead(now);
+                let first = dead.len().checked_sub(DEAD_A_DAY).and_then(|first| dead.get(first))?;
+                first.as_second().saturating_add(DAY)
+            }
+            [only] => only.as_second().saturating_add(DAY),
+            [.., last] => last.as_second().saturating_add(7 * DAY),
+        };
         (now.as_second() < until).then(|| Timestamp::from_second(until).unwrap_or(Timestamp::MAX))
     }
 
     /// What of [`Stored::replaced`] still counts. What lies ahead was written by a clock that was wrong.
     pub(super) fn recently_replaced(&self, now: Timestamp) -> Vec<Timestamp> {
-        let counts = |at: &&Timestamp| (0..REMEMBERED).contains(&(now.as_second() - at.as_second()));
-        self.replaced.iter().filter(counts).copied().collect()
+        within(&self.replaced, now, REMEMBERED)
     }
+
+    /// The same of [`Stored::dead`].
+    pub(super) fn recently_dead(&self, now: Timestamp) -> Vec<Timestamp> {
+        within(&self.dead, now, DAY)
+    }
+}
+
+fn within(marks: &[Timestamp], now: Timestamp, seconds: i64) -> Vec<Timestamp> {
+    let counts = |at: &&Timestamp| (0..seconds).contains(&(now.as_second() - at.as_second()));
+    marks.iter().filter(counts).copied().collect()
 }

@@ -53,6 +53,8 @@ struct Memory {
     renewals: Vec<Instant>,
     /// A person wants a login that works, now: a refused token is replaced, once.
     by_person: bool,
+    /// The token that replaced a refused one and is not proved yet.
+    unproved: Option<Token>,
 }
 
 /// See [`Memory::unsent`].
@@ -170,6 +172,17 @@ impl TokenSource for Tokens {
     fn renew<'a>(&'a self, stale: &'a Token) -> BoxFuture<'a, Result<Token>> {
         Box::pin(renew(&self.0, stale.clone(), Why::Refused))
     }
+
+    fn proved<'a>(&'a self, token: &'a Token) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            if self.0.memory().unproved.take_if(|unproved| unproved == token).is_none() {
+                return;
+            }
+            if let Err(error) = self.0.prove(token).await {
+                tracing::debug!(account = self.0.name, %error, "the replaced token counts as one that may live");
+            }
+        })
+    }
 }
 
 /// Renews in a task of its own, which goes on when the caller does not.
@@ -284,7 +297,8 @@ impl Inner {
         };
         let is_wrong = stored.refused.as_ref().is_some_and(|refused| !refused.passes);
         let is_marked = stored.attempt.is_some() || stored.refused.is_some();
-        (stored.attempt, stored.refused, stored.replaced) = (None, None, Vec::new());
+        (stored.attempt, stored.refused) = (None, None);
+        (stored.replaced, stored.dead) = (Vec::new(), Vec::new());
         if !is_wrong && !stored.is_over(now) {
             if is_marked {
                 stored.save(&self.path).map_err(|error| self.words().unusable(error))?;
@@ -297,6 +311,20 @@ impl Inner {
             *self.memory() = Memory::default();
         }
         renewed.map(drop)
+    }
+
+    /// Notes that the token before this one was dead.
+    async fn prove(&self, token: &Token) -> Result<()> {
+        let _lock = self.lock().await?;
+        self.memory().cached = None;
+        let mut stored = self.current()?;
+        if stored.access() == *token
+            && let Some(at) = stored.replaced.pop()
+        {
+            stored.dead.push(at);
+            stored.save(&self.path).map_err(|error| self.words().unusable(error))?;
+        }
+        Ok(())
     }
 
     /// Takes the mark of an attempt off the disk that certainly was not sent, unless another process has made its
@@ -322,8 +350,12 @@ impl Inner {
         }
         let token = stored.key();
         let by_person = std::mem::take(&mut self.memory().by_person);
-        let mut replaced = if by_person { Vec::new() } else { stored.recently_replaced(now) };
-        if is_application && why == Why::Refused && !stored.is_over(now) {
+        let (mut replaced, dead) = match by_person {
+            true => (Vec::new(), Vec::new()),
+            false => (stored.recently_replaced(now), stored.recently_dead(now)),
+        };
+        let before_its_end = is_application && why == Why::Refused && !stored.is_over(now);
+        if before_its_end {
             if let Some(until) = stored.kept_until(now).filter(|_| !by_person) {
                 return Err(self.words().kept(until));
             }
@@ -376,7 +408,8 @@ impl Inner {
                 }
                 if let Some(application) = self.authority.application() {
                     (new.application, new.refresh_token) = (Some(application.to_owned()), None);
-                    new.replaced = replaced;
+                    (new.replaced, new.dead) = (replaced, dead);
+                    self.memory().unproved = before_its_end.then(|| new.access());
                 }
                 self.keep(new)
             }

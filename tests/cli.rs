@@ -171,6 +171,7 @@ fn check_prints_what_is_in_force_and_warns_of_what_is_probably_not_meant() {
          warning: no folder uses account spare\n\
          warning: DIR/photo/sub lies in DIR/photo: its files are backed up twice; exclude it there\n\
          warning: every user of this box can read the secrets in DIR/c.toml: chmod 640 DIR/c.toml\n\
+         warning: every user of this box can read the secrets in DIR/s: chmod 640 DIR/s\n\
          DIR/c.toml is good\n"
     );
     assert_eq!(said.code, 0);
@@ -182,7 +183,7 @@ fn check_prints_what_is_in_force_and_warns_of_what_is_probably_not_meant() {
     assert_eq!((said.code, said.err.as_str()), (0, ""));
     let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(document["config"]["agent"]["settle"], "10s");
-    assert_eq!(document["warnings"].as_array().unwrap().len(), 5);
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 6);
     assert!(!said.out.contains("hush"));
 }
 

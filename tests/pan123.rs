@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod common;
+#[path = "pan123/tokens.rs"]
+mod tokens;
 
 use std::fs;
 use std::time::Duration;

@@ -199,7 +199,7 @@ async fn round(
 fn login_of(shared: &Shared, name: &str) -> State {
     #[cfg(test)]
     if crate::backup::seam::machine().is_some() {
-        return State::Ready { expires_at: None, renewable: true };
+        return State::Ready { expires_at: None, renewable: true, of_application: false };
     }
     shared.accounts.state(name)
 }

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -71,7 +72,7 @@ fn warnings(config: &Config) -> Vec<String> {
             }
         }
     }
-    all.extend(readable_secret(config));
+    all.extend(readable_secrets(config));
     all
 }
 
@@ -92,18 +93,26 @@ fn not_there(folder: &Folder) -> Option<String> {
     }
 }
 
-/// Secrets in a file that everybody can read.
-fn readable_secret(config: &Config) -> Option<String> {
-    let mode = fs::metadata(&config.file).ok()?.permissions().mode();
-    // Only a look at the text tells whether the secret is in this file or in one of its own.
-    let text = fs::read_to_string(&config.file).ok()?;
-    let table: toml::Table = text.parse().ok()?;
-    let accounts = table.get("account")?.as_table()?;
-    let inside = accounts
-        .values()
-        .any(|account| account.get("client_secret").is_some() || account.get("share_secret").is_some());
-    (inside && mode & 0o004 != 0).then(|| {
-        let file = config.file.display();
+/// Secrets in files that everybody can read: the configuration itself, or files that it names.
+fn readable_secrets(config: &Config) -> Vec<String> {
+    // Only a look at the text tells whether the secrets are in this file or in some of their own.
+    let text = fs::read_to_string(&config.file).unwrap_or_default();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let accounts = table.get("account").and_then(toml::Value::as_table);
+    let settings = || accounts.into_iter().flat_map(toml::Table::values).filter_map(toml::Value::as_table);
+    let has = |key| settings().any(|account| account.contains_key(key));
+    let inside = (has("client_secret") || has("share_secret")).then(|| config.file.clone());
+    let named = settings().flat_map(|account| {
+        let keys = ["client_secret_file", "share_secret_file"];
+        keys.into_iter().filter_map(|key| account.get(key)?.as_str())
+    });
+    let beside = config.file.parent().unwrap_or(Path::new(""));
+    let files = inside.into_iter().chain(named.map(|path| beside.join(path)));
+    let is_open =
+        |file: &PathBuf| fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0);
+    let told = files.filter(is_open).map(|file| {
+        let file = file.display();
         format!("every user of this box can read the secrets in {file}: chmod 640 {file}")
-    })
+    });
+    told.collect()
 }

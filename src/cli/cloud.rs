@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{Gid, Uid, geteuid};
 
+use super::terminal::span;
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::account::{self, Accounts, Tokens};
 use crate::cloud::calls::Waiting;
@@ -84,6 +85,11 @@ impl Cloud {
 }
 
 impl Login {
+    /// An account that logs in by itself does so now: a person wants it.
+    pub(super) async fn log_in(&self) -> cloud::Result<()> {
+        self.tokens.log_in().await
+    }
+
     /// Lets a refresh of the tokens that is under way come to its end.
     pub(super) async fn end(self) {
         self.tokens.settle().await;
@@ -117,6 +123,13 @@ pub(super) fn of_cloud(error: &cloud::Error, account: &str) -> Failed {
             if error.message.contains(&next) { failed } else { failed.hint(next) }
         }
         Kind::Offline => failed.hint("is the network up?"),
+        Kind::Busy { after: Some(after) } if error.is_about_login() => {
+            let wait = span(after.as_secs());
+            failed.hint(format!("in {wait} at the earliest; to try at once: xpand account login {account}"))
+        }
+        Kind::Blocked { after } if error.is_about_login() => {
+            failed.hint(format!("it is asked again in {} at the earliest", span(after.as_secs())))
+        }
         Kind::Local if failed.says("Permission denied") => failed.hint(AS_ROOT),
         _ => failed,
     }

@@ -172,8 +172,8 @@ impl Session<'_> {
 
     /// A failed call about a path, which is named.
     pub(super) fn failed_at(&self, path: &str, error: cloud::Error) -> Failed {
-        // It is about the login, not about the path.
-        if error.endpoint == "token" {
+        // Without a login or a network no path is better than another.
+        if error.is_about_login() || error.kind == cloud::Kind::Offline {
             return self.failed(&error);
         }
         let message = format!("{path}: {}", error.message);

@@ -62,7 +62,8 @@ impl Row {
     }
 }
 
-const WRONG_CLIENT: &str = "the client_id or the client_secret is not the right one: compare them in the configuration with what 123pan gave out";
+const WRONG_CLIENT: &str =
+    "the client_id or the client_secret is not the right one, which 123pan calls clientID and clientSecret";
 const OTHER_CONTENT: &str = "what arrived is not what was announced";
 
 /// No document has these words: they are what the cloud, or whoever stands in for it, is likely to say.
@@ -71,8 +72,8 @@ const TAKEN: &[&str] = &["重名", "同名", "重复", "已存在", "exist", "du
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    // 常见问题 6; field notes 8.1: three at a time.
-    said(&["tokens number has exceeded"], BLOCKED, "too many logins of this client_id are alive: log out elsewhere, or wait until they end"),
+    // 常见问题 6; field notes 8.1: three at a time, 30 days or 90 each. "请及时退出登录" it says, but has no call for it.
+    said(&["tokens number has exceeded"], BLOCKED, "too many logins of this client_id are alive, and no call ends one: the next is possible when the oldest ends by itself, 30 or 90 days after it began"),
     row(429, wait_ms(500), "too many calls a second"),
     said(&["client", "secret"], Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
     row(401, Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),

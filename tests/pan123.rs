@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -178,4 +179,42 @@ async fn a_changed_picture_is_kept_beside_the_old_one_or_takes_its_place() {
         assert_eq!(now, media::photo(2, 4000), "{on_conflict}");
         rig.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_cloud_checks_a_picture_others_go_on_and_a_kill_costs_no_slice() {
+    let rig = ready(|setup| (setup.parallel, setup.hurry) = (1, 20));
+    rig.sim.pan123().set_async(Some(Duration::from_secs(86_400)));
+    for number in 0..5 {
+        rig.put(&format!("{number}.jpg"), &media::photo(number, 3000));
+    }
+    let agent = rig.spawn_hurried();
+    rig.until_true("all are sent although none is made", || {
+        rig.calls_after(0, "upload_complete").len() == 5 && rig.sim.pan123().files().is_empty()
+    })
+    .await;
+    // What is backed up after them was committed after them.
+    rig.sim.pan123().set_async(None);
+    rig.put("last.jpg", &media::photo(9, 3000));
+    rig.until("one is made", |status| status.totals.counts.backed_up == 1).await;
+    agent.kill();
+    let mark = rig.mark();
+    let agent = rig.spawn_hurried();
+    rig.until_true("all are asked for", || {
+        let asked = rig.calls_after(mark, "upload_async_result");
+        asked.iter().map(|call| &call.form["preuploadID"]).collect::<BTreeSet<_>>().len() == 5
+    })
+    .await;
+    rig.sim.pan123().end_checks().unwrap();
+    rig.wait_arrived().await;
+    for call in ["PUT", "file/create", "upload_complete"] {
+        assert_eq!(rig.calls_after(mark, call).len(), 0, "{call}");
+    }
+    agent.terminate().await;
+}
+
+/// Not a test: see `common/hurried.rs`.
+#[test]
+fn the_agent_as_a_process() {
+    common::hurried::be_the_agent_when_asked();
 }

@@ -4,6 +4,7 @@
 //! Found -> hash -> Hashed -> begin -> Sending -> slices … -> finish -> Done
 //!            \ changed, gone      \ present: Done              \ answer lost: look
 //!                                 \ copied from another name: Done
+//!                                 \ the cloud still makes it \ the cloud takes its time: made? … -> Done
 //! ```
 //!
 //! `Done` is said only when every slice's answer was our own MD5 (a cloud that tells none compares the whole
@@ -11,17 +12,18 @@
 //! `finish` (or its listing, when that answer was lost) has our size.
 //!
 //! What a crash costs: before `begin`, one read of the file; in `Sending`, the slices in flight; after
-//! `finish`, one look-up.
+//! `finish`, one look-up. While the cloud makes the file, nothing: it is asked on (`making.rs`).
 
 mod asking;
 mod calls;
 pub mod copying;
 pub(crate) mod hanging;
+pub(crate) mod making;
 mod slices;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -40,7 +42,7 @@ use super::survey::Survey;
 use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
-use crate::cloud::{Begin, Drive, Stored, Upload, User};
+use crate::cloud::{Begin, Drive, Finish, Stored, Upload, User};
 use crate::content::{Fingerprint, Media};
 use crate::remote::template::Date;
 use crate::status;
@@ -82,6 +84,8 @@ pub struct Uploader {
     pub lookup: Arc<Lookup>,
     /// Files that the drive has under another name.
     pub copier: Copier,
+    /// Files that only wait for the cloud to make them: see [`Uploader::waiting`].
+    pub waiting: AtomicUsize,
     /// What it had in all when our memory was lost.
     pub survey: Survey,
     /// The survey has come to its end.
@@ -319,6 +323,7 @@ impl Uploader {
                 let why = format!("the cloud says it has {} bytes of it, not {}", stored.size, file.size);
                 return Err(self.later(job, &why));
             }
+            Begin::Making { session } => return self.until_made(job, file, session).await,
             Begin::Send { session, slice_size, missing } => (session, slice_size, missing),
         };
         let Some(cut) = Cut::of(file, slice_size) else {
@@ -356,16 +361,14 @@ impl Uploader {
     }
 
     /// Makes the file of its slices, and finds out whether it was made when the answer is lost.
-    async fn finish(&self, job: &Job, file: &Upload, session: &str) -> Step<Option<Stored>> {
+    async fn finish(&self, job: &mut Job, file: &Upload, session: &str) -> Step<Option<Stored>> {
         let mut last = Failure::new(Verdict::Later, "");
         for attempt in 0..TRIES {
             let finished = self.tried(Call::Finish, || self.drive.finish(file, session)).await;
             let failure = match finished {
-                Ok(stored) if stored.size == file.size => return Ok(Some(stored)),
-                Ok(stored) => {
-                    let why = format!("the cloud made a file of {} bytes, not {}", stored.size, file.size);
-                    Failure::new(Verdict::Look, why)
-                }
+                Ok(Finish::Made(stored)) if stored.size == file.size => return Ok(Some(stored)),
+                Ok(Finish::Made(stored)) => Failure::new(Verdict::Look, other_size(&stored, file)),
+                Ok(Finish::Making { session }) => return self.until_made(job, file, session).await,
                 Err(failure) => failure,
             };
             match failure.verdict {
@@ -454,6 +457,10 @@ fn date_of(secs: i64) -> Option<Date> {
     let date = jiff::Timestamp::from_second(secs).ok()?.to_zoned(jiff::tz::TimeZone::system()).date();
     let (month, day) = (u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?);
     Some((u16::try_from(date.year()).ok()?, month, day))
+}
+
+fn other_size(stored: &Stored, file: &Upload) -> String {
+    format!("the cloud made a file of {} bytes, not {}", stored.size, file.size)
 }
 
 fn copy_of(file: &Upload, stored: Stored) -> Copy {

@@ -9,7 +9,8 @@ use futures_util::StreamExt;
 use super::Sim;
 use super::chance::Chance;
 use crate::cloud::{
-    Begin, BoxFuture, Cursor, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Upload, User,
+    Begin, BoxFuture, Copies, Cursor, Drive, Entry, Error, Finish, Kind, Page, Quota, Result, Slice, Stored,
+    Upload, User,
 };
 use crate::content::{Md5, OnConflict};
 
@@ -457,12 +458,12 @@ impl Drive for SimDrive {
         })
     }
 
-    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Stored>> {
+    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Finish>> {
         Box::pin(async move {
             let made =
                 self.call("create", &file.path, |cloud| cloud.finish(file, session, &self.sim.disk().ever));
             let made = made.await?;
-            made.map_err(|wrong| self.sim.fail(&wrong))
+            made.map(Finish::Made).map_err(|wrong| self.sim.fail(&wrong))
         })
     }
 
@@ -470,6 +471,16 @@ impl Drive for SimDrive {
         Box::pin(self.call("list", folder, move |cloud| cloud.list(folder, after)))
     }
 
+    fn is_same(&self, entry: &Entry, file: &Upload) -> bool {
+        entry.size == file.size && entry.md5.as_deref() == Some(file.content_md5.to_string().as_str())
+    }
+
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
+    }
+}
+
+impl Copies for SimDrive {
     fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
         Box::pin(async move {
             // Whatever goes wrong with it is no reason to send anything twice, nor to leave a file out.
@@ -485,9 +496,5 @@ impl Drive for SimDrive {
             });
             copied.await
         })
-    }
-
-    fn is_same(&self, entry: &Entry, file: &Upload) -> bool {
-        entry.size == file.size && entry.md5.as_deref() == Some(file.content_md5.to_string().as_str())
     }
 }

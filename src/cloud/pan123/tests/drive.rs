@@ -4,7 +4,8 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::cloud::{Begin, Drive, Stored, Upload};
+use crate::cloud::give_back::Asked;
+use crate::cloud::{Begin, Drive, Finish, GiveBack, Stored, Upload};
 use crate::content::{Media, OnConflict, Purpose};
 
 /// Something in the cloud.
@@ -27,6 +28,10 @@ struct Things {
     made: usize,
     /// Status of what is made from now on.
     status: i64,
+    /// What was sent is checked before it is made, and that takes a while.
+    checks: bool,
+    /// Entries of a page; 0: all.
+    page: usize,
 }
 
 impl Things {
@@ -80,7 +85,11 @@ impl Things {
                     .filter(|thing| thing.parent == parent)
                     .map(|thing| self.show(thing))
                     .collect();
-                ok(json!({"lastFileId": "-1", "fileList": all}))
+                let from = all.iter().position(|thing| thing["fileId"] == text("lastFileId")).unwrap_or(0);
+                let next = Some(from + self.page).filter(|next| self.page > 0 && *next < all.len());
+                let last = next.map_or(json!("-1"), |next| all[next]["fileId"].clone());
+                let page = &all[from..next.unwrap_or(all.len())];
+                ok(json!({"lastFileId": last, "fileList": page}))
             }
             "mkdir" => {
                 let (parent, name) = (text("parentID"), body["name"][0].as_str().unwrap());
@@ -113,7 +122,12 @@ impl Things {
                 let id = format!("P{}", self.uploads.len() - 1);
                 ok(json!({"reuse": false, "preuploadID": id, "sliceSize": 104_857_600}))
             }
-            "upload_complete" => {
+            "upload_complete" if self.checks => ok(json!({"async": true, "completed": false, "fileID": ""})),
+            "upload_async_result" if self.checks => ok(json!({"completed": false, "fileID": ""})),
+            "upload_complete" | "upload_async_result" => {
+                if text("preuploadID").is_empty() || text("preuploadID") == "forgotten" {
+                    return no(1, "preuploadID不存在或已失效");
+                }
                 let at: usize = text("preuploadID")[1..].parse().unwrap();
                 let (parent, name, etag, size) = self.uploads[at].clone();
                 match self.put(&parent, &name, (etag, size)) {
@@ -186,8 +200,9 @@ impl Rig {
             Begin::Present(stored) => Ok(stored),
             Begin::Send { session, missing, .. } => {
                 assert_eq!(missing, [0]);
-                self.oss.finish(file, &session).await
+                self.oss.finish(file, &session).await.map(made)
             }
+            Begin::Making { session } => panic!("{session}"),
         }
     }
 
@@ -204,6 +219,13 @@ impl Rig {
     fn calls(&self) -> Vec<String> {
         let name = |seen: &Seen| seen.call().rsplit('/').next().unwrap().to_owned();
         self.server.seen().iter().map(name).collect()
+    }
+}
+
+fn made(finish: Finish) -> Stored {
+    match finish {
+        Finish::Made(stored) => stored,
+        Finish::Making { session } => panic!("{session}"),
     }
 }
 
@@ -335,7 +357,7 @@ async fn overwriting_takes_the_old_picture_away_only_when_the_new_one_is_there()
         "nothing is lost by announcing it"
     );
     let Begin::Send { session, .. } = begun else { panic!("{begun:?}") };
-    let stored = rig.oss.finish(&over("/nas/a.jpg", "new"), &session).await.unwrap();
+    let stored = made(rig.oss.finish(&over("/nas/a.jpg", "new"), &session).await.unwrap());
     assert_eq!(stored.path, "/nas/a.jpg");
     assert_eq!(rig.files(), [file("/nas/a.jpg", "new"), file("/nas/b.jpg", "2")]);
     assert_eq!(rig.things.lock().unwrap().all.len(), 3, "and no folder is left over");
@@ -390,4 +412,97 @@ async fn what_is_listed_is_compared_by_its_content() {
     assert!(all.entries[0].is_folder && all.next.is_some());
     let all = Drive::list_all(&rig.oss, "/", all.next).await.unwrap();
     assert_eq!((all.entries[0].path.as_str(), all.next), ("/nas/a.jpg", None));
+}
+
+#[tokio::test]
+async fn a_picture_that_is_still_checked_is_asked_for_again_and_after_a_restart_too() {
+    let mut rig = Rig::new().await;
+    rig.send(&upload("/nas/a.jpg", "1")).await.unwrap();
+    rig.things.lock().unwrap().checks = true;
+    // One goes under its own name, and one beside another's.
+    for (path, own) in [("/nas/b.jpg", "/nas/b.jpg"), ("/nas/a.jpg", "/nas/a(1).jpg")] {
+        let file = upload(path, own);
+        let Begin::Send { session, .. } = rig.begin(&file).await.unwrap() else { panic!() };
+        let Finish::Making { session } = rig.oss.finish(&file, &session).await.unwrap() else { panic!() };
+        let still = rig.oss.made(&file, &session).await.unwrap();
+        assert_eq!(still, Finish::Making { session: session.clone() });
+        rig.again();
+        let begun = rig.oss.begin(&file, Some(&session)).await.unwrap();
+        assert_eq!(begun, Begin::Making { session: session.clone() });
+        let seen = rig.calls().len();
+        rig.things.lock().unwrap().checks = false;
+        let Begin::Present(stored) = rig.oss.begin(&file, Some(&session)).await.unwrap() else { panic!() };
+        assert_eq!(
+            (stored.path.as_str(), rig.calls()[seen..].join(" ")),
+            (own, "upload_async_result detail".into())
+        );
+        assert_eq!(made(rig.oss.made(&file, &session).await.unwrap()), stored);
+        rig.things.lock().unwrap().checks = true;
+    }
+    // What the cloud does not know any more is announced, and so is what was never whole.
+    rig.things.lock().unwrap().checks = false;
+    for session in ["forgotten whole", "P0", "", "forgotten whole /nas/x.jpg"] {
+        let begun = rig.oss.begin(&upload("/nas/c.jpg", session), Some(session)).await.unwrap();
+        assert!(matches!(begun, Begin::Send { .. }), "{session}: {begun:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_is_checked_keeps_others_of_its_content_out_of_its_folder_after_a_restart_too() {
+    let mut rig = Rig::new().await;
+    let (one, other) = (upload("/nas/a.jpg", "1"), upload("/nas/b.jpg", "1"));
+    rig.things.lock().unwrap().checks = true;
+    let Begin::Send { session, .. } = rig.begin(&one).await.unwrap() else { panic!() };
+    let Finish::Making { session } = rig.oss.finish(&one, &session).await.unwrap() else { panic!() };
+    rig.again();
+    assert!(matches!(rig.oss.begin(&one, Some(&session)).await.unwrap(), Begin::Making { .. }));
+    let Begin::Send { session: aside, .. } = rig.begin(&other).await.unwrap() else { panic!() };
+    rig.things.lock().unwrap().checks = false;
+    let paths = [
+        made(rig.oss.made(&one, &session).await.unwrap()).path,
+        made(rig.oss.finish(&other, &aside).await.unwrap()).path,
+    ];
+    assert_eq!(paths[0], "/nas/a.jpg");
+    assert!(paths[1].starts_with("/nas/%="), "{paths:?}");
+    assert_eq!(rig.files().len(), 2);
+}
+
+#[tokio::test]
+async fn what_is_brought_home_is_listed_and_not_asked_for_one_by_one() {
+    let rig = Rig::new().await;
+    let mut files = Vec::new();
+    for number in 0..30 {
+        let path = format!("/nas/{number}.jpg");
+        let id = rig.send(&upload(&path, &path)).await.unwrap().id;
+        files.push(Asked { id, path });
+    }
+    let alone = rig.send(&upload("/nas/sub/a.jpg", "1")).await.unwrap();
+    let alone = Asked { id: alone.id, path: alone.path };
+    let gone = Asked { id: "file99".into(), path: "/nas/gone.jpg".into() };
+    rig.things.lock().unwrap().page = 10;
+    let asked = [&files[..], &[gone.clone(), alone.clone()]].concat();
+    let mark = rig.calls().len();
+    let items = rig.oss.details(&asked).await.unwrap();
+    assert_eq!(items.len(), 31);
+    for file in files.iter().chain([&alone]) {
+        let item = items.iter().find(|item| item.fs_id == file.id).unwrap();
+        assert_eq!(item.path, file.path);
+    }
+    let calls = rig.calls()[mark..].join(" ");
+    assert_eq!(calls, "list list list list detail detail", "{calls}");
+    // Whoever asks again hears what is so now; a listing that was just read answers too, each of it once.
+    rig.things.lock().unwrap().all.retain(|thing| thing.id != files[0].id);
+    let mark = rig.calls().len();
+    assert_eq!(rig.oss.details(&files[..1]).await.unwrap(), []);
+    assert_eq!(rig.calls()[mark..], ["detail"]);
+    let page = rig.oss.items("/nas", None).await.unwrap();
+    let of_page: Vec<Asked> = page
+        .entries
+        .iter()
+        .filter(|item| !item.isdir)
+        .map(|item| Asked { id: item.fs_id.clone(), path: item.path.clone() })
+        .collect();
+    let mark = rig.calls().len();
+    assert_eq!(rig.oss.details(&of_page).await.unwrap().len(), of_page.len());
+    assert_eq!(rig.calls().len(), mark);
 }

@@ -119,6 +119,10 @@ enum Stop {
 
 type Step<T> = Result<T, Stop>;
 
+/// The cloud has forgotten a session on the way, or made something else of it, and why: it begins anew.
+#[derive(Debug, Default)]
+struct Afresh(String);
+
 impl Uploader {
     /// Works on a claim until something is decided or `stop` is cancelled.
     pub async fn upload(
@@ -180,22 +184,26 @@ impl Uploader {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
             return Ok(copy);
         }
+        let mut why = String::new();
         for start in 0..STARTS {
-            if let Some(stored) = self.send_once(source, job, &file, progress, cancelled).await? {
-                self.lookup.forget(&stored.path).await;
-                return Ok(copy_of(&file, stored));
+            match self.send_once(source, job, &file, progress, cancelled).await? {
+                Ok(stored) => {
+                    self.lookup.forget(&stored.path).await;
+                    return Ok(copy_of(&file, stored));
+                }
+                Err(Afresh(last)) => why = last,
             }
             job.stage = Stage::Hashed(digests.clone());
             if start > 0 {
                 self.check_room(&file).await?;
             }
         }
-        let why = "the cloud takes the slices and then refuses to make the file of them";
+        let why = format!("the cloud takes the slices and then refuses to make the file of them: {why}");
         if job.tries >= PATIENCE {
             // It would send the whole file again and again, for ever.
-            return Err(Stop::Outcome(Outcome::Park { why: why.into() }));
+            return Err(Stop::Outcome(Outcome::Park { why }));
         }
-        Err(self.later(job, why))
+        Err(self.later(job, &why))
     }
 
     /// The digests: those of the job, or of one read of the file.
@@ -285,7 +293,7 @@ impl Uploader {
         })
     }
 
-    /// One upload session from begin to finish; `None` when the cloud has forgotten it on the way.
+    /// One upload session from begin to finish.
     async fn send_once(
         &self,
         source: &Source,
@@ -293,7 +301,7 @@ impl Uploader {
         file: &Upload,
         progress: &Progress,
         cancelled: &Arc<AtomicBool>,
-    ) -> Step<Option<Stored>> {
+    ) -> Step<Result<Stored, Afresh>> {
         let resumed = match &job.stage {
             Stage::Sending { upload, .. } if upload.remote == file.path => Some(upload.clone()),
             _ => None,
@@ -301,7 +309,7 @@ impl Uploader {
         let resume = resumed.as_ref().map(|upload| upload.id.as_str());
         let begun = match self.tried(Call::Begin, || self.drive.begin(file, resume)).await {
             Ok(begun) => begun,
-            Err(failure) if failure.verdict == Verdict::Afresh => return Ok(None),
+            Err(failure) if failure.verdict == Verdict::Afresh => return Ok(Err(Afresh(failure.why))),
             Err(failure) => return Err(self.stop(job, failure)),
         };
         let (session, slice_size, missing) = match begun {
@@ -313,11 +321,11 @@ impl Uploader {
                 let Some(entry) = entry.filter(|entry| entry.size == file.size) else {
                     return Err(self.later(job, "the cloud says it has the file, and does not list it"));
                 };
-                return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
+                return Ok(Ok(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
             Begin::Present(stored) if stored.size == file.size => {
                 self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
-                return Ok(Some(stored));
+                return Ok(Ok(stored));
             }
             Begin::Present(stored) => {
                 let why = format!("the cloud says it has {} bytes of it, not {}", stored.size, file.size);
@@ -335,11 +343,11 @@ impl Uploader {
         if resumed.is_none()
             && let Some(stored) = self.copied(source, job, file, progress, cancelled).await?
         {
-            return Ok(Some(stored));
+            return Ok(Ok(stored));
         }
         let upload = plan(resumed, session, &missing, &cut);
         let session = upload.id.clone();
-        let Some(digests) = job.digests().cloned() else { return Ok(None) };
+        let Some(digests) = job.digests().cloned() else { return Ok(Err(Afresh::default())) };
         let is_kept = upload.is_kept(&digests);
         job.stage = Stage::Sending { digests, upload };
         if cut.count() > 1 && is_kept {
@@ -353,7 +361,7 @@ impl Uploader {
         }
         match self.send_slices(job, file, source, progress).await? {
             Sent::All => {}
-            Sent::Afresh => return Ok(None),
+            Sent::Afresh(afresh) => return Ok(Err(afresh)),
         }
         self.check_file(source, job, progress).await?;
         progress.enter(status::Stage::Finishing, file.size);
@@ -361,12 +369,12 @@ impl Uploader {
     }
 
     /// Makes the file of its slices, and finds out whether it was made when the answer is lost.
-    async fn finish(&self, job: &mut Job, file: &Upload, session: &str) -> Step<Option<Stored>> {
+    async fn finish(&self, job: &mut Job, file: &Upload, session: &str) -> Step<Result<Stored, Afresh>> {
         let mut last = Failure::new(Verdict::Later, "");
         for attempt in 0..TRIES {
             let finished = self.tried(Call::Finish, || self.drive.finish(file, session)).await;
             let failure = match finished {
-                Ok(Finish::Made(stored)) if stored.size == file.size => return Ok(Some(stored)),
+                Ok(Finish::Made(stored)) if stored.size == file.size => return Ok(Ok(stored)),
                 Ok(Finish::Made(stored)) => Failure::new(Verdict::Look, other_size(&stored, file)),
                 Ok(Finish::Making { session }) => return self.until_made(job, file, session).await,
                 Err(failure) => failure,
@@ -374,17 +382,17 @@ impl Uploader {
             match failure.verdict {
                 // The session may be gone because an earlier `create` made the file, its answer lost: seen
                 // first, before everything is sent again.
-                Verdict::Afresh if attempt == 0 => return Ok(None),
+                Verdict::Afresh if attempt == 0 => return Ok(Err(Afresh(failure.why))),
                 Verdict::Afresh | Verdict::Look => {}
                 _ => return Err(self.stop(job, failure)),
             }
             let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
             let entry = looked.map_err(|failure| self.stop(job, failure))?;
             if let Some(entry) = entry.filter(|entry| entry.size == file.size) {
-                return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
+                return Ok(Ok(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
             if failure.verdict == Verdict::Afresh {
-                return Ok(None);
+                return Ok(Err(Afresh(failure.why)));
             }
             last = failure;
             tokio::time::sleep(self.clock.wait(pause(attempt))).await;

@@ -14,6 +14,7 @@ pub mod calls;
 mod describe;
 mod devices;
 mod drive;
+mod envelope;
 mod error;
 pub mod files;
 pub mod give_back;

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::{PATIENCE, Step, Uploader, other_size};
+use super::{Afresh, PATIENCE, Step, Uploader, other_size};
 use crate::backup::job::{Job, Stage};
 use crate::backup::verdict::{Call, Verdict};
 use crate::cloud::{Finish, Stored, Upload};
@@ -45,44 +45,50 @@ impl Uploader {
         Waiting(&self.waiting)
     }
 
-    /// Asks until the file has been made of everything that was sent in `session`; `None` when the cloud has
-    /// forgotten it, or did not make the file that was meant.
+    /// Asks until the file has been made of everything that was sent in `session`.
     pub(super) async fn until_made(
         &self,
         job: &mut Job,
         file: &Upload,
-        session: String,
-    ) -> Step<Option<Stored>> {
-        let Stage::Sending { digests, upload } = &mut job.stage else { return Ok(None) };
-        let digests = digests.clone();
-        if upload.id != session {
-            upload.id.clone_from(&session);
-            if upload.is_kept(&digests) {
-                self.keeper.with(|queue| {
-                    queue.record(job, true);
-                    Ok(())
-                });
-            }
-        }
+        mut session: String,
+    ) -> Step<Result<Stored, Afresh>> {
         let _waits = self.waits();
         let mut waited = Duration::ZERO;
         while waited < LONGEST {
+            self.keep_session(job, &session);
             let wait = (waited / 10).clamp(FIRST, SELDOM);
             tokio::time::sleep(self.clock.wait(wait)).await;
             waited += wait;
             match self.tried(Call::Made, || self.drive.made(file, &session)).await {
-                Ok(Finish::Made(stored)) if stored.size == file.size => return Ok(Some(stored)),
+                Ok(Finish::Made(stored)) if stored.size == file.size => return Ok(Ok(stored)),
                 Ok(Finish::Made(stored)) => return Err(self.later(job, &other_size(&stored, file))),
-                Ok(Finish::Making { .. }) => {}
-                Err(failure) if failure.verdict == Verdict::Afresh => return Ok(None),
+                Ok(Finish::Making { session: now }) => session = now,
+                Err(failure) if failure.verdict == Verdict::Afresh => return Ok(Err(Afresh(failure.why))),
                 Err(failure) => return Err(self.stop(job, failure)),
             }
         }
-        if job.tries >= PATIENCE {
-            // It has had hours: the next try announces it anew.
+        if job.tries >= PATIENCE
+            && let Some(digests) = job.digests().cloned()
+        {
+            // It has had its time: the next try announces it anew.
             job.stage = Stage::Hashed(digests);
         }
         let minutes = LONGEST.as_secs() / 60;
         Err(self.later(job, &format!("the cloud did not say in {minutes} minutes whether it has the file")))
+    }
+
+    /// The session is called so from now on, also after a restart.
+    fn keep_session(&self, job: &mut Job, session: &str) {
+        let Stage::Sending { digests, upload } = &mut job.stage else { return };
+        if upload.id == session {
+            return;
+        }
+        session.clone_into(&mut upload.id);
+        if upload.is_kept(digests) {
+            self.keeper.with(|queue| {
+                queue.record(job, true);
+                Ok(())
+            });
+        }
     }
 }

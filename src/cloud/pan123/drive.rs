@@ -8,13 +8,13 @@
 use super::folders::{PAGES, ROOT, Want, endless, tidy};
 use super::known::{ContentHash, NameHash};
 use super::placing::{Place, split};
-use super::session::Session;
-use super::upload::{Announced, Created};
+use super::session::{Session, Stage};
+use super::upload::{Announced, Created, Told};
 use super::{LARGEST, Oss, SLICE, answer};
 use crate::cloud::images::Image;
 use crate::cloud::{
-    Begin, BoxFuture, Content, Cursor, Drive, Entry, Error, Finish, GiveBack, Images, Kind, Page, Quota,
-    Result, Slice, Stored, Upload, User,
+    Begin, BoxFuture, Code, Content, Cursor, Drive, Entry, Error, Finish, GiveBack, Images, Kind, Page,
+    Quota, Result, Slice, Stored, Upload, User,
 };
 use crate::content::{Md5, OnConflict};
 
@@ -37,12 +37,16 @@ impl Drive for Oss {
 
     fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
         Box::pin(async move {
-            let whole = resume.map(|text| Session::read(text, file)).filter(|session| session.is_whole);
-            if let Some(session) = whole {
+            let resumed = resume.map(|text| Session::read(text, file));
+            if let Some(session) = resumed.filter(|session| session.stage != Stage::Sending) {
                 match self.result_of(file, session).await {
                     Ok(Finish::Made(stored)) => return Ok(Begin::Present(stored)),
                     Ok(Finish::Making { session }) => return Ok(Begin::Making { session }),
+                    // Forgotten; or in a way that the cloud has no words for, which might never end.
                     Err(error) if error.kind == Kind::Expired => {}
+                    Err(Error {
+                        kind: Kind::Busy { after: None }, code: Some(Code::Envelope(_)), ..
+                    }) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -62,10 +66,7 @@ impl Drive for Oss {
 
     fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Finish>> {
         let session = Session::read(session, file);
-        Box::pin(async move {
-            let told = self.complete(session.preupload_id).await?;
-            self.finished(file, session, told).await
-        })
+        Box::pin(self.result_of(file, session))
     }
 
     fn made<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Finish>> {
@@ -145,8 +146,8 @@ impl Oss {
                 }
                 Ok(Created::Session { preupload_id, slice_size }) => {
                     let path = format!("{folder}/{name}");
-                    let session =
-                        Session { preupload_id: &preupload_id, is_whole: false, path: &path }.text(file)?;
+                    let session = Session { preupload_id: &preupload_id, stage: Stage::Sending, path: &path }
+                        .text(file)?;
                     let count = u32::try_from(file.size.div_ceil(slice_size)).unwrap_or(u32::MAX).max(1);
                     return Ok(Begin::Send {
                         session,
@@ -196,24 +197,23 @@ impl Oss {
         Err(endless())
     }
 
-    /// What has become of an upload of which everything has arrived.
+    /// What becomes of an upload of which everything has arrived.
     async fn result_of(&self, file: &Upload, session: Session<'_>) -> Result<Finish> {
-        let told = self.result(session.preupload_id).await?;
-        self.finished(file, session, told).await
-    }
-
-    /// Looks at what the cloud made of an upload, if it says that it has made something.
-    async fn finished(&self, file: &Upload, session: Session<'_>, told: Option<String>) -> Result<Finish> {
-        let (folder, name) = split(session.path);
-        let Some(id) = told else {
-            let content = ContentHash::of(file.content_md5, file.size);
-            let mut known = self.known().await;
-            if let Some(id) = known.id(&folder).map(str::to_owned) {
-                known.expect(&id, NameHash::of(name), content);
-            }
-            return Ok(Finish::Making { session: Session { is_whole: true, ..session }.text(file)? });
+        let told = match session.stage {
+            Stage::Sending | Stage::Again => self.complete(session.preupload_id).await?,
+            Stage::Whole => self.result(session.preupload_id).await?,
         };
-        self.confirm(file, &id, &folder).await.map(Finish::Made)
+        let (folder, name) = split(session.path);
+        let stage = match told {
+            Told::Made(id) => return self.confirm(file, &id, &folder).await.map(Finish::Made),
+            Told::Later => Stage::Whole,
+            Told::Again => session.stage.max(Stage::Again),
+        };
+        let mut known = self.known().await;
+        if let Some(id) = known.id(&folder).map(str::to_owned) {
+            known.expect(&id, NameHash::of(name), ContentHash::of(file.content_md5, file.size));
+        }
+        Ok(Finish::Making { session: Session { stage, ..session }.text(file)? })
     }
 
     /// Looks at what the cloud made: its content, its name, what the review says.

@@ -1,11 +1,11 @@
 //! An upload's session as the pipeline keeps it.
 //!
 //! ```text
-//! <preuploadID> [whole] [<path>]
+//! <preuploadID> [again | whole] [<path>]
 //! ```
 //!
-//! `whole`: upload_complete was called for it. The path is left out where it is the one that was asked for. The
-//! id has no blanks, being base64; a path begins with a slash.
+//! The word says what tells of the result, once everything has arrived ([`Stage`]). The path is left out where it
+//! is the one that was asked for. The id has no blanks, being base64; a path begins with a slash.
 
 use super::answer;
 use crate::cloud::{Result, Upload};
@@ -14,23 +14,32 @@ use crate::cloud::{Result, Upload};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Session<'a> {
     pub(super) preupload_id: &'a str,
-    /// Everything has arrived.
-    pub(super) is_whole: bool,
+    pub(super) stage: Stage,
     /// Where the picture goes.
     pub(super) path: &'a str,
 }
 
-const WHOLE: &str = "whole";
+/// How far an upload is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Stage {
+    /// Slices are being sent.
+    Sending,
+    /// `again`: upload_complete says "still verifying" (20103), and is to be called again (field notes 8.2).
+    Again,
+    /// `whole`: upload_complete has been called; upload_async_result tells.
+    Whole,
+}
+
+const WORDS: [(&str, Stage); 2] = [("again", Stage::Again), ("whole", Stage::Whole)];
 
 impl<'a> Session<'a> {
     /// The session of `file` that was written so; of what is none of ours the cloud will know nothing.
     pub(super) fn read(text: &'a str, file: &'a Upload) -> Self {
         let (preupload_id, rest) = text.split_once(' ').unwrap_or((text, ""));
-        let (is_whole, path) = match rest.strip_prefix(WHOLE) {
-            Some(path) => (true, path.trim_start_matches(' ')),
-            None => (false, rest),
-        };
-        Self { preupload_id, is_whole, path: if path.is_empty() { &file.path } else { path } }
+        let marked = WORDS.iter().find_map(|(word, stage)| Some((*stage, rest.strip_prefix(word)?)));
+        let (stage, path) = marked.unwrap_or((Stage::Sending, rest));
+        let path = path.trim_start_matches(' ');
+        Self { preupload_id, stage, path: if path.is_empty() { &file.path } else { path } }
     }
 
     /// # Errors
@@ -39,13 +48,9 @@ impl<'a> Session<'a> {
         if self.preupload_id.contains(' ') {
             return Err(answer::broken("create", "the preuploadID has a blank in it"));
         }
-        let mut text = self.preupload_id.to_owned();
-        if self.is_whole {
-            text = text + " " + WHOLE;
-        }
-        if self.path != file.path {
-            text = text + " " + self.path;
-        }
-        Ok(text)
+        let word = WORDS.iter().find(|(_, stage)| *stage == self.stage).map(|(word, _)| *word);
+        let path = Some(self.path).filter(|path| *path != file.path);
+        let parts = [Some(self.preupload_id), word, path];
+        Ok(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
 }

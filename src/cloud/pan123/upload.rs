@@ -15,6 +15,17 @@ use crate::cloud::{Code, Error, Kind, Result, Slice};
 use crate::content::Md5;
 use reqwest::header::HeaderMap;
 
+/// What is told of an upload of which everything has arrived.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Told {
+    /// The file exists, and this is its id.
+    Made(String),
+    /// Not yet: [`Oss::result`] tells later.
+    Later,
+    /// Not yet: the same call tells later.
+    Again,
+}
+
 /// A picture as it is announced.
 pub(super) struct Announced<'a> {
     /// Id of the folder it goes to; empty: the image host itself.
@@ -85,11 +96,11 @@ impl Oss {
         stored(&self.http.call_with(request, HeaderMap::new()).await?)
     }
 
-    /// 上传完毕: the id of the file that was made; `None`: [`Oss::result`] tells it later.
+    /// 上传完毕.
     ///
     /// # Errors
     /// [`Kind::Expired`]: the upload is not known any more, or what arrived is not what was announced.
-    pub(super) async fn complete(&self, preupload_id: &str) -> Result<Option<String>> {
+    pub(super) async fn complete(&self, preupload_id: &str) -> Result<Told> {
         self.completed("upload_complete", "/upload/v1/oss/file/upload_complete", preupload_id).await
     }
 
@@ -97,7 +108,7 @@ impl Oss {
     ///
     /// # Errors
     /// As of [`Oss::complete`].
-    pub(super) async fn result(&self, preupload_id: &str) -> Result<Option<String>> {
+    pub(super) async fn result(&self, preupload_id: &str) -> Result<Told> {
         self.completed("upload_async_result", "/upload/v1/oss/file/upload_async_result", preupload_id).await
     }
 
@@ -106,22 +117,19 @@ impl Oss {
         endpoint: &'static str,
         path: &'static str,
         preupload_id: &str,
-    ) -> Result<Option<String>> {
+    ) -> Result<Told> {
         let ask = Ask::Json(json!({"preuploadID": preupload_id}));
         match self.ask(Call { endpoint, path, ask, limit: SMALL }, answer::read).await {
-            Err(error) if is_verifying(&error) => Ok(None),
-            answer => answer.map(file_of).map_err(session_gone),
+            // "仍在校验" (field notes 8.2).
+            Err(error) if error.number() == Some(20103) => Ok(Told::Again),
+            answer => answer.map(told).map_err(session_gone),
         }
     }
 }
 
-fn file_of(answer: wire::Completed) -> Option<String> {
-    answer.file_id.filter(|id| answer.completed == Some(1) && !id.is_empty())
-}
-
-/// "仍在校验" (field notes 8.2): to be asked again.
-fn is_verifying(error: &Error) -> bool {
-    error.number() == Some(20103)
+fn told(answer: wire::Completed) -> Told {
+    let id = answer.file_id.filter(|id| answer.completed == Some(1) && !id.is_empty());
+    id.map_or(Told::Later, Told::Made)
 }
 
 /// What is missing of a call with a `preuploadID` is the upload, or the folder it was to go to: both are had

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::cloud::Slice;
-use crate::cloud::pan123::upload::{Announced, Created};
+use crate::cloud::pan123::upload::{Announced, Created, Told};
 
 fn announced() -> Announced<'static> {
     Announced { parent: "F", name: "测试图床.jpg", md5: Md5::of("content"), size: 7 }
@@ -112,9 +112,11 @@ async fn the_result_of_an_upload_is_there_when_it_has_an_id() {
     })
     .await;
     let (oss, _) = open(&server);
-    assert_eq!(oss.complete("P4").await.unwrap(), None);
-    for (id, told) in [("P1", None), ("P2", None), ("P3", None), ("P4", Some("A"))] {
-        assert_eq!(oss.result(id).await.unwrap().as_deref(), told, "{id}");
+    assert_eq!(oss.complete("P4").await.unwrap(), Told::Later);
+    for (id, told) in
+        [("P1", Told::Later), ("P2", Told::Again), ("P3", Told::Later), ("P4", Told::Made("A".into()))]
+    {
+        assert_eq!(oss.result(id).await.unwrap(), told, "{id}");
         assert_eq!(server.last().call(), "POST /upload/v1/oss/file/upload_async_result");
         assert_eq!(asked(&server.last()), json!({"preuploadID": id}));
     }
@@ -139,5 +141,5 @@ async fn content_that_is_not_what_was_announced_and_an_upload_that_is_forgotten_
     }
     let server = Server::start(|_| ok(json!({"async": false, "completed": true, "fileID": "A"}))).await;
     let (oss, _) = open(&server);
-    assert_eq!(oss.complete("P").await.unwrap().as_deref(), Some("A"));
+    assert_eq!(oss.complete("P").await.unwrap(), Told::Made("A".into()));
 }

@@ -8,52 +8,71 @@ use futures_util::StreamExt;
 use xpand::clock::Clock;
 use xpand::cloud::give_back::Asked;
 use xpand::cloud::images::Image;
-use xpand::cloud::{self, Begin, Calls, Cursor, Drive, Error, Finish, Slice, Stored, Upload};
+use xpand::cloud::{self, Authority, Begin, Calls, Cursor, Drive, Error, Finish, Slice, Stored, Upload};
 use xpand::config::Provider;
 
 use super::server::{self, OneToken, PORT, lock};
 use super::{cloud as baidu, folder, runtime};
 
-static RUNTIME: LazyLock<Mutex<tokio::runtime::Runtime>> = LazyLock::new(|| Mutex::new(runtime()));
+struct World {
+    runtime: tokio::runtime::Runtime,
+    drive: Arc<dyn Drive>,
+    authority: Arc<dyn Authority>,
+    _folder: tempfile::TempDir,
+    runs: u64,
+}
+
+static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| {
+    let (account, folder) = (server::account(Provider::Pan123), folder());
+    // Its waits between two calls are short.
+    let calls = Calls::of(folder.path().join("home.calls"), Clock::system().hurried(10_000));
+    let drive = cloud::open(&account, Arc::new(OneToken), calls).expect("a drive");
+    let authority = cloud::authority(&account);
+    Mutex::new(World { runtime: runtime(), drive, authority, _folder: folder, runs: 0 })
+});
 
 /// The first byte chooses the call and the frame, the others are the answers, one up to each `0xff`, the last
-/// one again and again. `HERE` in them is where the server is.
+/// one again and again. `HERE` in them is where the server is, and `NAS` the folder that is asked for: another
+/// one each time, because folders are remembered.
 pub fn pan123(data: &[u8]) {
     let Some((&choice, answers)) = data.split_first() else { return };
-    let runtime = lock(&RUNTIME);
-    let here = format!("http://127.0.0.1:{}", *PORT);
-    let answers: Vec<Vec<u8>> = answers.split(|&byte| byte == 0xff).map(|one| led_here(one, &here)).collect();
+    let mut world = lock(&WORLD);
+    world.runs += 1;
+    let World { runtime, drive, authority, runs, .. } = &*world;
+    // What is remembered of folders is forgotten with this.
+    server::answer(0, std::iter::once(&br#"{"code":0,"data":null}"#[..]));
+    let images = drive.images().expect("an image host");
+    runtime.block_on(images.delete(&[String::from("gone")])).expect("a deletion");
+    let words = [("HERE", format!("http://127.0.0.1:{}", *PORT)), ("NAS", format!("nas{runs}"))];
+    let said = |one: &[u8]| words.iter().fold(one.to_vec(), |said, (word, by)| replaced(&said, word, by));
+    let answers: Vec<Vec<u8>> = answers.split(|&byte| byte == 0xff).map(said).collect();
     server::answer(choice, answers.iter().map(Vec::as_slice));
-    // It remembers folders: a new one each time, in a folder of its own, and in a hurry.
-    let (account, folder) = (server::account(Provider::Pan123), folder());
-    let calls = Calls::of(folder.path().join("home.calls"), Clock::system().hurried(10_000));
-    let _guard = runtime.enter();
-    let drive = cloud::open(&account, Arc::new(OneToken), calls).expect("a drive");
+    let [(_, here), (_, folder)] = &words;
     runtime.block_on(server::judge(async {
         if choice & 63 == 15 {
-            let grant = cloud::authority(&account).obtain().await?;
+            let grant = authority.obtain().await?;
             assert!(!grant.access.secret().is_empty());
             return Ok(vec![grant.access.secret().to_owned()]);
         }
-        call(choice & 63, &*drive, &here).await
+        call(choice & 63, &**drive, here, &format!("/{folder}")).await
     }));
 }
 
-fn led_here(answer: &[u8], here: &str) -> Vec<u8> {
-    let mut led = Vec::with_capacity(answer.len());
-    let mut rest = answer;
-    while let Some(at) = rest.windows(4).position(|word| word == b"HERE") {
-        led.extend_from_slice(&rest[..at]);
-        led.extend_from_slice(here.as_bytes());
-        rest = &rest[at + 4..];
+fn replaced(text: &[u8], word: &str, by: &str) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.windows(word.len()).position(|here| here == word.as_bytes()) {
+        replaced.extend_from_slice(&rest[..at]);
+        replaced.extend_from_slice(by.as_bytes());
+        rest = &rest[at + word.len()..];
     }
-    led.extend_from_slice(rest);
-    led
+    replaced.extend_from_slice(rest);
+    replaced
 }
 
 /// Makes one call, and gives back the texts it was told.
-async fn call(choice: u8, drive: &dyn Drive, here: &str) -> Result<Vec<String>, Error> {
-    let file = Upload { path: "/nas/a.jpg".into(), ..baidu::upload(1) };
+async fn call(choice: u8, drive: &dyn Drive, here: &str, nas: &str) -> Result<Vec<String>, Error> {
+    let file = Upload { path: format!("{nas}/a.jpg"), ..baidu::upload(1) };
     let (home, images) =
         (drive.give_back().expect("a cloud to restore from"), drive.images().expect("an image host"));
     Ok(match choice {
@@ -95,7 +114,7 @@ async fn call(choice: u8, drive: &dyn Drive, here: &str) -> Result<Vec<String>, 
             let (mut after, mut texts) = (None, Vec::new());
             for _ in 0..5 {
                 let page = match choice {
-                    6 => drive.list("/nas", after).await?,
+                    6 => drive.list(nas, after).await?,
                     _ => drive.list_all("/", after).await?,
                 };
                 for entry in page.entries {
@@ -111,10 +130,10 @@ async fn call(choice: u8, drive: &dyn Drive, here: &str) -> Result<Vec<String>, 
             texts
         }
         8 => {
-            let page = home.items("/nas", None).await?;
+            let page = home.items(nas, None).await?;
             let asked = |id: &str, path: &str| Asked { id: id.into(), path: path.into() };
             let known = page.entries.iter().take(50).map(|item| asked(&item.fs_id, &item.path));
-            let more = (0..5).map(|number| asked(&number.to_string(), "/nas/x.jpg"));
+            let more = (0..5).map(|number| asked(&number.to_string(), &format!("{nas}/x.jpg")));
             let items = home.details(&known.chain(more).collect::<Vec<_>>()).await?;
             let of_item = |item: xpand::cloud::files::Item| {
                 sound(&item.path);

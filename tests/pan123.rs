@@ -321,8 +321,9 @@ async fn with_a_wrong_id_or_secret_the_agent_says_which_setting_to_mend_and_wait
         rig.begin();
         let status = rig
             .until("it says so", |status| {
-                let reason = status.accounts[0].reason.as_deref().unwrap_or_default();
-                reason.contains("the client_id or the client_secret is not the right one")
+                let reason = status.accounts.first().and_then(|account| account.reason.as_deref());
+                let words = "the client_id or the client_secret is not the right one";
+                reason.is_some_and(|reason| reason.contains(words))
             })
             .await;
         assert_eq!(status.totals.counts.failed, 0);

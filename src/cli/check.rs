@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::json;
 
 use super::{Context, ExitStatus, Failed, Outcome, plain};
+use crate::backup::rights;
 use crate::config::{Config, ConfigError, Folder};
 
 /// Prints the configuration; the warnings go to stderr, or into the JSON.
@@ -83,7 +84,8 @@ fn not_there(folder: &Folder) -> Option<String> {
             ErrorKind::NotFound => format!("{path} does not exist now; it is waited for"),
             ErrorKind::NotADirectory => format!("{path} is not a folder"),
             ErrorKind::PermissionDenied => format!(
-                "{path} cannot be read by this user; if the agent runs as the user xpand: setfacl -R -m u:xpand:rX {path}"
+                "{path} cannot be read by this user; if the agent runs as the user xpand: {}",
+                rights::open(&folder.path, "xpand")
             ),
             _ => format!("{path} cannot be read: {error}"),
         }),

@@ -19,6 +19,7 @@ pub mod state;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -35,6 +36,7 @@ use super::queue::{Claim, Next, Offer, Outcome, Queue};
 use super::source::Source;
 use super::survey::Survey;
 use super::upload::copying::Copier;
+use super::upload::making::MOST_WAITING;
 use super::upload::{Ended, Uploader};
 use super::verdict::Pause;
 use super::walk::Passed;
@@ -218,6 +220,7 @@ fn uploader(setting: &Setting, keeper: &Arc<Keeper>, stop: &CancellationToken) -
         throttle: Arc::clone(&setting.throttle),
         lookup: Arc::default(),
         copier: Copier::default(),
+        waiting: AtomicUsize::new(0),
         survey: Survey::of(&setting.account, &setting.user.id),
         is_surveyed: Arc::default(),
         meters: Arc::new(Meters::default()),
@@ -263,6 +266,7 @@ impl Run<'_> {
         let mut look = Some(look);
         loop {
             let wait = self.fill().await?;
+            let meters = Arc::clone(&self.uploader.meters);
             if look.is_none() && self.uploads.is_empty() && wait.is_none() {
                 return Ok(());
             }
@@ -274,6 +278,7 @@ impl Run<'_> {
                     Some(found) => self.offer(found).await?,
                     None => ended_well(look.take(), self.watch).await?,
                 },
+                () = meters.room.notified() => {}
                 () = sleep(wait.unwrap_or(LOGIN).min(LOGIN)) => {}
             }
         }
@@ -324,7 +329,8 @@ impl Run<'_> {
             self.rest = None;
         }
         // After trouble one goes first, to see whether it is over.
-        let room = if self.troubles > 0 { 1 } else { self.setting.parallel + AHEAD };
+        let beside = self.uploader.waiting().min(MOST_WAITING);
+        let room = if self.troubles > 0 { 1 } else { self.setting.parallel + AHEAD + beside };
         let is_due = self.uploads.len() < room || self.asked.elapsed() >= LOGIN;
         if is_due && (self.is_anew || self.has_another_login()) {
             self.ask_who().await?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::status::Stage;
@@ -74,6 +74,8 @@ pub struct Meters {
     pub steps: AtomicU64,
     /// Marked whenever the status may have changed.
     pub changes: watch::Sender<()>,
+    /// Marked for one task: a file takes no room any more, because it only waits for the cloud.
+    pub room: Notify,
     start: Instant,
     /// Bytes in each of the last seconds: the second since the start, and the bytes.
     seconds: Mutex<[(u64, u64); SECONDS]>,
@@ -89,6 +91,7 @@ impl Default for Meters {
             instant_files: AtomicU64::default(),
             steps: AtomicU64::default(),
             changes: watch::Sender::new(()),
+            room: Notify::new(),
             start: Instant::now(),
             seconds: Mutex::default(),
         }

@@ -5,8 +5,8 @@
 //!
 //! A cloud is a folder below this one, a line in [`of`], and a line in `config/provider.rs` for the word that
 //! the configuration calls it by. It is described by [`Cloud`]; what it can do is said by the traits [`Drive`],
-//! [`GiveBack`] and [`Authority`], and, where it has more than a backup needs, by [`Devices`], [`Files`],
-//! [`Images`] and [`Shares`]. Nobody outside of `cloud/` asks which cloud it is.
+//! [`GiveBack`] and [`Authority`], and, where it has more than a backup needs, by [`Copies`], [`Devices`],
+//! [`Files`], [`Images`] and [`Shares`]. Nobody outside of `cloud/` asks which cloud it is.
 //!
 //! Nothing here is stored, so a crash costs the calls in flight and nothing else.
 
@@ -14,6 +14,7 @@ pub mod calls;
 mod describe;
 mod devices;
 mod drive;
+mod envelope;
 mod error;
 pub mod files;
 pub mod give_back;
@@ -32,7 +33,9 @@ pub mod xpan;
 pub use calls::Calls;
 pub use describe::{Cloud, Takes};
 pub use devices::{DeviceChanges, DeviceEntry, Devices};
-pub use drive::{Begin, Content, Cursor, Drive, Entry, Page, Quota, Slice, SliceBody, Stored, Upload, User};
+pub use drive::{
+    Begin, Content, Copies, Cursor, Drive, Entry, Finish, Page, Quota, Slice, SliceBody, Stored, Upload, User,
+};
 pub use error::{Code, Error, Kind, Result};
 pub use files::Files;
 pub use give_back::GiveBack;

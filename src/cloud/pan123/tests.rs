@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod drive;
+mod later;
 mod upload;
 
 use std::sync::atomic::Ordering;

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 
-use super::cloud::{Cloud, of_account, of_device};
+use super::cloud::{Cloud, Needs, of_account, of_device};
 use super::terminal::{Look, Tone, columns, plain, span};
 use super::{Context, ExitStatus, Failed, Outcome, Report, qr};
 use crate::account::{Prompt, State, Step, logs_in_by_itself};
@@ -89,7 +89,7 @@ impl Report for Shown<'_> {
 }
 
 async fn login(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
-    let account = cloud.account(Some(name))?;
+    let account = cloud.account(Some(name), Needs::Nothing)?;
     let failed = |error| of_account(&error, name);
     if logs_in_by_itself(account) {
         cloud.accounts.log_in(account).await.map_err(failed)?;
@@ -159,7 +159,7 @@ async fn greet(context: &Context, cloud: &Cloud, account: &config::Account) -> O
 }
 
 fn import(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
-    cloud.account(Some(name))?;
+    cloud.account(Some(name), Needs::Nothing)?;
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
         context.say("Paste the tokens as JSON, then press ^D:");
@@ -174,7 +174,7 @@ fn logout(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
     let existed = cloud.accounts.logout(name).map_err(|error| of_account(&error, name))?;
     if !existed && cloud.config.account(name).is_none() {
         // Neither tokens nor a table: a slip of the pen.
-        cloud.account(Some(name))?;
+        cloud.account(Some(name), Needs::Nothing)?;
     }
     let was = if existed { "is logged out" } else { "was not logged in" };
     let again = match cloud.config.account(name).is_some_and(logs_in_by_itself) {

@@ -81,11 +81,11 @@ fn warnings(config: &Config) -> Vec<String> {
 fn never_backed_up(config: &Config, folder: &Folder) -> Option<String> {
     let cloud = cloud::of(config.account(&folder.account)?.provider);
     let endings = cloud.takes().endings?;
-    let is_asked_for = |ending: &&str| {
+    let is_asked_for = |ending: &str| {
         let kind = media::by_name(format!("x.{ending}").as_bytes());
         kind.is_none_or(|kind| folder.media.contains(&kind))
     };
-    (!endings.iter().any(|ending| is_asked_for(&ending))).then(|| {
+    (!endings.iter().any(|ending| is_asked_for(ending))).then(|| {
         let (path, account, only) = (folder.path.display(), &folder.account, cloud.takes().only);
         format!("nothing of {path} can be backed up to {account}: {only}; write media = [\"photo\"]")
     })

@@ -30,7 +30,7 @@ pub mod walk;
 pub mod xpan;
 
 pub use calls::Calls;
-pub use describe::{Cloud, Takes};
+pub use describe::{Cloud, Service, Takes};
 pub use devices::{DeviceChanges, DeviceEntry, Devices};
 pub use drive::{Begin, Content, Cursor, Drive, Entry, Page, Quota, Slice, SliceBody, Stored, Upload, User};
 pub use error::{Code, Error, Kind, Result};

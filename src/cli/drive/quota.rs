@@ -78,11 +78,12 @@ struct Whoami {
 impl Report for Whoami {
     fn text(&self, _: &Look) -> String {
         let row = |name: &str, value: String| vec![name.to_owned(), value];
-        let mut rows = vec![
-            row("account", plain(&self.account)),
-            row("user", plain(&self.netdisk_name)),
-            row("number", plain(&self.uk)),
-        ];
+        let mut rows = vec![row("account", plain(&self.account))];
+        // Not every cloud tells it.
+        if !self.netdisk_name.is_empty() {
+            rows.push(row("user", plain(&self.netdisk_name)));
+        }
+        rows.push(row("number", plain(&self.uk)));
         rows.extend(self.vip_type.map(|vip_type| {
             let membership = match vip_type {
                 0 => "ordinary",

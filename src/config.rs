@@ -5,6 +5,7 @@
 //! `packaging/config.example.toml` writes them all down with their defaults.
 
 mod checks;
+mod places;
 mod provider;
 mod read;
 mod section;
@@ -20,6 +21,7 @@ use url::Url;
 
 use crate::content::{Media, OnConflict};
 
+pub use places::places;
 pub use provider::Provider;
 pub use source::{ConfigError, Mistake};
 pub use values::SOCKET_PATH_MAX;

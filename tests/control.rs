@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use xpand::control::client::{Client, ClientError};
 use xpand::control::{
     Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, CopyLine, Explain, Failure, FileLine, FileState,
-    QueuePage, QueueQuery, Rebuild, Repaired, Result, Standing, server, socket,
+    QueuePage, QueueQuery, Rebuild, Repaired, Result, Spot, Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -57,6 +57,7 @@ impl Backend for Agent {
         self.note(format!("{query:?}"));
         let file = FileLine {
             path: "/a".to_owned(),
+            account: "home".to_owned(),
             size: 1,
             state: FileState::Waiting,
             reason: None,
@@ -67,8 +68,10 @@ impl Backend for Agent {
         Box::pin(async { Ok(QueuePage { files: vec![file], next: Some("x&y".to_owned()) }) })
     }
 
-    fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
-        Box::pin(async move { Ok(Explain::new(path, Standing::Outside)) })
+    fn explain(&self, spot: Spot) -> BoxFuture<'_, Result<Explain>> {
+        Box::pin(
+            async move { Ok(Explain { label: spot.label, ..Explain::new(spot.path, Standing::Outside) }) },
+        )
     }
 
     fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {
@@ -188,7 +191,8 @@ async fn requests_reach_the_agent_and_answers_come_back() {
         .unwrap();
     assert_eq!(page.next.as_deref(), Some("x&y"));
     let path = PathBuf::from(std::ffi::OsStr::from_bytes(b"/a\xff b"));
-    let query = CopiesQuery { path, after: Some("a%FF+".to_owned()), limit: 7 };
+    let query =
+        CopiesQuery { path, label: Some("相片 &".to_owned()), after: Some("a%FF+".to_owned()), limit: 7 };
     let page = client.copies(&query).await.unwrap();
     assert_eq!((page.copies[0].below.as_str(), page.copies[0].mtime_ns), ("a%FF", Some(-1)));
     client.pause(Some(Duration::from_secs(60))).await.unwrap();
@@ -202,7 +206,7 @@ async fn requests_reach_the_agent_and_answers_come_back() {
         *rig.agent.asked.lock().unwrap(),
         [
             "QueueQuery { state: Some(Waiting), limit: 5, after: Some(\"x&y\") }",
-            "CopiesQuery { path: \"/a\\xFF b\", after: Some(\"a%FF+\"), limit: 7 }",
+            "CopiesQuery { path: \"/a\\xFF b\", label: Some(\"相片 &\"), after: Some(\"a%FF+\"), limit: 7 }",
             "pause Some(60s)",
             "pause None",
             "resume",
@@ -355,7 +359,11 @@ async fn many_paths_are_explained_in_few_requests_and_in_order() {
     let rig = Rig::start();
     let paths: Vec<PathBuf> =
         (0..300).map(|number| format!("/a/{number} \u{1b}\"{}", "x".repeat(300)).into()).collect();
-    let explained = rig.client.explain_all(&paths).await.unwrap();
-    let told: Vec<PathBuf> = explained.into_iter().map(|line| line.path.into()).collect();
-    assert_eq!(told, paths);
+    let label = |number: usize| number.is_multiple_of(2).then(|| format!("label {number}"));
+    let spots: Vec<Spot> =
+        paths.into_iter().enumerate().map(|(number, path)| Spot { path, label: label(number) }).collect();
+    let explained = rig.client.explain_all(&spots).await.unwrap();
+    let told: Vec<Spot> =
+        explained.into_iter().map(|line| Spot { path: line.path.into(), label: line.label }).collect();
+    assert_eq!(told, spots);
 }

@@ -86,7 +86,8 @@ async fn every_odd_name_comes_home_byte_for_byte_from_index_and_from_listing(clo
     assert!(lists.len() <= cloud.of(0, 1), "the index is asked, not the cloud: {lists:#?}");
     assert!(!said.out.contains('\u{1b}') && !said.err.contains('\u{1b}'), "{said:?}");
     // Any program can read the index in pages, names that are no text included.
-    let (mut query, mut known) = (CopiesQuery { path: photos.clone(), after: None, limit: 7 }, Vec::new());
+    let (mut query, mut known) =
+        (CopiesQuery { path: photos.clone(), limit: 7, ..CopiesQuery::default() }, Vec::new());
     loop {
         let page = rig.client.copies(&query).await.unwrap();
         assert!(page.copies.len() <= 7);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use xpand::control::{
     Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, Explain, QueuePage, QueueQuery, Rebuild, Repaired,
-    Result, Standing, server, socket,
+    Result, Spot, Standing, server, socket,
 };
 use xpand::status::Status;
 
@@ -35,9 +35,9 @@ impl Backend for Agent {
         Box::pin(async { Ok(QueuePage { files: Vec::new(), next: query.after }) })
     }
 
-    fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
-        assert!(path.is_absolute());
-        Box::pin(async { Ok(Explain::new(path, Standing::Outside)) })
+    fn explain(&self, spot: Spot) -> BoxFuture<'_, Result<Explain>> {
+        assert!(spot.path.is_absolute());
+        Box::pin(async { Ok(Explain::new(spot.path, Standing::Outside)) })
     }
 
     fn pause(&self, time: Option<Duration>) -> BoxFuture<'_, Result<()>> {

@@ -12,7 +12,7 @@ use super::{copies, explain, files, repair, view};
 use crate::backup::queue::Queue;
 use crate::control::{
     Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, QueuePage, QueueQuery, Rebuild,
-    Repaired, Result,
+    Repaired, Result, Spot,
 };
 use crate::status::Status;
 use crate::store::{ASIDE, ask_rebuild};
@@ -43,14 +43,34 @@ impl Desk {
         hub.ok_or_else(|| Failure::conflict("the agent is still starting").hint("try again in a moment"))
     }
 
-    /// The hub and the place of an absolute path in it.
-    fn place(&self, path: &Path) -> Result<(Arc<Hub>, Look)> {
+    /// The hub and the places of a path in it, at least one.
+    fn places(&self, spot: &Spot) -> Result<(Arc<Hub>, Vec<Look>)> {
         let hub = self.hub()?;
-        let Some((folder, _, file)) = hub.place(path) else {
-            let words = format!("{} is not in a configured folder", path.display());
-            return Err(Failure::not_found(words).hint("xpand check shows the folders"));
-        };
-        Ok((hub, Look { folder, start: file.below }))
+        let looks: Vec<Look> = hub
+            .places(spot)
+            .into_iter()
+            .map(|(folder, _, file)| Look { folder, start: file.below })
+            .collect();
+        if looks.is_empty() {
+            let which = spot.label.as_ref().map_or_else(
+                || "is not in a configured folder".to_owned(),
+                |label| format!("is not in a folder with the label {label:?} that the agent knows"),
+            );
+            let words = format!("{} {which}", spot.path.display());
+            let hint = "xpand check shows the folders, xpand reload has the agent read them again";
+            return Err(Failure::not_found(words).hint(hint));
+        }
+        Ok((hub, looks))
+    }
+
+    /// The places of a path, or all folders.
+    fn looks(&self, path: Option<&Path>) -> Result<(Arc<Hub>, Vec<Look>)> {
+        if let Some(path) = path {
+            return self.places(&Spot::anywhere(path));
+        }
+        let hub = self.hub()?;
+        let all = (0..hub.folders.len()).map(|folder| Look { folder, start: Box::default() }).collect();
+        Ok((hub, all))
     }
 
     fn now(&self) -> Status {
@@ -115,16 +135,30 @@ impl Backend for Desk {
         })
     }
 
-    fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
+    fn explain(&self, spot: Spot) -> BoxFuture<'_, Result<Explain>> {
         match self.hub() {
-            Ok(hub) => blocking(move || explain::explain(&hub, &path)),
+            Ok(hub) => blocking(move || explain::explain(&hub, &spot)),
             Err(failure) => Box::pin(async { Err(failure) }),
         }
     }
 
     fn copies(&self, query: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {
-        match self.place(&query.path) {
-            Ok((hub, look)) => blocking(move || copies::page(&hub, &look, &query)),
+        let spot = Spot { path: query.path.clone(), label: query.label.clone() };
+        match self.places(&spot) {
+            Ok((hub, looks)) => match looks.as_slice() {
+                [look] => {
+                    let look = look.clone();
+                    blocking(move || copies::page(&hub, &look, &query))
+                }
+                several => {
+                    let labels: Vec<_> =
+                        several.iter().map(|look| hub.folders[look.folder].config.label.as_str()).collect();
+                    let words =
+                        format!("{} is in several folders: {}", spot.path.display(), labels.join(", "));
+                    let failure = Failure::bad_request(words).hint("say which one with label=");
+                    Box::pin(async { Err(failure) })
+                }
+            },
             Err(failure) => Box::pin(async { Err(failure) }),
         }
     }
@@ -157,18 +191,8 @@ impl Backend for Desk {
 
     fn scan(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            let looks = match path {
-                Some(path) => {
-                    let (hub, look) = self.place(&path)?;
-                    vec![(hub, look)]
-                }
-                None => {
-                    let hub = self.hub()?;
-                    let all = 0..hub.folders.len();
-                    all.map(|folder| (Arc::clone(&hub), Look { folder, start: Box::default() })).collect()
-                }
-            };
-            for (hub, look) in looks {
+            let (hub, looks) = self.looks(path.as_deref())?;
+            for look in looks {
                 let _ = hub.looks.send(look);
             }
             Ok(())
@@ -177,40 +201,33 @@ impl Backend for Desk {
 
     fn accept(&self, path: PathBuf) -> BoxFuture<'_, Result<()>> {
         Box::pin(async move {
-            let (hub, look) = self.place(&path)?;
-            lock(&hub.accepted).insert(look.clone());
-            let whole = Look { start: Box::default(), ..look.clone() };
-            // Then all of the folder: its state is told anew.
-            for look in [look, whole] {
-                let _ = hub.looks.send(look);
+            let (hub, looks) = self.places(&Spot::anywhere(path))?;
+            for look in looks {
+                lock(&hub.accepted).insert(look.clone());
+                let whole = Look { start: Box::default(), ..look.clone() };
+                // Then all of the folder: its state is told anew.
+                for look in [look, whole] {
+                    let _ = hub.looks.send(look);
+                }
             }
             Ok(())
         })
     }
 
     fn retry(&self, path: Option<PathBuf>) -> BoxFuture<'_, Result<()>> {
-        let place = match path.as_deref().map(|path| self.place(path)).transpose() {
-            Ok(place) => place,
-            Err(failure) => return Box::pin(async { Err(failure) }),
-        };
-        let hub = match self.hub() {
-            Ok(hub) => hub,
+        let (hub, looks) = match self.looks(path.as_deref()) {
+            Ok(looks) => looks,
             Err(failure) => return Box::pin(async { Err(failure) }),
         };
         blocking(move || {
             let mut count = 0;
-            let one = place.map(|(_, look)| look);
-            let folders = match &one {
-                Some(look) => vec![look.folder],
-                None => (0..hub.folders.len()).collect(),
-            };
-            for at in folders {
-                let id = hub.folders[at].id;
-                let below = one.as_ref().map(|look| look.start.as_ref()).filter(|below| !below.is_empty());
-                let retried = hub.core.keeper.with(|queue| queue.retry(id, below));
+            for look in looks {
+                let folder = &hub.folders[look.folder];
+                let below = Some(look.start.as_ref()).filter(|below| !below.is_empty());
+                let retried = hub.core.keeper.with(|queue| queue.retry(folder.id, below));
                 count += retried.ok_or_else(|| Failure::internal("the state cannot be written"))?;
                 // Whatever the account waited for: a person says now.
-                let account = &hub.accounts[hub.folders[at].account];
+                let account = &hub.accounts[folder.account];
                 account.breaker.lift();
                 account.wake.notify_one();
             }

@@ -11,26 +11,33 @@ use crate::backup::filter::Reason;
 use crate::backup::{disk, media, scan};
 use crate::cloud;
 use crate::content::{FilePath, Fingerprint, Media};
-use crate::control::{Explain, Failure, Result, Standing};
+use crate::control::{Explain, Failure, Result, Spot, Standing};
 
 /// A person waits for a link so long.
 const LINK: Duration = Duration::from_secs(8);
 
-/// What there is to say about an absolute path.
+/// What there is to say about a path, in each folder that has it.
 ///
 /// # Errors
 /// The state cannot be read.
-pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
-    let Some((_, folder, file)) = hub.place(path) else {
+pub(super) fn explain(hub: &Hub, spot: &Spot) -> Result<Explain> {
+    let places = hub.places(spot).into_iter();
+    let mut lines = places.map(|(_, folder, file)| in_folder(hub, &spot.path, folder, file));
+    let Some(first) = lines.next() else {
         let words = "it is not in a configured folder";
         let hint = "xpand check shows the folders";
-        return Ok(says(Explain::new(path, Standing::Outside), words, Some(hint)));
+        return Ok(says(Explain::new(&spot.path, Standing::Outside), words, Some(hint)));
     };
+    Ok(Explain { others: lines.collect::<Result<_>>()?, ..first? })
+}
+
+fn in_folder(hub: &Hub, path: &Path, folder: &FolderCell, file: FilePath) -> Result<Explain> {
     let broken = || Failure::internal("the state cannot be read");
     let entry = hub.core.keeper.with(|queue| queue.get(&file)).ok_or_else(broken)?;
     let job = hub.core.keeper.with(|queue| queue.job(&file)).ok_or_else(broken)?;
     let mut line = Explain::new(path, Standing::Missing);
     line.folder = Some(folder.config.path.to_string_lossy().into_owned());
+    line.label = Some(folder.config.label.clone());
     line.account = Some(folder.config.account.clone());
     if let Some(copy) = entry.as_ref().and_then(|entry| entry.copy.as_ref()) {
         line.remote = Some(copy.path.clone());
@@ -67,8 +74,16 @@ pub(super) fn explain(hub: &Hub, path: &Path) -> Result<Explain> {
     Ok(standing(line, folder, entry.filter(|entry| !entry.gone), now, kept))
 }
 
-/// With the link of the copy, of a cloud that has such; asked for now.
+/// With the links of the copies, of clouds that have such; asked for now.
 pub(super) async fn linked(hub: &Hub, mut line: Explain) -> Explain {
+    let mut others = Vec::new();
+    for other in std::mem::take(&mut line.others) {
+        others.push(with_link(hub, other).await);
+    }
+    Explain { others, ..with_link(hub, line).await }
+}
+
+async fn with_link(hub: &Hub, mut line: Explain) -> Explain {
     let mut accounts = hub.accounts.iter();
     let account = accounts.find(|account| Some(&account.config.name) == line.account.as_ref());
     let (Some(account), Some(id)) = (account, line.id.clone()) else { return line };

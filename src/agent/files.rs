@@ -105,6 +105,7 @@ fn entry_line(hub: &Hub, folder: &FolderCell, path: FilePath, entry: &Entry, sta
 fn line(folder: &FolderCell, path: &FilePath, job: Option<&Job>) -> FileLine {
     FileLine {
         path: path.under(&folder.config.path).to_string_lossy().into_owned(),
+        account: folder.config.account.clone(),
         size: 0,
         state: FileState::Waiting,
         reason: job.and_then(|job| job.why.clone()),

@@ -1,7 +1,7 @@
 //! What the agent's tasks share: small cells behind locks that are held for moments, and three bells.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::cloud;
 use crate::config::{self, Config};
 use crate::content::{FilePath, FolderId, Purpose};
+use crate::control::Spot;
 use crate::remote::template::Template;
 use crate::status::{self, AccountState, FolderState};
 
@@ -223,18 +224,17 @@ impl Hub {
         self.folders.iter().enumerate().find(|(_, folder)| folder.id == id)
     }
 
-    /// Where a path belongs: the innermost configured folder that has it, and the path below it. A path
-    /// with `..` in it belongs nowhere: it would lead out again.
-    pub(super) fn place<'a>(&'a self, path: &Path) -> Option<(usize, &'a FolderCell, FilePath)> {
-        if path.components().any(|part| part == Component::ParentDir) {
-            return None;
-        }
-        let within = |(at, folder): (usize, &'a FolderCell)| {
-            let below = path.strip_prefix(&folder.config.path).ok()?;
-            Some((at, folder, FilePath::new(folder.id, below)))
-        };
-        let found = self.folders.iter().enumerate().filter_map(within);
-        found.max_by_key(|(_, folder, _)| folder.config.path.as_os_str().len())
+    /// Where a path belongs, as [`config::places`] says, and its name below each folder; only in the folder of
+    /// the label, when there is one.
+    pub(super) fn places<'a>(&'a self, spot: &Spot) -> Vec<(usize, &'a FolderCell, FilePath)> {
+        let places = config::places(self.folders.iter().map(|folder| &folder.config), &spot.path);
+        let folders = places.into_iter().map(|(at, below)| (at, &self.folders[at], below));
+        let is_meant =
+            |folder: &FolderCell| spot.label.as_ref().is_none_or(|label| *label == folder.config.label);
+        folders
+            .filter(|(_, folder, _)| is_meant(folder))
+            .map(|(at, folder, below)| (at, folder, FilePath::new(folder.id, below)))
+            .collect()
     }
 
     /// Whether a file is on a disk that is not mounted.

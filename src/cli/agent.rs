@@ -302,11 +302,13 @@ async fn queue(context: &Context, state: Option<FileState>, limit: Option<u64>) 
     let mut left = limit.unwrap_or(u64::MAX);
     let mut query = QueueQuery { state, limit: QueueQuery::LIMIT_MAX, after: None };
     let mut any = false;
+    // A folder may go to several accounts: whose line is it?
+    let names_account = context.config().is_ok_and(|config| config.accounts.len() > 1);
     while left > 0 {
         query.limit = u32::try_from(left).unwrap_or(u32::MAX).min(QueueQuery::LIMIT_MAX);
         let page = client.queue(&query).await?;
         for file in &page.files {
-            context.print(file)?;
+            context.print(&Queued { file, names_account })?;
         }
         any |= !page.files.is_empty();
         left = left.saturating_sub(u64::try_from(page.files.len()).unwrap_or(u64::MAX));
@@ -322,12 +324,25 @@ async fn queue(context: &Context, state: Option<FileState>, limit: Option<u64>) 
     Ok(())
 }
 
-impl Report for FileLine {
+/// A line of `xpand queue`.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct Queued<'f> {
+    file: &'f FileLine,
+    #[serde(skip)]
+    names_account: bool,
+}
+
+impl Report for Queued<'_> {
     fn text(&self, look: &Look) -> String {
-        let mut line = format!("{:<8} {:>9}  {}", self.state.as_str(), bytes(self.size), plain(&self.path));
+        let file = self.file;
+        let mut line = format!("{:<8} {:>9}  {}", file.state.as_str(), bytes(file.size), plain(&file.path));
+        if self.names_account {
+            line += &format!(" to {}", plain(&file.account));
+        }
         let mut why = Vec::new();
-        why.extend(self.reason.as_deref().map(plain));
-        if let Some(next) = &self.next_try {
+        why.extend(file.reason.as_deref().map(plain));
+        if let Some(next) = &file.next_try {
             why.push(format!("next try {}", look.when(next)));
         }
         if !why.is_empty() {
@@ -393,6 +408,7 @@ impl Report for Explain {
         if let Some(hint) = &self.hint {
             row("next", &plain(hint));
         }
+        self.others.iter().for_each(|other| text += &other.text(look));
         text
     }
 }
@@ -449,6 +465,9 @@ mod tests {
   next      xpand retry /v/a.jpg
 "
         );
+        let mut first = Explain::new("/v/a.jpg", Standing::Waiting);
+        first.others = vec![Explain::new("/v/a.jpg", Standing::BackedUp)];
+        assert_eq!(first.text(&look), "/v/a.jpg: waiting for its turn\n/v/a.jpg: backed up\n");
     }
 
     #[test]
@@ -456,6 +475,7 @@ mod tests {
         let look = Look::without_colour(1_795_284_000);
         let mut file = FileLine {
             path: "/v/a\n.jpg".to_owned(),
+            account: "home".to_owned(),
             size: 5 << 20,
             state: FileState::Waiting,
             reason: None,
@@ -463,9 +483,14 @@ mod tests {
             next_try: None,
             remote: None,
         };
-        assert_eq!(file.text(&look), "waiting    5.0 MiB  /v/a\\n.jpg\n");
+        let text = |file: &FileLine, names_account| Queued { file, names_account }.text(&look);
+        assert_eq!(text(&file, false), "waiting    5.0 MiB  /v/a\\n.jpg\n");
         file.reason = Some("offline".to_owned());
         file.next_try = Some("2026-11-21T18:02:00Z".to_owned());
-        assert_eq!(file.text(&look), "waiting    5.0 MiB  /v/a\\n.jpg  (offline; next try in 2 min)\n");
+        assert_eq!(text(&file, false), "waiting    5.0 MiB  /v/a\\n.jpg  (offline; next try in 2 min)\n");
+        assert_eq!(
+            text(&file, true),
+            "waiting    5.0 MiB  /v/a\\n.jpg to home  (offline; next try in 2 min)\n"
+        );
     }
 }

@@ -15,6 +15,7 @@ mod failed;
 mod fetching;
 pub mod image;
 mod log;
+mod parts;
 mod qr;
 pub mod restore;
 mod screen;

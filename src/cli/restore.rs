@@ -7,20 +7,19 @@
 
 mod elsewhere;
 
-use std::ffi::OsString;
+use std::cell::Cell;
 use std::ops::ControlFlow;
-use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::agent::absolute;
 use super::drive::get::{list_all, wanted};
 use super::drive::{Session, folder_and_name, glob, in_session};
 use super::fetching::{self, How, Sink};
+use super::parts::{Part, parts};
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::Item;
-use crate::config::{Config, Folder};
+use crate::config::Config;
 use crate::control::client::ClientError;
-use crate::control::{CopiesQuery, CopyLine, QueueQuery};
+use crate::control::{CopiesQuery, CopyLine};
 use crate::fetch::{Copies, Disk, Found, Place, Wanted};
 use crate::remote::names::{Rules, unescape};
 use crate::remote::template::Template;
@@ -37,7 +36,7 @@ pub struct RestoreArgs {
     /// Do not ask the agent, go by what the cloud lists
     #[arg(long)]
     from_cloud: bool,
-    /// For a path in the cloud: NAME of [account.NAME] [default: the only one]
+    /// Only from NAME of [account.NAME] [default: each one that PATH goes to; for a path in the cloud the only one]
     #[arg(long, value_name = "NAME")]
     account: Option<String>,
     #[command(flatten)]
@@ -46,8 +45,8 @@ pub struct RestoreArgs {
 
 /// What is to be restored.
 enum Source {
-    /// A path below a configured folder; empty for all of it.
-    Folder(Box<Folder>, Vec<u8>),
+    /// What folders keep of a path, each in its account; at least one.
+    Parts(Vec<Part>),
     /// A remote path.
     Remote(String),
 }
@@ -56,69 +55,114 @@ enum Source {
 pub(super) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
     // Before anything else: what is fetched belongs to whoever typed it.
     let disk = fetching::disk(&args.how)?;
-    let source = source(&context.config()?, &args.path)?;
-    let account = match &source {
-        Source::Folder(folder, _) => Some(folder.account.as_str()),
-        Source::Remote(_) => args.account.as_deref(),
-    };
-    in_session(context, account, async |session| restore(session, disk, args, &source).await)
-}
-
-/// What is meant by PATH: a label, a place in a configured folder, or else a remote path.
-fn source(config: &Config, path: &Path) -> Outcome<Source> {
-    let label = |folder: &&Folder| Path::new(&folder.label) == path;
-    if let Some(folder) = config.folders.iter().find(label) {
-        return Ok(Source::Folder(Box::new(folder.clone()), Vec::new()));
-    }
-    let local = absolute(path)?;
-    let inside = config.folders.iter().filter(|folder| local.starts_with(&folder.path));
-    if let Some(folder) = inside.max_by_key(|folder| folder.path.as_os_str().len()) {
-        let below = local.strip_prefix(&folder.path).unwrap_or(Path::new(""));
-        return Ok(Source::Folder(Box::new(folder.clone()), below.as_os_str().as_bytes().to_vec()));
-    }
-    match path.to_str() {
-        Some(remote) => Ok(Source::Remote(remote.to_owned())),
-        None => Err(Failed::words(format!("{} is in no configured folder", path.display()))
-            .hint("xpand check shows the folders")
-            .status(ExitStatus::Usage)),
-    }
-}
-
-async fn restore(session: &Session<'_>, disk: Disk, args: &RestoreArgs, source: &Source) -> Outcome {
-    match source {
+    match source(&context.config()?, args)? {
         Source::Remote(typed) => {
-            let path = glob::find(session, std::slice::from_ref(typed), &[]).await?;
-            let [item] = path.items.as_slice() else {
-                if path.items.len() > 1 {
-                    let words = format!("{typed} is more than one; restore takes one path");
-                    return Err(Failed::words(words).status(ExitStatus::Usage));
-                }
-                return Err(Failed::words(format!(
-                    "{typed} is in no configured folder, and there is no {} in the cloud",
-                    session.path(typed)
-                ))
-                .hint(format!("xpand check shows the folders, {} what is in the cloud", session.lister())));
-            };
-            let looked = async |sink: &Sink<'_>| remote(session, sink, item).await;
-            fetching::fetch(session, disk, &args.to, args.how, None, looked).await
+            let account = args.account.as_deref();
+            in_session(context, account, async |session| remote_path(session, disk, args, &typed).await)
         }
-        Source::Folder(folder, below) => {
-            let first = if args.from_cloud { None } else { first_page(session, folder, below).await? };
-            // Nothing is made for nothing.
-            if let Some(known) =
-                first.as_ref().filter(|known| known.copies.is_empty() && known.next.is_none())
-            {
-                return Err(nothing(&known.query.path));
-            }
-            let elsewhere = Elsewhere(session);
-            let copies = first.is_some().then_some(&elsewhere as &dyn Copies);
-            fetching::fetch(session, disk, &args.to, args.how, copies, async |sink| match first {
-                Some(first) => from_index(session, sink, first, below).await,
-                None => from_listing(session, sink, folder, below).await,
-            })
-            .await
+        Source::Parts(parts) => all(context, &disk, args, &parts),
+    }
+}
+
+/// What is meant by PATH: a label, the places of a path in configured folders, or else a remote path.
+fn source(config: &Config, args: &RestoreArgs) -> Outcome<Source> {
+    let (path, wrong) = (&args.path, |failed: Failed| failed.status(ExitStatus::Usage));
+    let mut parts = parts(config, path)?;
+    if parts.is_empty() {
+        return match path.to_str() {
+            Some(remote) => Ok(Source::Remote(remote.to_owned())),
+            None => Err(wrong(
+                Failed::words(format!("{} is in no configured folder", path.display()))
+                    .hint("xpand check shows the folders"),
+            )),
+        };
+    }
+    if let Some(account) = &args.account {
+        parts.retain(|part| part.folder.account == *account);
+        if parts.is_empty() {
+            let words = format!("{} is not backed up to an account {account:?}", path.display());
+            return Err(wrong(Failed::words(words).hint("xpand check shows the folders and their accounts")));
         }
     }
+    Ok(Source::Parts(parts))
+}
+
+/// One after the other: what the first account brings home is there already for the next, and what it has not
+/// may come from the next.
+fn all(context: &Context, disk: &Disk, args: &RestoreArgs, parts: &[Part]) -> Outcome {
+    let one = |part: &Part, has_none: &Cell<bool>| {
+        in_session(context, Some(&part.folder.account), async |session| {
+            restore(session, disk.clone(), args, part, has_none).await
+        })
+    };
+    if let [part] = parts {
+        return one(part, &Cell::default());
+    }
+    let (mut worst, mut without) = (None, 0);
+    for part in parts {
+        context.say(&format!("from {} (folder {}):", part.folder.account, part.folder.label));
+        let has_none = Cell::new(false);
+        let Err(failed) = one(part, &has_none) else { continue };
+        let status = failed.tell();
+        if has_none.get() {
+            without += 1;
+        } else {
+            worst.get_or_insert(status);
+        }
+    }
+    match worst {
+        Some(status) => Err(Failed::told(status)),
+        None if without == parts.len() => Err(Failed::told(ExitStatus::Failed)),
+        None => Ok(()),
+    }
+}
+
+/// Brings home what is at a remote path.
+async fn remote_path(session: &Session<'_>, disk: Disk, args: &RestoreArgs, typed: &str) -> Outcome {
+    let path = glob::find(session, std::slice::from_ref(&typed.to_owned()), &[]).await?;
+    let [item] = path.items.as_slice() else {
+        if path.items.len() > 1 {
+            let words = format!("{typed} is more than one; restore takes one path");
+            return Err(Failed::words(words).status(ExitStatus::Usage));
+        }
+        return Err(Failed::words(format!(
+            "{typed} is in no configured folder, and there is no {} in the cloud",
+            session.path(typed)
+        ))
+        .hint(format!("xpand check shows the folders, {} what is in the cloud", session.lister())));
+    };
+    let looked = async |sink: &Sink<'_>| remote(session, sink, item).await;
+    fetching::fetch(session, disk, &args.to, args.how, None, looked).await
+}
+
+/// Brings home what one folder keeps of a path. Sets `has_none` when that is nothing, which then is the failure.
+async fn restore(
+    session: &Session<'_>,
+    disk: Disk,
+    args: &RestoreArgs,
+    part: &Part,
+    has_none: &Cell<bool>,
+) -> Outcome {
+    let nothing = || {
+        has_none.set(true);
+        Err(Failed::words(format!("nothing of {} is backed up", part.path().display()))
+            .hint("xpand explain PATH tells why; --from-cloud looks at what the cloud lists"))
+    };
+    let first = if args.from_cloud { None } else { first_page(session, part).await? };
+    // Nothing is made for nothing.
+    if first.as_ref().is_some_and(|known| known.copies.is_empty() && known.next.is_none()) {
+        return nothing();
+    }
+    let elsewhere = Elsewhere(session);
+    let copies = first.is_some().then_some(&elsewhere as &dyn Copies);
+    fetching::fetch(session, disk, &args.to, args.how, copies, async |sink| {
+        let any = match first {
+            Some(first) => from_index(session, sink, first, &part.below).await?,
+            None => from_listing(session, sink, part).await?,
+        };
+        if any { Ok(()) } else { nothing() }
+    })
+    .await
 }
 
 /// A page of the agent's index, and the question for the next.
@@ -129,9 +173,8 @@ struct Known {
 }
 
 /// Asks the agent; `None` when it does not run.
-async fn first_page(session: &Session<'_>, folder: &Folder, below: &[u8]) -> Outcome<Option<Known>> {
-    let path = folder.path.join(Path::new(&OsString::from_vec(below.to_vec())));
-    let query = CopiesQuery { path, after: None, limit: QueueQuery::LIMIT_MAX };
+async fn first_page(session: &Session<'_>, part: &Part) -> Outcome<Option<Known>> {
+    let query = part.copies();
     match session.context.client().copies(&query).await {
         Ok(page) => Ok(Some(Known { query, copies: page.copies, next: page.next })),
         Err(ClientError::NotRunning(_)) => {
@@ -142,8 +185,8 @@ async fn first_page(session: &Session<'_>, folder: &Folder, below: &[u8]) -> Out
     }
 }
 
-/// Hands on what the agent's index knows, files that are gone from the disk included.
-async fn from_index(session: &Session<'_>, sink: &Sink<'_>, mut known: Known, start: &[u8]) -> Outcome {
+/// Hands on what the agent's index knows, files that are gone from the disk included; whether there is any.
+async fn from_index(session: &Session<'_>, sink: &Sink<'_>, mut known: Known, start: &[u8]) -> Outcome<bool> {
     let mut any = false;
     loop {
         for copy in &known.copies {
@@ -153,7 +196,7 @@ async fn from_index(session: &Session<'_>, sink: &Sink<'_>, mut known: Known, st
                 Err(why) => sink.bad(&copy.remote, copy.size, why).await,
             };
             if !is_wanted {
-                return Ok(());
+                return Ok(true);
             }
         }
         let Some(next) = known.next.take() else { break };
@@ -161,12 +204,7 @@ async fn from_index(session: &Session<'_>, sink: &Sink<'_>, mut known: Known, st
         let page = session.context.client().copies(&known.query).await?;
         (known.copies, known.next) = (page.copies, page.next);
     }
-    if any { Ok(()) } else { Err(nothing(&known.query.path)) }
-}
-
-fn nothing(path: &Path) -> Failed {
-    Failed::words(format!("nothing of {} is backed up", path.display()))
-        .hint("xpand explain PATH tells why; --from-cloud looks at what the cloud lists")
+    Ok(any)
 }
 
 /// A copy of the index for its place.
@@ -202,8 +240,9 @@ fn place_below(path: &[u8], start: &[u8]) -> Option<Result<Place, String>> {
 }
 
 /// Hands on what the cloud lists of a configured folder, under the names that the folder's template was
-/// given. What others put there comes home under its path as it is.
-async fn from_listing(session: &Session<'_>, sink: &Sink<'_>, folder: &Folder, start: &[u8]) -> Outcome {
+/// given; whether there is any. What others put there comes home under its path as it is.
+async fn from_listing(session: &Session<'_>, sink: &Sink<'_>, part: &Part) -> Outcome<bool> {
+    let (folder, start) = (&part.folder, part.below.as_slice());
     let config = &session.cloud.config;
     let home = session.home();
     let (device, label) = (config.device_name(), folder.label.as_str());
@@ -225,8 +264,7 @@ async fn from_listing(session: &Session<'_>, sink: &Sink<'_>, folder: &Folder, s
         send(sink, &item, place).await
     })
     .await?;
-    let path = folder.path.join(Path::new(&OsString::from_vec(start.to_vec())));
-    if any { Ok(()) } else { Err(nothing(&path)) }
+    Ok(any)
 }
 
 /// Hands on a remote file, or all that is below a remote folder.
@@ -274,6 +312,8 @@ async fn send(sink: &Sink<'_>, item: &Item, place: Result<Place, String>) -> Con
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::remote::names::STRICT;
 

@@ -24,16 +24,16 @@ mod sample;
 mod table;
 mod walk;
 
-use std::os::unix::ffi::OsStrExt as _;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::agent::absolute;
 use super::drive::ask::{How, confirm};
 use super::drive::in_session;
+use super::parts::{Part, parts};
 use super::terminal::files;
 use super::{Context, ExitStatus, Failed, Outcome};
-use crate::config::{Config, Folder};
+use crate::config::Config;
 use crate::control::Repaired;
 use report::Report;
 
@@ -94,28 +94,25 @@ impl Share {
     }
 }
 
-/// A configured folder, or a place below it: empty for all of it.
-type Part = (Folder, Vec<u8>);
-
 /// Does it.
 pub(super) fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     let config = context.config()?;
-    let parts = parts(&config, args.path.as_deref())?;
+    let parts = meant(&config, args.path.as_deref())?;
     if parts.is_empty() {
         let words = format!("{} has no [[folder]]: nothing is backed up", config.file.display());
         return Err(Failed::words(words).status(ExitStatus::Usage));
     }
     let status = context.runtime()?.block_on(context.client().status())?;
     let is_known = |label: &String| status.folders.iter().any(|line| line.label == *label);
-    if let Some((folder, _)) = parts.iter().find(|(folder, _)| !is_known(&folder.label))
+    if let Some(Part { folder, .. }) = parts.iter().find(|part| !is_known(&part.folder.label))
         && !status.folders.is_empty()
     {
         let words = format!("the agent knows no folder {:?} yet", folder.label);
         return Err(Failed::words(words).hint("xpand reload has it read the configuration again"));
     }
-    let mut report = Report::new(context);
-    for line in
-        status.folders.iter().filter(|line| parts.iter().any(|(folder, _)| folder.label == line.label))
+    let accounts: BTreeSet<&str> = parts.iter().map(|part| part.folder.account.as_str()).collect();
+    let mut report = Report::new(context, accounts.len());
+    for line in status.folders.iter().filter(|line| parts.iter().any(|part| part.folder.label == line.label))
     {
         report.summary.waiting += line.counts.waiting;
         report.summary.failed += line.counts.failed;
@@ -126,7 +123,7 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Outcome {
     }
     for account in &config.accounts {
         let parts: Vec<Part> =
-            parts.iter().filter(|(folder, _)| folder.account == account.name).cloned().collect();
+            parts.iter().filter(|part| part.folder.account == account.name).cloned().collect();
         if parts.is_empty() {
             continue;
         }
@@ -159,25 +156,16 @@ fn forget(context: &Context, args: &VerifyArgs, report: &mut Report<'_>) -> Outc
     Ok(())
 }
 
-/// What is meant by PATH: all folders, a label, or a place in a configured folder.
-fn parts(config: &Config, path: Option<&Path>) -> Outcome<Vec<Part>> {
-    let Some(path) = path else {
-        return Ok(config.folders.iter().map(|folder| (folder.clone(), Vec::new())).collect());
-    };
-    if let Some(folder) = config.folders.iter().find(|folder| Path::new(&folder.label) == path) {
-        return Ok(vec![(folder.clone(), Vec::new())]);
-    }
-    let local = absolute(path)?;
-    let inside = config.folders.iter().filter(|folder| local.starts_with(&folder.path));
-    match inside.max_by_key(|folder| folder.path.as_os_str().len()) {
-        Some(folder) => {
-            let below = local.strip_prefix(&folder.path).unwrap_or(Path::new(""));
-            Ok(vec![(folder.clone(), below.as_os_str().as_bytes().to_vec())])
-        }
-        None => Err(Failed::words(format!("{} is in no configured folder", path.display()))
+/// What is meant by PATH: all folders, a label, or the places of a path.
+fn meant(config: &Config, path: Option<&Path>) -> Outcome<Vec<Part>> {
+    let Some(path) = path else { return Ok(config.folders.iter().map(Part::whole).collect()) };
+    let parts = parts(config, path)?;
+    if parts.is_empty() {
+        return Err(Failed::words(format!("{} is in no configured folder", path.display()))
             .hint("xpand check shows the folders")
-            .status(ExitStatus::Usage)),
+            .status(ExitStatus::Usage));
     }
+    Ok(parts)
 }
 
 #[cfg(test)]

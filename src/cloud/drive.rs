@@ -119,6 +119,8 @@ pub struct Quota {
     pub used: u64,
     /// In all.
     pub total: u64,
+    /// Some of it ends within seven days.
+    pub expires: bool,
 }
 
 /// One file on its way: everything the calls need to know of it.

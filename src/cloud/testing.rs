@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -109,6 +110,8 @@ pub(crate) enum Then {
     Close,
     /// It keeps the connection, and says nothing more.
     Hang,
+    /// It goes on with a byte that often.
+    Drip(Duration),
 }
 
 impl Reply {
@@ -171,6 +174,12 @@ impl Server {
                             Then::Go => {}
                             Then::Close => return,
                             Then::Hang => std::future::pending().await,
+                            Then::Drip(every) => {
+                                while stream.write_all(b"x").await.is_ok() {
+                                    tokio::time::sleep(every).await;
+                                }
+                                return;
+                            }
                         }
                     }
                 });

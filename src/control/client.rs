@@ -15,9 +15,10 @@ use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+use super::requests::Asked;
 use super::{
     BadCopy, CopiesPage, CopiesQuery, Explain, Failure, FailureDocument, QueuePage, QueueQuery, Rebuild,
-    Repaired, requests,
+    Repaired, Spot, requests,
 };
 use crate::status::Status;
 
@@ -85,7 +86,8 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn copies(&self, query: &CopiesQuery) -> Result<CopiesPage, ClientError> {
-        let mut path = format!("/v1/copies?limit={}&path={}", query.limit, requests::encoded(&query.path));
+        let place = requests::query_of(&query.path, query.label.as_deref());
+        let mut path = format!("/v1/copies?limit={}&{place}", query.limit);
         if let Some(after) = &query.after {
             path += &format!("&after={}", requests::encoded(Path::new(after)));
         }
@@ -108,13 +110,13 @@ impl Client {
         self.post_files("/v1/forget", files, requests::weight).await
     }
 
-    /// `POST /v1/explain` of absolute paths, in as many requests as it takes. One answer a path, in order.
+    /// `POST /v1/explain`, in as many requests as it takes. One answer a spot, in order.
     ///
     /// # Errors
     /// See [`ClientError`].
-    pub async fn explain_all<P: AsRef<Path>>(&self, paths: &[P]) -> Result<Vec<Explain>, ClientError> {
-        let paths: Vec<String> = paths.iter().map(|path| requests::encoded(path.as_ref())).collect();
-        self.post_files("/v1/explain", &paths, |path| path.len() + 8).await
+    pub async fn explain_all(&self, spots: &[Spot]) -> Result<Vec<Explain>, ClientError> {
+        let asked: Vec<Asked> = spots.iter().map(Asked::new).collect();
+        self.post_files("/v1/explain", &asked, Asked::weight).await
     }
 
     async fn post_files<Q: Serialize, A: DeserializeOwned>(
@@ -142,8 +144,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn explain(&self, path: &Path) -> Result<Explain, ClientError> {
-        let path = requests::encoded(path);
-        self.get(&format!("/v1/explain?path={path}")).await
+        self.get(&format!("/v1/explain?{}", requests::query_of(path, None))).await
     }
 
     /// The same with the copy's link, of a cloud that gives out such. It takes a call to the cloud.
@@ -151,8 +152,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn explain_with_link(&self, path: &Path) -> Result<Explain, ClientError> {
-        let path = requests::encoded(path);
-        self.get(&format!("/v1/explain?path={path}&link=1")).await
+        self.get(&format!("/v1/explain?{}&link=1", requests::query_of(path, None))).await
     }
 
     /// `POST /v1/pause`, for at least a second, or until [`Client::resume`].

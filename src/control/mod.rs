@@ -35,8 +35,8 @@ pub trait Backend: Send + Sync + 'static {
     fn changes(&self) -> watch::Receiver<()>;
     /// `GET /v1/queue`. Pages are stable: following [`QueuePage::next`] shows no file twice.
     fn queue(&self, query: QueueQuery) -> BoxFuture<'_, Result<QueuePage>>;
-    /// `GET /v1/explain`. The path is absolute, bytes as the disk has them, links not resolved.
-    fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>>;
+    /// `GET /v1/explain`.
+    fn explain(&self, spot: Spot) -> BoxFuture<'_, Result<Explain>>;
     /// The same with the copy's link, which the cloud has to be asked for.
     fn linked(&self, line: Explain) -> BoxFuture<'_, Explain> {
         Box::pin(async move { line })
@@ -206,6 +206,9 @@ pub struct QueuePage {
 pub struct FileLine {
     /// Absolute path; bytes that are not UTF-8 are shown as U+FFFD.
     pub path: String,
+    /// The account it goes to: a folder may be backed up to several.
+    #[serde(default)]
+    pub account: String,
     /// Bytes.
     pub size: u64,
     /// Where it stands.
@@ -220,12 +223,32 @@ pub struct FileLine {
     pub remote: Option<String>,
 }
 
+/// What is asked about: a path, in one folder or in all that have it. Two folders may have one path, to back it
+/// up to two accounts.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Spot {
+    /// Absolute, bytes as the disk has them, links not resolved.
+    pub path: PathBuf,
+    /// The label of the folder that is meant.
+    pub label: Option<String>,
+}
+
+impl Spot {
+    /// In all folders that have the path.
+    #[must_use]
+    pub fn anywhere(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), label: None }
+    }
+}
+
 /// Which copies: those of one file, or of all files below a folder.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CopiesQuery {
     /// Absolute, bytes as the disk has them, in a configured folder or that folder itself. It need not be
     /// on the disk any more.
     pub path: PathBuf,
+    /// The label of the folder that is meant; it has to be said when several have the path.
+    pub label: Option<String>,
     /// [`CopiesPage::next`] of the page before.
     pub after: Option<String>,
     /// At most so many in one page, 1 to [`QueueQuery::LIMIT_MAX`].
@@ -326,6 +349,9 @@ pub struct Explain {
     pub path: String,
     /// The configured folder it lies in.
     pub folder: Option<String>,
+    /// The folder's label.
+    #[serde(default)]
+    pub label: Option<String>,
     /// The account it goes to.
     pub account: Option<String>,
     /// In one word.
@@ -354,6 +380,9 @@ pub struct Explain {
     /// Why there is none now, words for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub no_link: Option<String>,
+    /// The same of the other folders that have this path, when no label was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<Explain>,
 }
 
 impl Explain {
@@ -363,6 +392,7 @@ impl Explain {
         Self {
             path: path.as_ref().to_string_lossy().into_owned(),
             folder: None,
+            label: None,
             account: None,
             state,
             reason: None,
@@ -376,6 +406,7 @@ impl Explain {
             hint: None,
             link: None,
             no_link: None,
+            others: Vec::new(),
         }
     }
 }

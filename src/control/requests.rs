@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{BadCopy, CopiesQuery, Failure, FileState, QueueQuery};
+use super::{BadCopy, CopiesQuery, Failure, FileState, QueueQuery, Spot};
 
 /// The most bytes of a request's body.
 pub(super) const BODY_MAX: usize = 64 * 1024;
@@ -33,10 +33,16 @@ struct Place {
 struct Nothing {}
 
 /// `POST /v1/repair`, `/v1/forget` or `/v1/explain`, and their answers.
-#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Files<T> {
     pub(super) files: Vec<T>,
+}
+
+impl<T> Default for Files<T> {
+    fn default() -> Self {
+        Self { files: Vec::new() }
+    }
 }
 
 /// A JSON body; none at all is `{}`.
@@ -68,11 +74,53 @@ pub(super) fn repair(body: &[u8]) -> Result<Vec<BadCopy>, Failure> {
     Ok(json::<Files<BadCopy>>(body)?.files)
 }
 
-/// The body of `POST /v1/explain`: absolute paths, percent-encoded as in a query.
-pub(super) fn paths(body: &[u8]) -> Result<Vec<PathBuf>, Failure> {
+/// A file in the body of `POST /v1/explain`; its path is percent-encoded as in a query.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields)]
+pub(super) enum Asked {
+    /// In all folders that have it.
+    Path(String),
+    /// In one of them.
+    Of { path: String, label: String },
+}
+
+impl Asked {
+    pub(super) fn new(spot: &Spot) -> Self {
+        let path = encoded(&spot.path);
+        match spot.label.clone() {
+            None => Self::Path(path),
+            Some(label) => Self::Of { path, label },
+        }
+    }
+
+    /// How many bytes this takes in a request, or a few more.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Path(path) => path.len() + 8,
+            // JSON at most makes six of a byte.
+            Self::Of { path, label } => path.len() + 6 * label.len() + 32,
+        }
+    }
+}
+
+/// The body of `POST /v1/explain`.
+pub(super) fn spots(body: &[u8]) -> Result<Vec<Spot>, Failure> {
     let bad = || Failure::bad_request("files: a path is not percent-encoded");
-    let paths = json::<Files<String>>(body)?.files.into_iter();
-    paths.map(|path| absolute(OsString::from_vec(decoded(path.as_bytes()).ok_or_else(bad)?))).collect()
+    let spot = |asked| {
+        let (path, label) = match asked {
+            Asked::Path(path) => (path, None),
+            Asked::Of { path, label } => (path, Some(label).filter(|label| !label.is_empty())),
+        };
+        let path = decoded(path.as_bytes()).ok_or_else(bad)?;
+        Ok(Spot { path: absolute(OsString::from_vec(path))?, label })
+    };
+    json::<Files<Asked>>(body)?.files.into_iter().map(spot).collect()
+}
+
+/// The query of `GET /v1/explain` and of `GET /v1/copies`, as far as it says where.
+pub(super) fn query_of(path: &Path, label: Option<&str>) -> String {
+    let label = label.map(|label| format!("&label={}", encoded(Path::new(label)))).unwrap_or_default();
+    format!("path={}{label}", encoded(path))
 }
 
 /// How many bytes this takes in a request, or a few more.
@@ -113,11 +161,24 @@ pub(super) fn wants_link(query: &str) -> bool {
     query.split('&').any(|part| part == LINK)
 }
 
-/// The query of `GET /v1/explain`.
-pub(super) fn explain(query: &str) -> Result<PathBuf, Failure> {
-    let plain: Vec<&str> = query.split('&').filter(|&part| part != LINK).collect();
-    place(&plain.join("&"), b"")?
-        .ok_or_else(|| Failure::bad_request("path is missing").hint("GET /v1/explain?path=/a/file"))
+/// The query of `GET /v1/explain`: a path, and a label where one of several folders is meant.
+pub(super) fn explain(query: &str) -> Result<Spot, Failure> {
+    let (mut path, mut label) = (None, None);
+    for (key, value) in pairs(query)? {
+        match key.as_slice() {
+            b"path" => path = Some(absolute(OsString::from_vec(value))?),
+            b"label" => label = label_of(&value),
+            b"link" if value == b"1" => {}
+            _ => return Err(unknown(&key)),
+        }
+    }
+    let missing = || Failure::bad_request("path is missing").hint("GET /v1/explain?path=/a/file");
+    Ok(Spot { path: path.ok_or_else(missing)?, label })
+}
+
+/// An empty label is as good as none.
+fn label_of(value: &[u8]) -> Option<String> {
+    Some(String::from_utf8_lossy(value).into_owned()).filter(|label| !label.is_empty())
 }
 
 /// The query of `GET /v1/queue`. Empty values are as good as none.
@@ -150,6 +211,7 @@ pub(super) fn copies(query: &str) -> Result<CopiesQuery, Failure> {
         let text = String::from_utf8_lossy(&value);
         match (key.as_slice(), text.as_ref()) {
             (b"path", _) => path = Some(absolute(OsString::from_vec(value))?),
+            (b"label", _) => asked.label = label_of(&value),
             (b"limit" | b"after", "") => {}
             (b"limit", digits) => asked.limit = limit(digits)?,
             (b"after", after) => asked.after = Some(after.to_owned()),
@@ -243,7 +305,9 @@ mod tests {
         let name: Vec<u8> = (1..=255).collect();
         let path = Path::new("/").join(OsString::from_vec(name));
         let query = format!("path={}", encoded(&path));
-        assert_eq!(explain(&query), Ok(path));
+        assert_eq!(explain(&query), Ok(Spot::anywhere(&path)));
+        let spot = Spot { path, label: Some("a b&=?".to_owned()) };
+        assert_eq!(explain(&query_of(&spot.path, spot.label.as_deref())), Ok(spot));
     }
 
     #[test]
@@ -259,10 +323,20 @@ mod tests {
     #[test]
     fn many_paths_go_in_a_body() {
         let name = Path::new("/a/\u{1b}\"").join(OsString::from_vec(vec![b'x', 0xff]));
-        let body = serde_json::to_vec(&Files { files: vec![encoded(&name)] }).unwrap();
-        assert_eq!(paths(&body), Ok(vec![name]));
-        for bad in [r#"{"files":["a"]}"#, r#"{"files":["/%2"]}"#, r#"{"files":[1]}"#, r#"{"paths":[]}"#] {
-            assert_eq!(paths(bad.as_bytes()).unwrap_err().code, "bad_request", "{bad}");
+        let all = vec![Spot::anywhere(&name), Spot { path: name, label: Some("a \u{1b}\"照".to_owned()) }];
+        let asked: Vec<Asked> = all.iter().map(Asked::new).collect();
+        let body = serde_json::to_vec(&Files { files: asked }).unwrap();
+        assert_eq!(spots(&body), Ok(all));
+        let bad = [
+            r#"{"files":["a"]}"#,
+            r#"{"files":["/%2"]}"#,
+            r#"{"files":[{"path":"/a"}]}"#,
+            r#"{"files":[{"path":"/a","label":"x","link":1}]}"#,
+            r#"{"files":[1]}"#,
+            r#"{"paths":[]}"#,
+        ];
+        for bad in bad {
+            assert_eq!(spots(bad.as_bytes()).unwrap_err().code, "bad_request", "{bad}");
         }
         assert_eq!(fitting(&["/a"; 3], |_| BODY_MAX), 1, "one always goes");
         assert_eq!(fitting(&["/a"; 3], |_| BODY_MAX / 4), 2);
@@ -273,7 +347,7 @@ mod tests {
         assert_eq!(place("", b""), Ok(None));
         assert_eq!(place("", br#"{"path":"/a"}"#), Ok(Some(PathBuf::from("/a"))));
         assert_eq!(place("", br#"{"path":"a"}"#).unwrap_err().message, "path: \"a\" is not absolute");
-        assert_eq!(explain("link=1&path=/a"), Ok(PathBuf::from("/a")));
+        assert_eq!(explain("link=1&path=/a&label="), Ok(Spot::anywhere("/a")));
         assert!(wants_link("path=/a&link=1") && !wants_link("path=/link=1"));
         assert_eq!(explain("").unwrap_err().message, "path is missing");
         assert_eq!(explain("path=%2").unwrap_err().message, "the query is not percent-encoded");
@@ -281,7 +355,8 @@ mod tests {
 
     #[test]
     fn copies_are_asked_of_a_place_in_pages() {
-        let all = copies("path=/a%FF&limit=7&after=x%26y").unwrap();
+        let all = copies("path=/a%FF&limit=7&after=x%26y&label=%C3%A9").unwrap();
+        assert_eq!(all.label.as_deref(), Some("é"));
         assert_eq!(all.path.as_os_str().as_bytes(), b"/a\xff");
         assert_eq!((all.limit, all.after.as_deref()), (7, Some("x&y")));
         assert_eq!(copies("path=/a&after=").unwrap().limit, QueueQuery::LIMIT);

@@ -153,8 +153,8 @@ async fn explain(State(desk): State<Desk>, request: Request) -> Answer {
 
 async fn explain_all(State(desk): State<Desk>, request: Request) -> Answer {
     let mut files = Vec::new();
-    for path in requests::paths(&body(request).await?)? {
-        files.push(desk.backend.explain(path).await?);
+    for spot in requests::spots(&body(request).await?)? {
+        files.push(desk.backend.explain(spot).await?);
     }
     json(&requests::Files { files })
 }

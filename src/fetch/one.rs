@@ -19,6 +19,8 @@ use crate::content::Md5;
 
 /// Bytes that are written at a time.
 const PIECE: usize = 256 << 10;
+/// Bytes that have to come by one download for the line to count as one that moves.
+const MOVED: u64 = 16 << 10;
 
 /// A file that is ready to be downloaded.
 #[derive(Debug)]
@@ -91,7 +93,8 @@ impl Fetcher<'_> {
                 Err(error) => return self.disk_failed(&ready.wanted, error).map(Attempt::End),
             };
             part = now;
-            if part.length() != before {
+            // A line that breaks again and again after next to nothing is no line.
+            if part.length().saturating_sub(before) >= MOVED {
                 patience.renew();
             }
             let Err(error) = outcome else { continue };

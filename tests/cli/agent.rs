@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use xpand::control::{
     Backend, BadCopy, BoxFuture, CopiesPage, CopiesQuery, Explain, Failure, FileLine, FileState, QueuePage,
-    QueueQuery, Rebuild, Repaired, Result, Standing, server, socket,
+    QueueQuery, Rebuild, Repaired, Result, Spot, Standing, server, socket,
 };
 use xpand::status::{State, Status};
 
@@ -36,6 +36,7 @@ impl Backend for Agent {
         let limit = usize::try_from(query.limit).unwrap();
         let files = (0..2).take(limit).map(|at| FileLine {
             path: format!("/p/{}", page * 2 + at),
+            account: "home".to_owned(),
             size: 1024,
             state: query.state.unwrap_or(FileState::Waiting),
             reason: None,
@@ -47,8 +48,10 @@ impl Backend for Agent {
         Box::pin(async { Ok(page) })
     }
 
-    fn explain(&self, path: PathBuf) -> BoxFuture<'_, Result<Explain>> {
-        Box::pin(async move { Ok(Explain::new(path, Standing::Outside)) })
+    fn explain(&self, spot: Spot) -> BoxFuture<'_, Result<Explain>> {
+        Box::pin(
+            async move { Ok(Explain { label: spot.label, ..Explain::new(spot.path, Standing::Outside) }) },
+        )
     }
 
     fn copies(&self, _: CopiesQuery) -> BoxFuture<'_, Result<CopiesPage>> {

@@ -72,7 +72,7 @@ impl Rig {
         let rig = Self { sim, client, setup, dir, agent: None, grown, counter, log_from };
         fs::create_dir(rig.dir.path().join("outbox")).unwrap();
         for folder in &rig.setup.folders {
-            fs::create_dir(rig.root(folder.label)).unwrap();
+            fs::create_dir_all(rig.root(folder.label)).unwrap();
         }
         rig.write_config();
         rig.log_in_all();
@@ -164,9 +164,10 @@ impl Rig {
         self.path("config.toml")
     }
 
-    /// The local folder with this label.
+    /// The local folder with this label: `photo`, and also `photo@cousin`, which is another `[[folder]]` with the
+    /// same path.
     pub fn root(&self, label: &str) -> PathBuf {
-        self.path(label)
+        self.path(label.split('@').next().unwrap_or(label))
     }
 
     /// Puts a file into the first folder, whole at once, and returns its absolute path.

@@ -426,7 +426,9 @@ impl Drive for SimDrive {
     }
 
     fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
-        Box::pin(self.call("quota", "", |_| Ok(Some(Quota { used: 1 << 30, total: 1 << 40 }))))
+        Box::pin(
+            self.call("quota", "", |_| Ok(Some(Quota { used: 1 << 30, total: 1 << 40, expires: false }))),
+        )
     }
 
     fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {

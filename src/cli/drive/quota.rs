@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::Session;
 use crate::cli::terminal::{Look, bytes, columns, count, percent, plain};
 use crate::cli::{Failed, Outcome, Report};
-use crate::cloud;
+use crate::cloud::{self, Quota};
 
 /// `xpand drive quota`.
 #[derive(clap::Args, Debug)]
@@ -27,7 +27,8 @@ pub(super) async fn quota(session: &Session<'_>, args: &QuotaArgs) -> Outcome {
         return Err(Failed::words(format!("{title} does not tell how much space there is")));
     };
     let free = quota.total.saturating_sub(quota.used);
-    session.context.print(&Space { used: quota.used, total: quota.total, free, human: args.human })
+    let (Quota { used, total, expires }, human) = (quota, args.human);
+    session.context.print(&Space { used, total, free, expires, human })
 }
 
 #[derive(Serialize)]
@@ -35,6 +36,8 @@ struct Space {
     used: u64,
     total: u64,
     free: u64,
+    #[serde(rename = "expire")]
+    expires: bool,
     #[serde(skip)]
     human: bool,
 }
@@ -44,10 +47,12 @@ impl Report for Space {
         let size = |number| if self.human { bytes(number) } else { count(number) };
         let unit = if self.human { "" } else { " bytes" };
         let used = format!("{}{unit} ({})", size(self.used), percent(self.used, self.total));
+        let total = format!("{}{unit}", size(self.total));
+        let note = if self.expires { "; some of it ends within 7 days" } else { "" };
         columns(&[
             vec!["used".to_owned(), used],
             vec!["free".to_owned(), format!("{}{unit}", size(self.free))],
-            vec!["total".to_owned(), format!("{}{unit}", size(self.total))],
+            vec!["total".to_owned(), total + note],
         ])
     }
 }
@@ -104,10 +109,11 @@ mod tests {
 
     #[test]
     fn space_is_told_like_df() {
-        let space = Space { used: 1 << 30, total: 4 << 30, free: 3 << 30, human: true };
+        let space = Space { used: 1 << 30, total: 4 << 30, free: 3 << 30, expires: false, human: true };
         let look = Look::without_colour(0);
         assert_eq!(space.text(&look), "  used   1.0 GiB (25%)\n  free   3.0 GiB\n  total  4.0 GiB\n");
-        let space = Space { human: false, ..space };
+        let space = Space { human: false, expires: true, ..space };
         assert!(space.text(&look).starts_with("  used   1,073,741,824 bytes (25%)\n"));
+        assert!(space.text(&look).ends_with("4,294,967,296 bytes; some of it ends within 7 days\n"));
     }
 }

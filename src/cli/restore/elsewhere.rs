@@ -5,8 +5,9 @@ use std::collections::{HashMap, HashSet};
 use futures_util::future::LocalBoxFuture;
 
 use crate::cli::drive::Session;
+use crate::cli::parts::copies_of;
+use crate::control::CopyLine;
 use crate::control::client::ClientError;
-use crate::control::{CopiesQuery, CopyLine, QueueQuery};
 use crate::fetch::{Copies, Wanted};
 
 /// The agent's index of one account.
@@ -37,8 +38,7 @@ impl Elsewhere<'_> {
             lost.iter().map(|wanted| (key(wanted), None)).collect();
         let folders = session.cloud.config.folders.iter();
         for folder in folders.filter(|folder| folder.account == session.account.name) {
-            let path = folder.path.clone();
-            let mut query = CopiesQuery { path, after: None, limit: QueueQuery::LIMIT_MAX };
+            let mut query = copies_of(folder, folder.path.clone());
             loop {
                 let page = session.context.client().copies(&query).await?;
                 for copy in page.copies.into_iter().filter(|copy| !gone.contains(copy.remote.as_str())) {

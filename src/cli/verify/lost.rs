@@ -10,8 +10,9 @@ use super::report::{Difference, What};
 use super::table::Seen;
 use super::walk::{Doubt, Walk, as_file, md5_of, parent};
 use crate::cli::Outcome;
+use crate::cli::parts::copies_of;
 use crate::cli::terminal::files;
-use crate::control::{CopiesQuery, QueueQuery, Repaired};
+use crate::control::Repaired;
 
 /// So many are looked for at a time: each time all of the index is read once more.
 const MOST: usize = 10_000;
@@ -99,8 +100,7 @@ impl Walk<'_, '_> {
         let mut read = 0;
         let folders = self.session().cloud.config.folders.iter();
         for folder in folders.filter(|folder| folder.account == self.session().account.name) {
-            let path = folder.path.clone();
-            let mut query = CopiesQuery { path, after: None, limit: QueueQuery::LIMIT_MAX };
+            let mut query = copies_of(folder, folder.path.clone());
             loop {
                 let page = self.client().copies(&query).await?;
                 read += page.copies.len() as u64;

@@ -66,6 +66,8 @@ impl What {
 pub(super) struct Difference {
     /// The file as it is or was on this box.
     pub(super) path: String,
+    /// The account that has, or should have, the copy.
+    pub(super) account: String,
     /// Absolute remote path.
     pub(super) remote: String,
     pub(super) what: What,
@@ -128,6 +130,8 @@ pub(super) struct Report<'c> {
     context: &'c Context,
     bar: Option<ProgressBar>,
     pub(super) summary: Summary,
+    /// More than one account is compared.
+    names_accounts: bool,
     /// The first lines of each kind.
     shown: [Vec<String>; KINDS + 1],
     /// What is neither in the cloud nor on this box, to be forgotten.
@@ -135,13 +139,20 @@ pub(super) struct Report<'c> {
 }
 
 impl<'c> Report<'c> {
-    pub(super) fn new(context: &'c Context) -> Self {
+    pub(super) fn new(context: &'c Context, accounts: usize) -> Self {
         let bars = !context.json() && !context.is_quiet() && std::io::stderr().is_terminal();
         let bar = bars.then(ProgressBar::new_spinner);
         if let Some(bar) = &bar {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
-        Self { context, bar, summary: Summary::default(), shown: Default::default(), lost: Vec::new() }
+        Self {
+            context,
+            bar,
+            summary: Summary::default(),
+            names_accounts: accounts > 1,
+            shown: Default::default(),
+            lost: Vec::new(),
+        }
     }
 
     /// What is being done, on a terminal.
@@ -168,7 +179,10 @@ impl<'c> Report<'c> {
         if self.context.global.verbose == 0 && shown.len() >= SHOWN {
             return Ok(());
         }
-        let line = line(difference);
+        let mut line = line(difference);
+        if self.names_accounts {
+            line += &format!(" at {}", difference.account);
+        }
         if self.context.global.verbose == 0 {
             shown.push(line);
             return Ok(());
@@ -296,7 +310,7 @@ impl<'c> Report<'c> {
 }
 
 fn line(difference: &Difference) -> String {
-    let Difference { path, remote, what, size, listed_size, elsewhere, gone } = difference;
+    let Difference { path, remote, what, size, listed_size, elsewhere, gone, .. } = difference;
     let mut line = match what {
         What::Unexpected => format!("{} ({})", plain(remote), bytes(*size)),
         _ => plain(path),

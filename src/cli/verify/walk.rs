@@ -1,21 +1,21 @@
 //! One account's folders: what the agent believes, what is listed, and what is made of the difference.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
 
+use super::VerifyArgs;
 use super::lost::Vanished;
 use super::place::Place;
 use super::report::{Difference, Progress, Report, What};
 use super::sample::Sample;
 use super::table::{Chosen, File, Seen, Table};
-use super::{Part, VerifyArgs};
 use crate::cli::drive::Session;
+use crate::cli::parts::Part;
 use crate::cli::terminal::{count, files};
 use crate::cli::{Failed, Outcome};
 use crate::cloud::{Content, Entry, Kind};
 use crate::content::Md5;
 use crate::control::client::Client;
-use crate::control::{BadCopy, CopyLine, Explain, Repaired, Standing};
+use crate::control::{BadCopy, CopyLine, Explain, Repaired, Spot, Standing};
 use crate::fetch::Reader;
 use crate::remote::Home;
 use crate::remote::kept::original;
@@ -59,15 +59,15 @@ pub(super) struct Walk<'a, 'r> {
 struct Strange {
     remote: String,
     size: u64,
-    local: PathBuf,
+    local: Spot,
     /// The local file if the cloud made the name up.
-    original: Option<PathBuf>,
+    original: Option<Spot>,
 }
 
 /// A copy that is not as it should be.
 #[derive(Debug)]
 pub(super) struct Doubt {
-    pub(super) local: PathBuf,
+    pub(super) local: Spot,
     pub(super) copy: CopyLine,
     pub(super) what: What,
     pub(super) listed_size: Option<u64>,
@@ -76,7 +76,8 @@ pub(super) struct Doubt {
 impl Doubt {
     pub(super) fn difference(&self) -> Difference {
         Difference {
-            path: self.local.to_string_lossy().into_owned(),
+            path: self.local.path.to_string_lossy().into_owned(),
+            account: self.copy.account.clone(),
             remote: self.copy.remote.clone(),
             what: self.what,
             size: self.copy.size,
@@ -136,19 +137,18 @@ impl Walk<'_, '_> {
     /// Fills the table, and says which remote folders to list.
     async fn believed(&mut self, places: &[Place]) -> Outcome<Vec<String>> {
         let (mut roots, mut elsewhere) = (Vec::new(), Vec::<String>::new());
-        for place in places {
+        'places: for place in places {
             let root = place.root();
             let mut query = place.query();
             loop {
                 let page = self.client.copies(&query).await?;
                 let is_one = matches!((page.copies.as_slice(), &page.next), ([one], None)
-                    if !place.start.is_empty() && one.below == escape(&place.start));
+                    if !place.start().is_empty() && one.below == escape(place.start()));
                 for copy in &page.copies {
                     self.table.add(&as_file(copy), md5_of(copy)?);
                     if is_one {
                         // One file: its remote folder is looked at when the index is read again.
-                        self.table.sort();
-                        return Ok(Vec::new());
+                        continue 'places;
                     }
                     let is_covered = is_in(&copy.remote, &root)
                         || elsewhere.iter().any(|folder| is_in(&copy.remote, folder));
@@ -214,9 +214,9 @@ impl Walk<'_, '_> {
     /// Made since, an older version, or unexpected.
     async fn explain_strange(&mut self) -> Outcome {
         let strange = std::mem::take(&mut self.strange);
-        let paths: Vec<_> =
-            strange.iter().flat_map(|one| [Some(&one.local), one.original.as_ref()]).flatten().collect();
-        let mut explained = self.client.explain_all(&paths).await?.into_iter();
+        let spots = strange.iter().flat_map(|one| [Some(&one.local), one.original.as_ref()]);
+        let spots: Vec<Spot> = spots.flatten().cloned().collect();
+        let mut explained = self.client.explain_all(&spots).await?.into_iter();
         for one in strange {
             let known: Vec<Explain> =
                 explained.by_ref().take(1 + usize::from(one.original.is_some())).collect();
@@ -228,7 +228,8 @@ impl Walk<'_, '_> {
                 continue;
             }
             self.report.add(&Difference {
-                path: one.local.to_string_lossy().into_owned(),
+                path: one.local.path.to_string_lossy().into_owned(),
+                account: self.session.account.name.clone(),
                 remote: one.remote,
                 what: What::Unexpected,
                 size: one.size,
@@ -392,8 +393,8 @@ impl Walk<'_, '_> {
     /// Asks the agent whether it still believes in what is not as it should be, and tells of it.
     async fn settle(&mut self) -> Outcome {
         let doubtful = std::mem::take(&mut self.doubtful);
-        let paths: Vec<_> = doubtful.iter().map(|doubt| &doubt.local).collect();
-        let explained = self.client.explain_all(&paths).await?;
+        let spots: Vec<Spot> = doubtful.iter().map(|doubt| doubt.local.clone()).collect();
+        let explained = self.client.explain_all(&spots).await?;
         for (doubt, now) in doubtful.into_iter().zip(explained) {
             let copy = &doubt.copy;
             let is_same = now.remote.as_ref() == Some(&copy.remote) && now.id.as_ref() == Some(&copy.fs_id);

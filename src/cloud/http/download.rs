@@ -11,6 +11,8 @@
 //!
 //! Dropping the body ends the fetching. Nothing is kept here; whoever fetches knows how far it came.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use reqwest::header::{self, HeaderName};
@@ -27,6 +29,9 @@ use crate::content::Md5;
 const REDIRECTS: usize = 5;
 /// The most that is read of an answer that is no file, bytes.
 const REFUSAL: usize = 64 << 10;
+/// Bytes of a file that have to come in the time of [`super::Limits::answer`]: 4 KiB a minute is no line, but a server
+/// that keeps us waiting.
+const LEAST: usize = 4 << 10;
 
 /// A file to fetch.
 pub struct Fetch {
@@ -292,10 +297,13 @@ impl Http {
         };
         let left = total.map(|total| total - from);
         let limit = self.limits.answer;
-        let body = futures_util::stream::unfold(Some((response, left)), move |state| async move {
-            let (mut response, left) = state?;
+        let drip = Drip { window: limit, waited: Duration::ZERO, came: 0 };
+        let body = futures_util::stream::unfold(Some((response, left, drip)), move |state| async move {
+            let (mut response, left, mut drip) = state?;
             let broken = |kind, words: &str| Error::new(kind, endpoint, words);
-            let piece = match timeout(limit, response.chunk()).await {
+            let begun = Instant::now();
+            let piece = timeout(limit, response.chunk()).await;
+            let piece = match piece {
                 Err(_) => Err(stalled(endpoint, limit)),
                 Ok(Err(error)) => {
                     let words = "the connection broke in the middle of the file";
@@ -303,7 +311,11 @@ impl Http {
                 }
                 Ok(Ok(None)) if left.is_none_or(|left| left == 0) => return None,
                 Ok(Ok(None)) => Err(broken(Kind::Broken, "the file ends before its end")),
-                Ok(Ok(Some(piece))) => Ok(piece),
+                Ok(Ok(Some(piece))) if drip.is_more(begun.elapsed(), piece.len()) => Ok(piece),
+                Ok(Ok(Some(_))) => {
+                    let words = format!("almost nothing came for {} seconds", limit.as_secs());
+                    Err(broken(Kind::Offline, &words))
+                }
             };
             let piece = piece.and_then(|piece| match left {
                 None => Ok((piece, None)),
@@ -313,11 +325,32 @@ impl Http {
                 },
             });
             match piece {
-                Ok((piece, left)) => Some((Ok(piece), Some((response, left)))),
+                Ok((piece, left)) => Some((Ok(piece), Some((response, left, drip)))),
                 Err(error) => Some((Err(error), None)),
             }
         });
         Ok(Streamed { from, total, content_md5, body: Box::pin(body) })
+    }
+}
+
+/// How quickly a body comes, over windows of time that was spent waiting for the network.
+struct Drip {
+    window: Duration,
+    waited: Duration,
+    came: usize,
+}
+
+impl Drip {
+    /// Whether it comes, and is not just kept open by a byte now and then.
+    fn is_more(&mut self, waited: Duration, came: usize) -> bool {
+        self.waited += waited;
+        self.came = self.came.saturating_add(came);
+        if self.waited < self.window {
+            return true;
+        }
+        let is_more = self.came >= LEAST;
+        (self.waited, self.came) = (Duration::ZERO, 0);
+        is_more
     }
 }
 

@@ -48,9 +48,11 @@ impl Xpan {
     }
 
     pub(super) async fn space(&self) -> Result<Option<Quota>> {
-        let info: wire::QuotaInfo = self.get("quota", "/api/quota", &[], super::SMALL).await?;
+        let query = [("checkfree", "1"), ("checkexpire", "1")];
+        let info: wire::QuotaInfo = self.get("quota", "/api/quota", &query, super::SMALL).await?;
+        let expires = info.expire.is_some_and(|expire| expire != 0);
         match (info.used, info.total) {
-            (Some(used), Some(total)) => Ok(Some(Quota { used, total })),
+            (Some(used), Some(total)) => Ok(Some(Quota { used, total, expires })),
             _ => Err(answer::broken("quota", "the answer has no figures")),
         }
     }

@@ -46,6 +46,8 @@ wire! {
         total: Option<u64> = "int",
         /// In use.
         used: Option<u64> = "int",
+        /// Whether some of it ends within seven days.
+        expire: Option<u8> = "int",
     }
 }
 

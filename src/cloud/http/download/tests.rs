@@ -254,6 +254,34 @@ async fn a_file_that_stops_coming_is_given_up_and_one_that_nobody_reads_is_not()
 }
 
 #[tokio::test]
+async fn a_file_that_comes_by_a_byte_now_and_then_is_given_up() {
+    let dripping = Server::replying(|_| {
+        let drip = Then::Drip(Duration::from_millis(20));
+        Reply::raw(200, &[("Content-Length", "1000000")], "abc").then(drip)
+    })
+    .await;
+    let limits = Limits { answer: Duration::from_secs(2), ..Limits::default() };
+    let http = Http::new(Options { limits, ..options(Some(dripping.url.as_str())) }).unwrap();
+    let (text, error) = drain(file(&http, 0).await).await;
+    let error = error.unwrap();
+    assert!(text.starts_with("abcxx") && text.len() < LEAST, "{}", text.len());
+    assert_eq!(
+        (error.kind, error.to_string().as_str()),
+        (Kind::Offline, "download: almost nothing came for 2 seconds")
+    );
+}
+
+#[test]
+fn only_the_time_spent_waiting_for_the_network_counts_and_each_window_anew() {
+    let mut drip = Drip { window: Duration::from_secs(60), waited: Duration::ZERO, came: 0 };
+    for (secs, came, is_more) in
+        [(59, 1, true), (2, LEAST, true), (30, LEAST, true), (31, 0, true), (61, LEAST - 1, false)]
+    {
+        assert_eq!(drip.is_more(Duration::from_secs(secs), came), is_more, "{secs} {came}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_file_comes_back_as_it_is_and_not_too_much_of_it() {
     let server = Server::replying(|seen| match seen.call() {
         "GET /file/x" => moved(302, "/cdn"),

@@ -152,6 +152,15 @@ fn equal_pictures_of_one_command_are_one_picture_with_one_link() {
         "{links:?}"
     );
     assert_eq!(stored(&rig), ["/x/a.jpg", "/x/b.jpg"]);
+    // At a terminal every line stands by itself, and the bars are gone.
+    let film = local(&rig, "film.mp4", 9);
+    let put = [&["image", "put"], &all[..2], &[all[2], film.as_str(), "y"]].concat();
+    let said = rig.answered(&put, "(nothing is asked)", "");
+    let shown = said.err.as_str();
+    assert!(shown.contains("c.jpg: its folder has this picture already, as /y/a.jpg\r\n"), "{shown}");
+    // A bar is filled up with blanks.
+    assert!(!shown.split("xpand: ").next().unwrap().ends_with(' '), "{shown}");
+    assert_eq!(said.out.lines().count(), 3, "{said:?}");
     // Also when the first one does not arrive.
     rig.sim.pan123().review("e", 104).unwrap();
     let (one, other) = (local(&rig, "e.jpg", 5), local(&rig, "f.jpg", 5));

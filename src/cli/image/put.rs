@@ -88,6 +88,7 @@ async fn put(host: &Host<'_>, disk: Disk, args: &PutArgs, locals: &[Local], remo
     let key = key_of(&words, locals.iter().map(|local| local.typed.as_path()))?;
     let links = Links { teller: &teller, ended: RefCell::default() };
     let ran = send(session, setting, &key, named, &teller, &links).await?;
+    teller.clear();
     // What did arrive has its link, however the rest ended.
     let told = Told { host, markdown: args.markdown, to_folder, teller: &teller };
     let told = told.tell(locals, &twins, &links.ended.into_inner()).await;

@@ -58,7 +58,7 @@ impl Row {
     }
 }
 
-const WRONG_CLIENT: &str = "the client_id or the client_secret is not the right one: compare them in the configuration with what 123pan gave out";
+const WRONG_CLIENT: &str = "the client_id or the client_secret is not the right one";
 const OTHER_CONTENT: &str = "what arrived is not what was announced";
 
 #[rustfmt::skip]
@@ -126,7 +126,7 @@ pub fn explain(number: i64) -> Vec<String> {
                 text => format!(" when the cloud says {text:?}"),
             };
             let consequence = match row.at {
-                LOGIN => "the account waits until they are right".to_owned(),
+                LOGIN => "the account waits until they are those that 123pan gave out".to_owned(),
                 _ => row.kind.consequence(),
             };
             format!("{number} at 123pan{at}{text}: {}; {consequence}", row.words)

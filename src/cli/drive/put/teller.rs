@@ -130,12 +130,17 @@ impl<'c> Teller<'c> {
         sums.failed > sums.refused
     }
 
-    /// Takes the bars away, and sums up. `ran` is how it ended before every file was told of.
-    pub(in crate::cli) fn end(self, ran: Outcome) -> Outcome {
+    /// Takes the bars away.
+    pub(in crate::cli) fn clear(&self) {
         if let Some(bars) = &self.screen.bars {
             self.files.take().into_values().for_each(|file| file.bar.finish_and_clear());
             bars.total.finish_and_clear();
         }
+    }
+
+    /// Takes the bars away, and sums up. `ran` is how it ended before every file was told of.
+    pub(in crate::cli) fn end(self, ran: Outcome) -> Outcome {
+        self.clear();
         let sums = self.sums.into_inner();
         self.context.say(&sums.text());
         ran?;
@@ -248,7 +253,7 @@ impl Watch for Teller<'_> {
         let local = local.to_string_lossy();
         if self.of_troubles {
             if let Some(reason) = reason {
-                Failed::words(format!("{local}: {reason}")).warn();
+                self.screen.above_bars(|| Failed::words(format!("{local}: {reason}")).warn());
             }
             return;
         }

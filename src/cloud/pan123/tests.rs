@@ -120,8 +120,7 @@ async fn a_wrong_id_or_secret_is_said_in_words_without_the_secret() {
         assert_eq!(error.kind, Kind::Unauthorized);
         assert_eq!(
             error.to_string(),
-            "access_token: the client_id or the client_secret is not the right one: compare them in the \
-             configuration with what 123pan gave out (code 1)"
+            "access_token: the client_id or the client_secret is not the right one (code 1)"
         );
     }
     let server = Server::start(|_| no(7, "no CLIENTSECRET today")).await;

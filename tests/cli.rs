@@ -134,6 +134,11 @@ fn mistakes_of_the_configuration_are_told_one_a_line_with_exit_code_2() {
     let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(document["ok"], false);
     assert_eq!(document["mistakes"][1]["column"], 10);
+    // No slip of the pen: it may be a setting of a version that is not installed.
+    let said = Shell::with_config("[agent]\nteleport = true\n").run(&["run"]);
+    let hint =
+        format!("\n  this is xpand {}: a setting of a newer one needs that one\n", env!("CARGO_PKG_VERSION"));
+    assert!(said.code == 2 && said.err.ends_with(&hint), "{}", said.err);
 }
 
 #[test]

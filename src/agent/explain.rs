@@ -1,5 +1,7 @@
 //! `GET /v1/explain`: why a file is, or is not, backed up, and where its copy is.
 
+use std::fs::File;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use super::hub::{FolderCell, Hub, lock};
 use super::view::{account_line, time};
 use crate::backup::entry::{Entry, Skip, Standing as Known};
 use crate::backup::filter::Reason;
-use crate::backup::{disk, media, scan};
+use crate::backup::{disk, media, rights, scan};
 use crate::cloud;
 use crate::content::{FilePath, Fingerprint, Media};
 use crate::control::{Explain, Failure, Result, Spot, Standing};
@@ -58,7 +60,9 @@ fn in_folder(hub: &Hub, path: &Path, folder: &FolderCell, file: FilePath) -> Res
         Ok(None) => return Ok(missing(line, folder, &file, entry.as_ref())),
         Err(error) => {
             let words = format!("xpand cannot look at it: {error}");
-            return Ok(says(line, &words, Some("give the xpand user the right to read it")));
+            let path = file.under(&folder.config.path);
+            let hint = (error.kind() == io::ErrorKind::PermissionDenied).then(|| rights::advice(&path));
+            return Ok(says(line, &words, hint.as_deref()));
         }
     };
     line.size = Some(now.size);
@@ -71,7 +75,17 @@ fn in_folder(hub: &Hub, path: &Path, folder: &FolderCell, file: FilePath) -> Res
     }
     // Nothing is wrong with the file itself: then what keeps its whole account is the answer.
     let kept = account_line(&hub.accounts[folder.account], hub.core.clock.now_ms()).reason;
-    Ok(standing(line, folder, entry.filter(|entry| !entry.gone), now, kept))
+    let mut line = standing(line, folder, entry.filter(|entry| !entry.gone), now, kept);
+    if matches!(line.state, Standing::Waiting | Standing::Failed) {
+        line.hint = closed(&file.under(&folder.config.path)).or(line.hint);
+    }
+    Ok(line)
+}
+
+/// What to do about a file that may not be read.
+fn closed(path: &Path) -> Option<String> {
+    let is_closed = File::open(path).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied);
+    is_closed.then(|| rights::advice(path))
 }
 
 /// With the links of the copies, of clouds that have such; asked for now.

@@ -1,6 +1,8 @@
 //! One look at a folder, and what it means: for the queue, for the person who reads the status, and for
 //! when the next one is due. Everything here but [`conclude`] blocks on the disk.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,7 +12,7 @@ use crate::backup::queue::Queue;
 use crate::backup::scan::{Away, Eyes, Missing, Report, Scan};
 use crate::backup::settle::Sight;
 use crate::backup::watch::Watcher;
-use crate::backup::{disk, mounts};
+use crate::backup::{disk, mounts, rights};
 use crate::content::{FilePath, Fingerprint};
 use crate::status::FolderState;
 
@@ -149,7 +151,7 @@ fn state_of(folder: &FolderCell, watcher: &Watcher, report: &Report) -> (FolderS
             (FolderState::Missing, Some(words))
         }
         (Some(Missing::Denied), ..) => {
-            let words = format!("xpand may not read {path}; give its user the right to");
+            let words = format!("xpand may not read {path}: {}", rights::advice(&folder.config.path));
             (FolderState::Denied, Some(words))
         }
         (Some(Missing::Error(error)), ..) => {
@@ -165,7 +167,7 @@ fn state_of(folder: &FolderCell, watcher: &Watcher, report: &Report) -> (FolderS
         (None, None, Some(away)) => (FolderState::Suspicious, Some(away_words(folder, away))),
         (None, None, None) => match watcher.polling(folder.id) {
             Some(why) => (FolderState::Polling, Some(why)),
-            None => (FolderState::Watching, trouble(report)),
+            None => (FolderState::Watching, trouble(folder, report)),
         },
     }
 }
@@ -184,9 +186,12 @@ fn away_words(folder: &FolderCell, away: &Away) -> String {
     )
 }
 
-fn trouble(report: &Report) -> Option<String> {
+fn trouble(folder: &FolderCell, report: &Report) -> Option<String> {
     let first = report.trouble.first()?;
-    Some(format!("some of it cannot be read, first {first}"))
+    let advice = report.closed.as_ref().map_or_else(String::new, |below| {
+        format!("; {}", rights::advice(&folder.config.path.join(OsStr::from_bytes(below))))
+    });
+    Some(format!("some of it cannot be read, first {first}{advice}"))
 }
 
 /// Offers what has held still for long enough in a folder. Returns whether some files found no room to settle.

@@ -49,6 +49,7 @@ pub mod media;
 pub mod mounts;
 pub mod progress;
 pub mod queue;
+pub mod rights;
 pub mod scan;
 pub(crate) mod seam;
 pub mod settle;

@@ -62,6 +62,8 @@ pub struct Report {
     pub missing: Option<Missing>,
     /// What could not be read, the first few.
     pub trouble: Vec<String>,
+    /// The first of it that this user may not read, below the folder.
+    pub closed: Option<Box<[u8]>>,
     /// Not ended: the agent is.
     pub cancelled: bool,
 }
@@ -164,6 +166,7 @@ impl Scan<'_> {
                     }
                     if error.kind() == io::ErrorKind::PermissionDenied {
                         eyes.closed(&below);
+                        report.closed.get_or_insert_with(|| below.clone());
                     }
                     losses.cannot_read(below);
                 }

@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Context, ExitStatus, Failed, Outcome, plain};
 use crate::backup::media;
+use crate::backup::rights;
 use crate::cloud;
 use crate::config::{Config, ConfigError, Folder};
 
@@ -100,7 +101,8 @@ fn not_there(folder: &Folder) -> Option<String> {
             ErrorKind::NotFound => format!("{path} does not exist now; it is waited for"),
             ErrorKind::NotADirectory => format!("{path} is not a folder"),
             ErrorKind::PermissionDenied => format!(
-                "{path} cannot be read by this user; if the agent runs as the user xpand: setfacl -R -m u:xpand:rX {path}"
+                "{path} cannot be read by this user; if the agent runs as the user xpand: {}",
+                rights::open(&folder.path, "xpand")
             ),
             _ => format!("{path} cannot be read: {error}"),
         }),

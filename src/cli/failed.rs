@@ -115,7 +115,12 @@ impl From<ConfigError> for Failed {
             1 => "xpand: the configuration has a mistake".to_owned(),
             number => format!("xpand: the configuration has {number} mistakes"),
         });
-        Self { status: ExitStatus::Usage, lines, hint: None }
+        // Perhaps it was written for a later one.
+        let is_strange = |words: &str| words.contains("is not a setting;") && !words.contains("did you mean");
+        let hint = mistakes.iter().any(|mistake| is_strange(&mistake.message)).then(|| {
+            format!("this is xpand {}: a setting of a newer one needs that one", env!("CARGO_PKG_VERSION"))
+        });
+        Self { status: ExitStatus::Usage, lines, hint }
     }
 }
 

@@ -188,6 +188,29 @@ fn check_prints_what_is_in_force_and_warns_of_what_is_probably_not_meant() {
 }
 
 #[test]
+fn check_says_when_nothing_of_a_folder_could_ever_be_backed_up() {
+    let shell = Shell::new();
+    let photo = shell.path("photo");
+    fs::create_dir_all(&photo).unwrap();
+    for (media, provider, is_told) in [
+        ("media = [\"video\"]\n", "pan123", true),
+        ("", "pan123", false),
+        ("media = [\"photo\"]\n", "pan123", false),
+        ("media = [\"video\"]\n", "baidu", false),
+    ] {
+        let config = format!(
+            "[account.a]\nprovider = \"{provider}\"\nclient_id = \"i\"\nclient_secret = \"hush\"\n\
+             [[folder]]\npath = {photo:?}\naccount = \"a\"\n{media}"
+        );
+        fs::write(shell.path("c.toml"), config).unwrap();
+        let said = shell.run(&["check"]);
+        let warning = "warning: nothing of DIR/photo can be backed up to a: 123pan keeps pictures only: png gif jpg \
+                       jpeg tif tiff webp svg bmp; write media = [\"photo\"]\n";
+        assert_eq!((said.code, said.err.contains(warning)), (0, is_told), "{media}{provider}: {}", said.err);
+    }
+}
+
+#[test]
 fn run_says_what_to_add_to_a_configuration_with_nothing_to_do() {
     let said = Shell::with_config("").run(&["run"]);
     assert_eq!(said.code, 2);

@@ -72,7 +72,7 @@ impl Rig {
 
     async fn upload(&self, file: &Local) -> cloud::Result<Stored> {
         match self.drive.begin(&file.upload, None).await? {
-            Begin::Present(stored) => Ok(stored),
+            Begin::Present(stored) | Begin::There(stored) => Ok(stored),
             Begin::Send { session, missing, .. } => {
                 for number in missing {
                     assert_eq!(self.send(file, &session, number).await?, file.upload.slices[number as usize]);

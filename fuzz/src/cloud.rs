@@ -73,7 +73,7 @@ async fn call(choice: u8, drive: &dyn Drive, authority: &dyn Authority) -> Resul
         2 | 3 => {
             let slices = if choice % 16 == 2 { 1 } else { 5 };
             match drive.begin(&upload(slices), Some("N1-old")).await? {
-                Begin::Present(stored) => vec![stored.id, stored.path],
+                Begin::Present(stored) | Begin::There(stored) => vec![stored.id, stored.path],
                 Begin::Send { session, slice_size, missing } => {
                     assert_eq!(slice_size, upload(slices).slice_size);
                     assert!(

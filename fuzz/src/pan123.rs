@@ -84,7 +84,7 @@ async fn call(choice: u8, drive: &dyn Drive, here: &str, nas: &str) -> Result<Ve
         1 | 2 => {
             let resume = if choice == 1 { "P" } else { "P whole /nas/a(1).jpg" };
             match drive.begin(&file, Some(resume)).await? {
-                Begin::Present(stored) => kept(stored, &file),
+                Begin::Present(stored) | Begin::There(stored) => kept(stored, &file),
                 Begin::Send { session, slice_size, missing } => {
                     assert!(slice_size > 0 && !session.is_empty(), "{session} {slice_size}");
                     assert!(missing.is_sorted() && missing.len() <= 100_000, "{} slices", missing.len());

@@ -98,8 +98,10 @@ pub struct Named {
 pub enum End {
     /// It was sent, and the cloud confirmed it.
     Done(Copy),
-    /// The cloud had it: nothing was sent.
+    /// The cloud had the content, and made the file of it: nothing was sent.
     Instant(Copy),
+    /// It was in the cloud already, as far as the cloud tells this from [`End::Instant`].
+    There(Copy),
     /// It is only said what would be done: it would be sent.
     Rehearsed,
     /// It cannot be sent, for a reason known before reading it.
@@ -309,7 +311,7 @@ impl Run<'_> {
         if let Some(copy) = copy
             && self.uploader.lookup.lists(&*self.setting.drive, &copy).await.unwrap_or(false)
         {
-            self.watch.ended(&local, &copy.path.clone(), print.size, &End::Instant(copy));
+            self.watch.ended(&local, &copy.path.clone(), print.size, &End::There(copy));
             return Ok(());
         }
         self.with(|queue| {
@@ -394,10 +396,10 @@ impl Run<'_> {
         if progress.is_confirmed() || matches!(outcome, Outcome::Done(_)) {
             (self.troubles, self.failures) = (0, 0);
         }
-        let (outcome, end) = self.decide(&job, outcome, progress.stage());
+        let (outcome, end) = self.decide(&job, outcome, &progress);
         let (local, size) = (job.path.under(&source.root), job.print.size);
         let remote = match &end {
-            End::Done(copy) | End::Instant(copy) => copy.path.clone(),
+            End::Done(copy) | End::Instant(copy) | End::There(copy) => copy.path.clone(),
             _ => source.naming.remote_path(&job.path.below, None),
         };
         self.with(|queue| queue.close(job, outcome))?;
@@ -413,11 +415,12 @@ impl Run<'_> {
     }
 
     /// What an outcome means for a person who waits: for the queue, and to be told.
-    fn decide(&mut self, job: &Job, outcome: Outcome, stage: Stage) -> (Outcome, End) {
+    fn decide(&mut self, job: &Job, outcome: Outcome, progress: &Progress) -> (Outcome, End) {
         let give_up = |why: String| (Outcome::Park { why: why.clone() }, End::Failed(why));
         match outcome {
+            Outcome::Done(copy) if progress.is_there() => (Outcome::Done(copy.clone()), End::There(copy)),
             // Nothing of it was sent: it never came so far.
-            Outcome::Done(copy) if stage == Stage::Hashing => {
+            Outcome::Done(copy) if progress.stage() == Stage::Hashing => {
                 (Outcome::Done(copy.clone()), End::Instant(copy))
             }
             Outcome::Done(copy) => (Outcome::Done(copy.clone()), End::Done(copy)),

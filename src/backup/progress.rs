@@ -16,6 +16,7 @@ pub struct Progress {
     pub done: Arc<AtomicU64>,
     sent_before: AtomicU64,
     confirmed: AtomicBool,
+    there: AtomicBool,
     /// The disk does not answer: others need not wait for this file.
     pub hangs: AtomicBool,
 }
@@ -50,6 +51,17 @@ impl Progress {
     #[must_use]
     pub fn is_confirmed(&self) -> bool {
         self.confirmed.load(Ordering::Relaxed)
+    }
+
+    /// It was in its place in the cloud before anything was done.
+    pub fn find_there(&self) {
+        self.there.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was in its place in the cloud before anything was done.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.there.load(Ordering::Relaxed)
     }
 
     /// The stage it is in.

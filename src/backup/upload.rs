@@ -182,6 +182,7 @@ impl Uploader {
         let file = self.describe(source, job, &digests, progress).await?;
         if let Some(copy) = self.find(source, job, &file, progress, cancelled).await? {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
+            progress.find_there();
             return Ok(copy);
         }
         let mut why = String::new();
@@ -312,8 +313,11 @@ impl Uploader {
             Err(failure) if failure.verdict == Verdict::Afresh => return Ok(Err(Afresh(failure.why))),
             Err(failure) => return Err(self.stop(job, failure)),
         };
+        if matches!(begun, Begin::There(_)) {
+            progress.find_there();
+        }
         let (session, slice_size, missing) = match begun {
-            Begin::Present(stored) if stored.id.is_empty() => {
+            Begin::Present(stored) | Begin::There(stored) if stored.id.is_empty() => {
                 // It says so without saying what it has: the listing does.
                 tracing::debug!("present, but of {} nothing is told", stored.path);
                 let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
@@ -323,11 +327,11 @@ impl Uploader {
                 };
                 return Ok(Ok(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
-            Begin::Present(stored) if stored.size == file.size => {
+            Begin::Present(stored) | Begin::There(stored) if stored.size == file.size => {
                 self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
                 return Ok(Ok(stored));
             }
-            Begin::Present(stored) => {
+            Begin::Present(stored) | Begin::There(stored) => {
                 let why = format!("the cloud says it has {} bytes of it, not {}", stored.size, file.size);
                 return Err(self.later(job, &why));
             }

@@ -6,7 +6,7 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 
-use super::cloud::{Cloud, of_account, of_cloud, of_device};
+use super::cloud::{Cloud, Needs, of_account, of_cloud, of_device};
 use super::terminal::{Look, Tone, columns, plain, span};
 use super::{Context, ExitStatus, Failed, Outcome, Report, qr};
 use crate::account::{Prompt, State, Step, logs_in_by_itself};
@@ -90,7 +90,7 @@ impl Report for Shown<'_> {
 }
 
 async fn login(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
-    let account = cloud.account(Some(name))?;
+    let account = cloud.account(Some(name), Needs::Nothing)?;
     let failed = |error| of_account(&error, name);
     if logs_in_by_itself(account) {
         let login = cloud.login(account)?;
@@ -171,7 +171,7 @@ fn greeting(context: &Context, name: &str, user: Option<User>, binding: Option<B
 }
 
 fn import(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
-    let account = cloud.account(Some(name))?;
+    let account = cloud.account(Some(name), Needs::Nothing)?;
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
         context.say("Paste the tokens as JSON, then press ^D:");
@@ -202,7 +202,7 @@ fn logout(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
     let existed = cloud.accounts.logout(name).map_err(|error| of_account(&error, name))?;
     if !existed && account.is_none() {
         // Neither tokens nor a table: a slip of the pen.
-        cloud.account(Some(name))?;
+        cloud.account(Some(name), Needs::Nothing)?;
     }
     if by_itself {
         let another = if words.is_empty() { "" } else { ", with another token," };

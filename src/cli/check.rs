@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Context, ExitStatus, Failed, Outcome, plain};
+use crate::backup::media;
 use crate::backup::rights;
+use crate::cloud;
 use crate::config::{Config, ConfigError, Folder};
 
 /// Prints the configuration; the warnings go to stderr, or into the JSON.
@@ -60,6 +62,7 @@ fn warnings(config: &Config) -> Vec<String> {
             all.push(format!("account.{}.ca_file: {shown} is not there", account.name));
         }
     }
+    all.extend(config.folders.iter().filter_map(|folder| never_backed_up(config, folder)));
     for (at, outer) in config.folders.iter().enumerate() {
         for (other, inner) in config.folders.iter().enumerate() {
             let inside = inner.path.starts_with(&outer.path) && inner.path != outer.path;
@@ -74,6 +77,20 @@ fn warnings(config: &Config) -> Vec<String> {
     }
     all.extend(readable_secrets(config));
     all
+}
+
+/// A folder whose media asks for nothing that its account's cloud takes.
+fn never_backed_up(config: &Config, folder: &Folder) -> Option<String> {
+    let cloud = cloud::of(config.account(&folder.account)?.provider);
+    let endings = cloud.takes().endings?;
+    let is_asked_for = |ending: &str| {
+        let kind = media::by_name(format!("x.{ending}").as_bytes());
+        kind.is_none_or(|kind| folder.media.contains(&kind))
+    };
+    (!endings.iter().any(|ending| is_asked_for(ending))).then(|| {
+        let (path, account, only) = (folder.path.display(), &folder.account, cloud.takes().only);
+        format!("nothing of {path} can be backed up to {account}: {only}; write media = [\"photo\"]")
+    })
 }
 
 /// A folder that cannot be looked at just now. It may be a disk that comes later.

@@ -168,6 +168,8 @@ pub struct Upload {
 pub enum Begin {
     /// The cloud has the content; the file exists now.
     Present(Stored),
+    /// The file was there before it was announced. Not every cloud can tell that from [`Begin::Present`].
+    There(Stored),
     /// Slices are wanted.
     Send {
         /// The session (`uploadid`).

@@ -130,10 +130,10 @@ impl Oss {
         let content = ContentHash::of(file.content_md5, file.size);
         for attempt in 1.. {
             // When others take one place after the other: where nobody else goes.
-            let (folder, id, name) = match self.place(file, attempt == PLACES).await? {
-                Place::At { folder, id, name } => (folder, id, name),
+            let (folder, id, name, is_there) = match self.place(file, attempt == PLACES).await? {
+                Place::At { folder, id, name, is_there } => (folder, id, name, is_there),
                 Place::There { id, name } => match self.there(file, &id, name).await? {
-                    Some(stored) => return Ok(Begin::Present(stored)),
+                    Some(stored) => return Ok(Begin::There(stored)),
                     None if attempt < PLACES => continue,
                     None => return Err(answer::broken("list", "the folder changes while it is listed")),
                 },
@@ -142,7 +142,8 @@ impl Oss {
             match self.create(&announced).await {
                 Ok(Created::Reused(file_id)) => {
                     self.known().await.put(&id, &name, content);
-                    return self.confirm(file, &file_id, &folder).await.map(Begin::Present);
+                    let stored = self.confirm(file, &file_id, &folder).await?;
+                    return Ok(if is_there { Begin::There(stored) } else { Begin::Present(stored) });
                 }
                 Ok(Created::Session { preupload_id, slice_size }) => {
                     let path = format!("{folder}/{name}");

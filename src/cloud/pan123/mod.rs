@@ -44,7 +44,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, Header
 
 use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::renewed::with_token;
-use super::{Authority, Calls, Cloud, Drive, Error, Kind, Result, Takes, Token, TokenSource};
+use super::{Authority, Calls, Cloud, Drive, Error, Kind, Result, Service, Takes, Token, TokenSource};
 use crate::config;
 use crate::remote::Home;
 use crate::remote::names::Rules;
@@ -112,6 +112,10 @@ impl Cloud for Pan123 {
 
     fn has_links(&self) -> bool {
         true
+    }
+
+    fn services(&self) -> &'static [Service] {
+        &[Service::Images]
     }
 
     fn explain(&self, code: &str) -> Vec<String> {

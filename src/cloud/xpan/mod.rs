@@ -44,7 +44,7 @@ use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::renewed::with_token;
 use super::{
     Authority, Begin, BoxFuture, Calls, Cloud, Content, Copies, Cursor, Devices, Drive, Entry, Finish,
-    GiveBack, Page, Quota, Result, Slice, Takes, Token, TokenSource, Upload, User,
+    GiveBack, Page, Quota, Result, Service, Slice, Takes, Token, TokenSource, Upload, User,
 };
 use crate::config;
 use crate::content::Md5;
@@ -96,6 +96,10 @@ impl Cloud for Baidu {
             only: "Baidu Netdisk does not take this kind of file",
             at_most: "it is larger than the account's membership allows (4, 10 or 20 GB)",
         }
+    }
+
+    fn services(&self) -> &'static [Service] {
+        &[Service::Files, Service::Devices, Service::Shares]
     }
 
     fn explain(&self, code: &str) -> Vec<String> {

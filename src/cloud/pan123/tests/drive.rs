@@ -205,7 +205,7 @@ impl Rig {
 
     pub(super) async fn send(&self, file: &Upload) -> crate::cloud::Result<Stored> {
         match self.begin(file).await? {
-            Begin::Present(stored) => Ok(stored),
+            Begin::Present(stored) | Begin::There(stored) => Ok(stored),
             Begin::Send { session, missing, .. } => {
                 assert_eq!(missing, [0]);
                 self.oss.finish(file, &session).await.map(made)

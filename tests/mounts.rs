@@ -12,10 +12,16 @@ use std::process::Command;
 use std::time::Duration;
 
 use cloudsim::{Fault, FaultKind};
+use common::clouds::{Cloud, at_each_cloud};
 use common::disks::{is_done, unmount};
 use common::media::{photo, video};
 use common::{Rig, Setup};
 use xpand::status::{FolderState, Stage, State, Status};
+
+// All else here is about the disk, and the cloud does not matter.
+at_each_cloud! {
+    a_disk_pulled_out_in_the_middle_of_an_upload_costs_a_wait
+}
 
 /// A disk with photos that can be plugged in at a place.
 struct Disk {
@@ -175,15 +181,20 @@ async fn nothing_is_sent_from_the_bare_mount_point_of_a_folder() {
     rig.assert_nothing_sent_after(mark);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_pulled_out_in_the_middle_of_an_upload_costs_a_wait() {
-    for call in ["precreate", "superfile2.*partseq=1", "method=create"] {
-        let Some((rig, disk)) = with_disk(|setup| setup.parallel = 1, 2, "disk1", 3).await else { return };
+async fn a_disk_pulled_out_in_the_middle_of_an_upload_costs_a_wait(cloud: Cloud) {
+    for call in [cloud.begin(), cloud.of("superfile2.*partseq=1", "PUT .*partNumber=2"), cloud.finish()] {
+        let change = |setup: &mut Setup| {
+            setup.at(cloud);
+            setup.parallel = 1;
+        };
+        let Some((rig, disk)) = with_disk(change, 2, "disk1", 3).await else { return };
+        rig.sim.pan123().set_slice_size(4 << 20);
         let slow = FaultKind::Delay(Duration::from_millis(700));
         rig.sim.fault(Fault::once(call, slow)).unwrap();
         let mark = rig.mark();
         let begun = call.split('.').next().unwrap();
-        fs::write(disk.place.join("film.mp4"), video(1, 9 << 20)).unwrap();
+        let (name, bytes) = cloud.of(("film.mp4", video(1, 9 << 20)), ("large.jpg", photo(1, 9 << 20)));
+        fs::write(disk.place.join(name), bytes).unwrap();
         rig.until_true("the call", || !rig.calls_after(mark, begun).is_empty()).await;
         disk.unplug();
         let status = until_missed(&rig, "no disk is mounted at").await;

@@ -12,6 +12,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use cloudsim::{Fault, FaultKind};
+use common::clouds::Cloud;
 use common::media::photo;
 use common::process::Said;
 use common::watchmen::assert_no_secret_in;
@@ -147,6 +148,86 @@ async fn a_cloud_that_repeats_our_secrets_does_not_make_us_say_them() {
     rig.sim.fault(Fault::always("oauth", FaultKind::OAuth("odd".into())).saying(&words)).unwrap();
     rig.sim.expire().unwrap();
     rig.put("c.jpg", &photo(4, 900));
+    rig.until("a word about it", |status| status.state == State::NeedsLogin).await;
+    assert!(agent.terminate().await.0.success());
+}
+
+/// At 123pan, where the secret of the application is the login, and links and presigned addresses are told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_command_keeps_the_secrets_of_123pan_even_when_told_to_tell_everything() {
+    let rig = Rig::ready_at(Cloud::Pan123, |_| ());
+    let path = rig.put("a.jpg", &photo(1, 900));
+    let more = rig.path("outbox").join("b.jpg");
+    fs::write(&more, photo(2, 900)).unwrap();
+    let home = rig.path("home");
+    let (path, more, home) = (path.to_str().unwrap(), more.to_str().unwrap(), home.to_str().unwrap());
+    let agent = rig.spawn();
+    rig.wait_arrived().await;
+    assert!(rig.secrets().len() >= 2, "a token, and the secret of the application");
+    let commands: &[&[&str]] = &[
+        &["check"],
+        &["account", "list"],
+        &["account", "login", "home"],
+        &["status"],
+        &["queue", "--state", "done"],
+        &["explain", path],
+        &["verify", "--sample", "100%"],
+        &["restore", "--overwrite", path, "--to", home],
+        &["image", "mkdir", "blog"],
+        &["image", "put", more, "blog"],
+        &["image", "ls", "-l", "blog"],
+        &["image", "info", "blog/b.jpg"],
+    ];
+    for command in commands {
+        let command = [command, &["--json"][..]].concat();
+        rig.sim.expire().unwrap();
+        let said = loudly(&rig, &command);
+        assert_eq!(said.code, Some(0), "{command:?}: {said:?}");
+    }
+    assert!(agent.terminate().await.0.success());
+    // While there is a token on the disk.
+    rig.assert_no_secret();
+    assert_eq!(loudly(&rig, &["account", "logout", "home"]).code, Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_123pan_that_repeats_our_secrets_does_not_make_us_say_them() {
+    let rig = Rig::ready_at(Cloud::Pan123, |_| ());
+    rig.put("a.jpg", &photo(1, 900));
+    let agent = rig.spawn();
+    rig.wait_arrived().await;
+    let token = rig.secrets().into_iter().find(|secret| secret.starts_with("eyJ")).unwrap();
+    let words = format!("refused: {token}");
+    for kind in [
+        FaultKind::Code(5555),
+        FaultKind::Body(format!("{{\"code\":5555,\"message\":[\"{token}\"]}}")),
+        FaultKind::DropBefore,
+        FaultKind::CutAnswer,
+        FaultKind::Headers(10_000),
+        FaultKind::Redirect("http://127.0.0.1:1/".into()),
+    ] {
+        // Not of the login, which has the other secret.
+        rig.sim.fault(Fault::always("/oss/", kind).saying(&words)).unwrap();
+        for command in [["image", "ls", "/"], ["image", "info", "a.jpg"], ["image", "mkdir", "x"]] {
+            let said = loudly(&rig, &command);
+            assert_ne!(said.code, Some(0), "{said:?}");
+        }
+        rig.sim.clear_faults();
+    }
+    // The files' own reasons, in the queue and in the log.
+    for (number, call) in ["file/create", "get_upload_url", "upload_complete"].into_iter().enumerate() {
+        rig.sim.fault(Fault::once(call, FaultKind::Code(5555)).saying(&words)).unwrap();
+        rig.put(&format!("{number}.jpg"), &photo(2 + number as u64, 900));
+        let failed = number as u64 + 1;
+        rig.until("one more failed", |status| status.totals.counts.failed == failed).await;
+    }
+    let said = loudly(&rig, &["queue", "--state", "failed"]);
+    assert_eq!(said.out.matches("refused").count(), 3, "{said:?}");
+    // And the login's, which has the secret in its body.
+    let words = format!("client refused: {token} {}", rig.setup.sim.client_secret);
+    rig.sim.fault(Fault::always("access_token", FaultKind::Code(1)).saying(&words)).unwrap();
+    rig.sim.expire().unwrap();
+    rig.put("c.jpg", &photo(9, 900));
     rig.until("a word about it", |status| status.state == State::NeedsLogin).await;
     assert!(agent.terminate().await.0.success());
 }

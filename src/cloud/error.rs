@@ -206,6 +206,12 @@ impl Error {
         self
     }
 
+    /// Whether it is about the login and not about what was asked for with it.
+    #[must_use]
+    pub fn is_about_login(&self) -> bool {
+        matches!(self.endpoint, "token" | "access_token")
+    }
+
     /// The server's number, whatever key it came under.
     #[must_use]
     pub fn number(&self) -> Option<i64> {

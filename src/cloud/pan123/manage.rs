@@ -50,11 +50,15 @@ impl Oss {
         let call =
             Call { endpoint: "list", path: "/api/v1/oss/file/list", ask: Ask::Json(json), limit: LARGE };
         let listing: wire::Listing = self.ask(call, answer::read).await?;
-        let next = listing.last_file_id.filter(|next| !next.is_empty() && next != END);
+        // Both are 必填. An answer to something else must not be taken for an empty folder.
+        let missing = |what| answer::broken("list", format!("the answer has no {what}"));
+        let images = listing.file_list.ok_or_else(|| missing("fileList"))?;
+        let next = listing.last_file_id.ok_or_else(|| missing("lastFileId"))?;
+        let next = Some(next).filter(|next| !next.is_empty() && next != END);
         if next.is_some() && next.as_deref() == after {
             return Err(answer::broken("list", "the list of the folder does not go on"));
         }
-        Ok(Listed { images: listing.file_list.into_iter().filter_map(image).collect(), next })
+        Ok(Listed { images: images.into_iter().filter_map(image).collect(), next })
     }
 
     /// 获取图片详情. Its table has `fileID` in the query, its examples in a body, which a GET has nowhere else.
@@ -104,7 +108,7 @@ fn image(item: wire::Item) -> Option<Image> {
 }
 
 /// `2025-03-03 16:38:26`, without a zone: UTC+8 (field notes 8.2).
-fn seconds(text: &str) -> Option<i64> {
+pub(super) fn seconds(text: &str) -> Option<i64> {
     let time: DateTime = text.trim().parse().ok()?;
     let beijing = TimeZone::fixed(Offset::constant(8));
     Some(time.to_zoned(beijing).ok()?.timestamp().as_second())

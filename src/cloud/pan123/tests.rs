@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod drive;
+mod later;
 mod upload;
 
 use std::sync::atomic::Ordering;
@@ -66,6 +67,15 @@ async fn every_call_has_the_headers_of_the_documents_and_a_refused_token_is_rene
     assert_eq!(seen.header("content-type"), Some("application/json"));
     assert_eq!(asked(&seen), json!({"parentFileId": "", "limit": 100, "type": 1}));
     assert!(!seen.head.lines().next().unwrap().contains("t2"), "no token in an address");
+    // A GET, without a body: the table of headers makes no difference.
+    oss.image("ID").await.unwrap_err();
+    let seen = server.last();
+    assert_eq!((seen.call(), seen.asked("fileID").as_deref()), ("GET /api/v1/oss/file/detail", Some("ID")));
+    for header in ["Platform: open_platform", "Content-Type: application/json", "Authorization: Bearer t2"] {
+        let (name, value) = header.split_once(": ").unwrap();
+        let all = seen.head.lines().filter(|line| line.to_lowercase().starts_with(&name.to_lowercase()));
+        assert_eq!((all.count(), seen.header(name)), (1, Some(value)), "{header}");
+    }
 
     let server = Server::start(|_| no(401, "access_token无效")).await;
     let (oss, tokens) = open(&server);
@@ -120,8 +130,8 @@ async fn a_wrong_id_or_secret_is_said_in_words_without_the_secret() {
         assert_eq!(error.kind, Kind::Unauthorized);
         assert_eq!(
             error.to_string(),
-            "access_token: the client_id or the client_secret is not the right one: compare them in the \
-             configuration with what 123pan gave out (code 1)"
+            "access_token: the client_id or the client_secret is not the right one, which 123pan calls clientID and \
+             clientSecret (code 1)"
         );
     }
     let server = Server::start(|_| no(7, "no CLIENTSECRET today")).await;
@@ -133,6 +143,22 @@ async fn a_wrong_id_or_secret_is_said_in_words_without_the_secret() {
         matches!(error.kind, Kind::Blocked { .. }) && error.message.contains("too many logins"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn an_end_without_a_zone_is_beijings_and_one_that_is_no_time_is_none() {
+    let utc = |text: &str| Some(Life::Until(text.parse().unwrap()));
+    for (told, life) in [
+        ("2025-03-23T15:48:37+08:00", utc("2025-03-23T07:48:37Z")),
+        ("2025-03-23T07:48:37Z", utc("2025-03-23T07:48:37Z")),
+        ("2025-03-23T15:48:37", utc("2025-03-23T07:48:37Z")),
+        ("2025-03-23 15:48:37", utc("2025-03-23T07:48:37Z")),
+        ("soon", None),
+    ] {
+        let server = Server::start(move |_| ok(json!({"accessToken": "TOKEN", "expiredAt": told}))).await;
+        let grant = Pan123.authority(&server.account()).obtain().await.unwrap();
+        assert_eq!(grant.life, life, "{told}");
+    }
 }
 
 #[tokio::test]
@@ -157,6 +183,45 @@ async fn pages_go_on_to_minus_one_and_what_has_no_name_that_a_file_can_have_is_l
         Kind::Broken,
         "it goes round in circles"
     );
+}
+
+/// An answer to something else would be an empty folder otherwise.
+#[tokio::test]
+async fn a_list_without_its_fields_is_none_and_null_is_an_empty_one() {
+    for (data, kind) in [
+        (json!({"lastFileId": "-1"}), Some(Kind::Broken)),
+        (json!({"fileList": []}), Some(Kind::Broken)),
+        (json!({"lastFileId": null, "fileList": []}), Some(Kind::Broken)),
+        (json!({"list": []}), Some(Kind::Broken)),
+        (json!({"lastFileId": "-1", "fileList": null}), None),
+        (json!({"lastFileId": -1, "fileList": []}), None),
+    ] {
+        let told = data.to_string();
+        let server = Server::start(move |_| ok(data.clone())).await;
+        let (oss, _) = open(&server);
+        let listed = oss.page("F", None).await;
+        let listed = listed.map(|listed| assert!(listed.images.is_empty() && listed.next.is_none()));
+        assert_eq!(listed.map_err(|error| error.kind).err(), kind, "{told}");
+    }
+}
+
+/// The answer to an earlier mkdir was lost, say, and the list is a moment behind.
+#[tokio::test]
+async fn a_folder_that_is_there_and_not_listed_is_looked_for_again_and_a_picture_in_its_place_is_said() {
+    for (there, kind, words) in [
+        (json!([]), Kind::Busy { after: None }, "does not list it"),
+        (json!([picture("A", "x", "1")]), Kind::Refused, "there is a picture of the name of the folder /x"),
+    ] {
+        let server = Server::start(move |seen| match seen.call() {
+            "POST /upload/v1/oss/file/mkdir" => no(1, "目录名不能重名"),
+            _ => ok(json!({"lastFileId": "-1", "fileList": there})),
+        })
+        .await;
+        let (oss, _) = open(&server);
+        let error = Images::mkdir(&oss, "/x").await.unwrap_err();
+        assert_eq!((error.kind, error.number()), (kind, Some(1)), "{error}");
+        assert!(error.message.contains(words), "{error}");
+    }
 }
 
 #[tokio::test]

@@ -239,6 +239,37 @@ async fn lists_details_and_deletions_turn_down_what_they_do_not_know() {
     }
 }
 
+/// Numbers are numbers and texts are texts in every table.
+#[tokio::test]
+async fn a_field_of_another_type_or_none_at_all_is_turned_down_by_every_call() {
+    let host = Host::new(Options::default()).await;
+    let pre = text(&host.create("", "a.png", b"picture").await["data"]["preuploadID"]);
+    for (path, body) in [
+        ("/api/v1/access_token", json!({"clientID": 1, "clientSecret": "demo"})),
+        ("/api/v1/access_token", json!({"clientID": "demo"})),
+        ("/upload/v1/oss/file/mkdir", json!({"name": "x", "parentID": "", "type": "1"})),
+        ("/upload/v1/oss/file/mkdir", json!({"name": "x", "parentID": 0, "type": 1})),
+        ("/upload/v1/oss/file/mkdir", json!({"name": ["x", 1], "parentID": "", "type": 1})),
+        ("/upload/v1/oss/file/get_upload_url", json!({"preuploadID": pre, "sliceNo": "1"})),
+        ("/upload/v1/oss/file/get_upload_url", json!({"preuploadID": pre})),
+        ("/upload/v1/oss/file/get_upload_url", json!({"sliceNo": 1})),
+        ("/upload/v1/oss/file/upload_complete", json!({})),
+        ("/upload/v1/oss/file/upload_complete", json!({"preuploadID": 7})),
+        ("/upload/v1/oss/file/upload_async_result", json!({"preuploadID": ""})),
+        ("/api/v1/oss/file/delete", json!({})),
+        ("/api/v1/oss/file/delete", json!({"fileIDs": "x"})),
+        ("/api/v1/oss/file/delete", json!({"fileIDs": [1]})),
+        ("/api/v1/oss/file/list", json!({"limit": "100", "type": 1})),
+        ("/api/v1/oss/file/list", json!({"limit": 100, "type": "1"})),
+        ("/api/v1/oss/file/list", json!({"limit": 100, "type": 1, "parentFileId": 0})),
+        ("/api/v1/oss/file/list", json!({"limit": 100, "type": 1, "lastFileId": 5})),
+        ("/api/v1/oss/file/list", json!({"limit": 100, "type": 1, "lastFileId": "nosuch"})),
+    ] {
+        assert_eq!(refusal(&host.post(path, body.clone()).await).0, 1, "{path} {body}");
+    }
+    assert_eq!(host.upload_url(&pre, 1).await["code"], 0, "the upload is as it was");
+}
+
 #[tokio::test]
 async fn accounts_do_not_see_each_other() {
     let host = Host::new(Options::default()).await;

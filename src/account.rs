@@ -24,7 +24,7 @@
 //! ```json
 //! { "version": 1, "login": 7, "access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z",
 //!   "obtained_at": "2026-11-21T18:00:00Z",
-//!   "attempt": {"at": "…", "tries": 1}, "refused": {"at": "…", "words": "…"} }
+//!   "attempt": {"at": "…", "tries": 1}, "refused": {"at": "…", "words": "…"}, "replaced": ["…"] }
 //! ```
 //!
 //! # An application that logs in by itself
@@ -33,7 +33,8 @@
 //! ([`cloud::Authority::application`]). There is no refresh token; `application` in the file says whose token
 //! it is, and another id in the configuration begins anew. It is got when it is first needed, shortly before
 //! its end, and once when it is refused - in the order, with the marks and under the lock below, because the
-//! cloud gives out only few at a time. A crash between sending and saving leaves one token that nobody knows.
+//! cloud gives out only few at a time. How seldom that is when something goes wrong is in `account/rest.rs`. A
+//! crash between sending and saving leaves one token that nobody knows.
 //!
 //! # What a crash costs
 //!
@@ -51,17 +52,17 @@
 //! - during the replacement of the file: the old file stands, with the mark, and it is as above;
 //! - after it: costs nothing.
 //!
-//! Where the application logs in by itself nothing is used up: attempts of unknown outcome are a minute apart
-//! then, doubling up to an hour, since each may have left a token beside ours.
-//!
-//! An attempt that certainly was not sent (no connection) counts for nothing and is not marked again. A
-//! clear refusal is kept as `refused`, and at most one attempt an hour follows. A refresh runs in a task
-//! of its own: dropping the call that wanted it does not tear it between sending and saving;
-//! [`Tokens::settle`] waits for it.
+//! An attempt that certainly was not sent (no connection) counts for nothing: it is not marked again, and at the
+//! end of the program its mark is taken off. A clear refusal is kept as `refused`, and at most one attempt an
+//! hour follows. A refresh runs in a task of its own: dropping the call that wanted it does not tear it between
+//! sending and saving; [`Tokens::settle`] waits for it.
 
 mod file;
+mod import;
 mod login;
+mod rest;
 mod tokens;
+mod words;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -73,7 +74,7 @@ use crate::config;
 use crate::durable::{Lock, Stamp};
 use crate::{cloud, durable};
 
-use file::Stored;
+use file::{Refused, Stored};
 pub use login::{Login, Prompt, Step};
 pub use tokens::Tokens;
 
@@ -118,6 +119,8 @@ pub enum State {
         expires_at: Option<Timestamp>,
         /// Whether it can be renewed.
         renewable: bool,
+        /// Whether an application got it for itself: nothing ends it in the cloud before its time.
+        of_application: bool,
     },
     /// The cloud refused to renew the login.
     Refused {
@@ -125,6 +128,8 @@ pub enum State {
         at: Timestamp,
         /// In which words.
         words: String,
+        /// No login by hand changes it: it passes by itself.
+        passes: bool,
     },
     /// The file cannot be read.
     Damaged {
@@ -179,14 +184,6 @@ impl Accounts {
         Ok(cloud::Calls::telling(path, self.clock.clone(), tell))
     }
 
-    /// Logs in an account whose application does that by itself ([`logs_in_by_itself`]): a person wants it now.
-    ///
-    /// # Errors
-    /// The cloud refuses or cannot be reached, or the token cannot be written.
-    pub async fn log_in(&self, account: &config::Account) -> Result<(), Error> {
-        Ok(self.tokens(account)?.log_in().await?)
-    }
-
     /// Begins a device-code login. What the user has to do is in [`Login::prompt`].
     ///
     /// # Errors
@@ -194,18 +191,6 @@ impl Accounts {
     pub async fn login(&self, account: &config::Account) -> Result<Login, Error> {
         let path = self.path(&account.name)?;
         Login::start(cloud::authority(account), path, self.clock.clone()).await
-    }
-
-    /// Takes tokens got elsewhere: `{"access_token", "refresh_token"?, "expires_at"?}`, the time in
-    /// RFC 3339. Waits for a refresh that another process has under way.
-    ///
-    /// # Errors
-    /// The text is not that, or the file cannot be written.
-    pub fn import(&self, name: &str, json: &str) -> Result<(), Error> {
-        let path = self.path(name)?;
-        let stored = file::parse_import(json, self.now()).map_err(Error::Input)?;
-        let _lock = lock(&path)?;
-        stored.save(&path).map_err(at(&path))
     }
 
     /// Forgets an account's tokens. Whether there were any.
@@ -253,11 +238,12 @@ impl Accounts {
         match Stored::load(&path) {
             Ok(None) => State::LoggedOut,
             Ok(Some(stored)) => match stored.refused {
-                Some(refused) => State::Refused { at: refused.at, words: refused.words },
+                Some(Refused { at, words, passes }) => State::Refused { at, words, passes },
                 None if stored.is_blank() => State::LoggedOut,
                 None => {
-                    let renewable = stored.refresh_token.is_some() || stored.application.is_some();
-                    State::Ready { expires_at: stored.expires_at, renewable }
+                    let of_application = stored.application.is_some();
+                    let renewable = stored.refresh_token.is_some() || of_application;
+                    State::Ready { expires_at: stored.expires_at, renewable, of_application }
                 }
             },
             Err(error) => State::Damaged { words: error.to_string() },

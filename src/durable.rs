@@ -187,11 +187,24 @@ impl Lock {
     /// # Errors
     /// The lock file cannot be made or locked.
     pub fn try_take(path: &Path) -> io::Result<Option<Self>> {
-        let file = Self::file(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Self { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(error),
+        loop {
+            let file = Self::file(path)?;
+            match file.try_lock() {
+                // Whoever had it may have removed it meanwhile: then the lock of that name is another file.
+                Ok(()) if !Self::is_at(&file, path)? => {}
+                Ok(()) => return Ok(Some(Self { _file: file })),
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+    }
+
+    fn is_at(file: &File, path: &Path) -> io::Result<bool> {
+        let own = file.metadata()?;
+        match fs::metadata(path) {
+            Ok(there) => Ok((there.dev(), there.ino()) == (own.dev(), own.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -171,6 +171,7 @@ fn check_prints_what_is_in_force_and_warns_of_what_is_probably_not_meant() {
          warning: no folder uses account spare\n\
          warning: DIR/photo/sub lies in DIR/photo: its files are backed up twice; exclude it there\n\
          warning: every user of this box can read the secrets in DIR/c.toml: chmod 640 DIR/c.toml\n\
+         warning: every user of this box can read the secrets in DIR/s: chmod 640 DIR/s\n\
          DIR/c.toml is good\n"
     );
     assert_eq!(said.code, 0);
@@ -182,8 +183,31 @@ fn check_prints_what_is_in_force_and_warns_of_what_is_probably_not_meant() {
     assert_eq!((said.code, said.err.as_str()), (0, ""));
     let document: serde_json::Value = serde_json::from_str(&said.out).unwrap();
     assert_eq!(document["config"]["agent"]["settle"], "10s");
-    assert_eq!(document["warnings"].as_array().unwrap().len(), 5);
+    assert_eq!(document["warnings"].as_array().unwrap().len(), 6);
     assert!(!said.out.contains("hush"));
+}
+
+#[test]
+fn check_says_when_nothing_of_a_folder_could_ever_be_backed_up() {
+    let shell = Shell::new();
+    let photo = shell.path("photo");
+    fs::create_dir_all(&photo).unwrap();
+    for (media, provider, is_told) in [
+        ("media = [\"video\"]\n", "pan123", true),
+        ("", "pan123", false),
+        ("media = [\"photo\"]\n", "pan123", false),
+        ("media = [\"video\"]\n", "baidu", false),
+    ] {
+        let config = format!(
+            "[account.a]\nprovider = \"{provider}\"\nclient_id = \"i\"\nclient_secret = \"hush\"\n\
+             [[folder]]\npath = {photo:?}\naccount = \"a\"\n{media}"
+        );
+        fs::write(shell.path("c.toml"), config).unwrap();
+        let said = shell.run(&["check"]);
+        let warning = "warning: nothing of DIR/photo can be backed up to a: 123pan keeps pictures only: png gif jpg \
+                       jpeg tif tiff webp svg bmp; write media = [\"photo\"]\n";
+        assert_eq!((said.code, said.err.contains(warning)), (0, is_told), "{media}{provider}: {}", said.err);
+    }
 }
 
 #[test]

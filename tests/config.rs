@@ -126,6 +126,19 @@ fn a_setting_that_only_another_cloud_has_is_a_mistake() {
 }
 
 #[test]
+fn the_id_and_the_secret_are_called_what_their_cloud_calls_them() {
+    let told = mistakes("[account.pics]\nprovider = \"pan123\"\n[account.home]\n");
+    for words in [
+        "account.pics.client_id is missing; write client_id = \"clientID\"",
+        "account.pics.client_secret is missing; write client_secret = \"clientSecret\" or client_secret_file",
+        "account.home.client_id is missing; write client_id = \"AppKey\"",
+        "account.home.client_secret is missing; write client_secret = \"SecretKey\" or client_secret_file",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+}
+
+#[test]
 fn an_empty_file_is_a_configuration_with_nothing_to_do() {
     let config = read("");
     assert!(config.accounts.is_empty() && config.folders.is_empty() && config.device.is_none());
@@ -349,8 +362,10 @@ fn a_secret_may_lie_in_a_file_of_its_own() {
             format!("c.toml:3:22: account.home.client_secret_file: secret {wrong}; {write}")
         );
     }
-    fs::write(file.folder.path().join("secret"), "hush\r\n").unwrap();
-    assert_eq!(file.read().unwrap().accounts[0].client_secret.secret(), "hush");
+    for content in ["hush\r\n", "\u{feff}hush \n\n"] {
+        fs::write(file.folder.path().join("secret"), content).unwrap();
+        assert_eq!(file.read().unwrap().accounts[0].client_secret.secret(), "hush");
+    }
 }
 
 #[test]

@@ -234,6 +234,7 @@ async fn whatever_is_asked_wrongly_is_answered_in_one_shape() {
         ("GET /v2", "", "404 Not Found", "not_found"),
         ("POST /v1/status", "", "405 Method Not Allowed", "method_not_allowed"),
         ("GET /v1/pause", "", "405 Method Not Allowed", "method_not_allowed"),
+        ("DELETE /v1/explain", "", "405 Method Not Allowed", "method_not_allowed"),
         ("POST /v1/pause", "{\"for\":", "400 Bad Request", "bad_request"),
         ("POST /v1/resume", "{\"for\":1}", "400 Bad Request", "bad_request"),
         ("POST /v1/scan", &large, "413 Payload Too Large", "too_large"),
@@ -251,6 +252,12 @@ async fn whatever_is_asked_wrongly_is_answered_in_one_shape() {
         rig.ask("GET /v1/queue?state=lost", "").await.1,
         r#"{"error":{"code":"bad_request","message":"state: there is no \"lost\"","hint":"one of waiting, active, failed, done"}}"#
     );
+    for (line, allowed) in
+        [("POST /v1/status", "GET"), ("DELETE /v1/explain", "GET, POST"), ("GET /v1/scan", "POST")]
+    {
+        let told = rig.ask(line, "").await.1;
+        assert!(told.contains(&format!("\"hint\":\"use {allowed}\"")), "{line}: {told}");
+    }
     assert_eq!(rig.ask("POST /v1/scan", "").await.1, "{}");
     assert!(rig.raw("nonsense\r\n\r\n").await.starts_with("HTTP/1.1 400"));
 }

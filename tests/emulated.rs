@@ -4,9 +4,8 @@
 //!
 //! `packaging/build-static.sh TARGET` makes a binary; without it, or without qemu-user-static, a test here says
 //! `SKIPPED` and why. `XPAND_PROVE="TARGET ..."` names those that must not be skipped.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[allow(dead_code)]
 mod common;
 
 use std::fs::{self, File};

@@ -83,7 +83,7 @@ fn put_prints_the_link_of_each_picture_and_anybody_can_see_it() {
     let documents = documents(&done(&rig, &["--json", "put", &one, &other, "holiday/2024"]));
     assert_eq!(
         (documents.len(), &documents[1]["link"], &documents[1]["state"]),
-        (2, &links[1].as_str().into(), &"instant".into())
+        (2, &links[1].as_str().into(), &"there".into())
     );
     assert_eq!(documents[0]["remote"], "/holiday/2024/a b.jpg");
     assert_eq!(stored(&rig).len(), 2);
@@ -91,16 +91,101 @@ fn put_prints_the_link_of_each_picture_and_anybody_can_see_it() {
 }
 
 #[test]
+fn sent_instant_and_there_already_are_three_words() {
+    let rig = rig();
+    let (one, other) = (local(&rig, "a.jpg", 1), local(&rig, "b.jpg", 2));
+    let state = |args: &[&str]| -> (Vec<String>, String) {
+        let said = image(&rig, &[&["--json", "put"], args].concat());
+        let err = said.err.clone();
+        let word = |document: &serde_json::Value| document["state"].as_str().unwrap().to_owned();
+        (documents(&said.done()).iter().map(word).collect(), err)
+    };
+    let (words, told) = state(&[&one, "x"]);
+    assert!(words == ["sent"] && told.contains("1 file sent"), "{words:?} {told}");
+    // The cloud has the content, and the folder has not.
+    let (words, told) = state(&[&one, &other, "y"]);
+    assert_eq!(words, ["instant", "sent"]);
+    assert!(
+        told.contains("1 file sent (") && told.contains(", 1 instant: the cloud had the content"),
+        "{told}"
+    );
+    let (words, told) = state(&[&one, "y"]);
+    assert!(words == ["there"] && told.contains("0 files sent (0 B), 1 there already"), "{words:?} {told}");
+    assert_eq!(stored(&rig), ["/x/a.jpg", "/y/a.jpg", "/y/b.jpg"]);
+}
+
+#[test]
 fn a_picture_that_is_in_the_folder_under_another_name_is_shown_and_other_content_is_kept_beside_it() {
     let rig = rig();
     let one = local(&rig, "a.jpg", 1);
     let link = done(&rig, &["put", &one]);
-    let again = local(&rig, "b.jpg", 1);
-    assert_eq!(done(&rig, &["put", &again]), link);
+    let again = local(&rig, "b?.jpg", 1);
+    let said = image(&rig, &["put", &again]);
+    assert!(said.err.contains("b?.jpg: its folder has this picture already, as /a.jpg\n"), "{said:?}");
+    // The name that it would have had is nobody's.
+    assert!(said.err.contains("1 there already") && !said.err.contains('%'), "{said:?}");
+    assert_eq!(said.done(), link);
     assert_eq!(stored(&rig), ["/a.jpg"]);
     let changed = local(&rig, "a.jpg", 2);
-    assert_ne!(done(&rig, &["put", &changed]), link);
+    let said = image(&rig, &["put", &changed]);
+    assert!(said.err.contains("a.jpg: the name /a.jpg is not free; it is /a(1).jpg now"), "{said:?}");
+    assert_ne!(said.done(), link);
     assert_eq!(stored(&rig), ["/a(1).jpg", "/a.jpg"]);
+}
+
+#[test]
+fn equal_pictures_of_one_command_are_one_picture_with_one_link() {
+    let rig = rig();
+    let all =
+        [local(&rig, "a.jpg", 1), local(&rig, "b.jpg", 2), local(&rig, "c.jpg", 1), local(&rig, "d.jpg", 1)];
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    let said = image(&rig, &[&["put"], &all[..], &["x"]].concat());
+    for words in
+        ["2 files sent", "2 there already", "c.jpg: its folder has this picture already, as /x/a.jpg"]
+    {
+        assert!(said.err.contains(words), "{words}: {said:?}");
+    }
+    let links = said.done();
+    let links: Vec<&str> = links.lines().collect();
+    assert!(
+        links.len() == 4 && links[0] == links[2] && links[2] == links[3] && links[0] != links[1],
+        "{links:?}"
+    );
+    assert_eq!(stored(&rig), ["/x/a.jpg", "/x/b.jpg"]);
+    // At a terminal every line stands by itself, and the bars are gone.
+    let film = local(&rig, "film.mp4", 9);
+    let put = [&["image", "put"], &all[..2], &[all[2], film.as_str(), "y"]].concat();
+    let said = rig.answered(&put, "(nothing is asked)", "");
+    let shown = said.err.as_str();
+    assert!(shown.contains("c.jpg: its folder has this picture already, as /y/a.jpg\r\n"), "{shown}");
+    // A bar is filled up with blanks.
+    assert!(!shown.split("xpand: ").next().unwrap().ends_with(' '), "{shown}");
+    assert_eq!(said.out.lines().count(), 3, "{said:?}");
+    // Also when the first one does not arrive.
+    rig.sim.pan123().review("e", 104).unwrap();
+    let (one, other) = (local(&rig, "e.jpg", 5), local(&rig, "f.jpg", 5));
+    let said = image(&rig, &["--json", "put", &one, &other]);
+    let states: Vec<_> = documents(&said.out).iter().map(|document| document["state"].clone()).collect();
+    assert_eq!(states, ["failed", "failed"]);
+    said.failed(1, &["f.jpg: it is the same picture as", "2 failed"]);
+}
+
+#[test]
+fn nothing_is_kept_of_what_no_second_try_helps() {
+    let rig = rig();
+    let kept = || fs::read_dir(rig.state_dir().join("put")).unwrap().count();
+    let (picture, film) = (local(&rig, "a.jpg", 1), local(&rig, "film.mp4", 2));
+    image(&rig, &["put", &film]).failed(1, &["1 failed"]);
+    image(&rig, &["put", &picture, &film]).failed(1, &["1 file sent", "1 failed"]);
+    assert_eq!(kept(), 0);
+    // What was read, and may arrive at another time.
+    rig.sim.fault(Fault::times("file/create", FaultKind::Code(77777), 50)).unwrap();
+    let other = local(&rig, "b.jpg", 3);
+    image(&rig, &["put", &other]).failed(1, &["(code 77777)"]);
+    assert_eq!(kept(), 2, "a folder and its lock");
+    rig.sim.clear_faults();
+    done(&rig, &["put", &other]);
+    assert_eq!(kept(), 0);
 }
 
 #[test]
@@ -129,10 +214,15 @@ fn folders_are_made_listed_and_deleted() {
     image(&rig, &["ls", "nowhere"]).failed(1, &["/nowhere: there is no such folder or picture"]);
 
     image(&rig, &["rm", "blog/a.jpg"])
-        .failed(2, &["Delete 1 file /blog/a.jpg from the image host", "add --yes"]);
+        .failed(2, &["Delete /blog/a.jpg from the image host? Its link ends.", "add --yes"]);
+    image(&rig, &["rm", "-r", "blog"]).failed(
+        2,
+        &["Delete the folder /blog with everything in it from the image host? The links of its pictures"],
+    );
+    image(&rig, &["rm", "blog/*.jpg"]).failed(2, &["Delete 2 files from the image host? Their links end."]);
     assert_eq!(done(&rig, &["rm", "--dry-run", "blog/*.jpg"]).lines().count(), 2);
     image(&rig, &["rm", "--yes", "blog"]).failed(2, &["/blog is a folder", "add -r"]);
-    image(&rig, &["rm", "--yes", "/"]).failed(2, &["stays"]);
+    image(&rig, &["rm", "--yes", "/"]).failed(2, &["/ stays: it is all that the account has in the cloud"]);
     assert_eq!(stored(&rig).len(), 2, "nothing was done so far");
     assert_eq!(done(&rig, &["rm", "--yes", "blog/a.jpg"]), "deleted /blog/a.jpg\n");
     done(&rig, &["rm", "-r", "--yes", "blog", "blog/b.jpg"]);
@@ -285,6 +375,90 @@ fn a_code_that_nobody_knows_is_shown_in_the_clouds_own_words() {
     let said = image(&rig, &["put", &local(&rig, "a.jpg", 1)]);
     said.failed(1, &["a.jpg: create: 完全不知道 (code 77777)"]);
     assert!(rig.calls_after(0, "file/create").len() == 1, "what is refused is not asked again");
+}
+
+#[test]
+fn a_path_that_is_empty_or_leads_out_is_refused_before_anything_is_asked() {
+    let rig = rig();
+    let picture = local(&rig, "a.jpg", 1);
+    image(&rig, &["mkdir", "/"]).failed(2, &["/ is the image host itself, which is there"]);
+    image(&rig, &["mkdir", "a/.."]).failed(2, &["/ is the image host itself"]);
+    for command in ["mkdir", "ls", "info", "rm"] {
+        image(&rig, &[command, ""]).failed(2, &["it is empty; the image host itself is written /"]);
+        image(&rig, &[command, "../x"]).failed(2, &["it leads out of the image host"]);
+    }
+    image(&rig, &["put", &picture, "../x"]).failed(2, &["\"../x\": it leads out of the image host"]);
+    assert_eq!(rig.sim.calls().len(), 0);
+}
+
+#[test]
+fn the_question_before_the_backup_goes_says_of_what_and_apps_is_a_folder_like_any_other() {
+    let rig = rig();
+    let top = "/box/photo";
+    let text = fs::read_to_string(rig.config_file()).unwrap();
+    fs::write(rig.config_file(), text.replace("\"{label}/{path}\"", "\"box/{label}/{path}\"")).unwrap();
+    done(&rig, &["mkdir", top, "/apps/x"]);
+    let of = rig.root("photo").display().to_string();
+    let holds =
+        format!("/box holds the backup of this box, of {of} in {top}. Delete 1 folder, and with that");
+    image(&rig, &["rm", "-r", "box"]).failed(2, &[&holds]);
+    let holds = format!("{top} holds the backup of this box, of {of}. Delete 1 folder");
+    image(&rig, &["rm", "-r", top]).failed(2, &[&holds]);
+    done(&rig, &["rm", "-r", "--yes", "/apps"]);
+}
+
+#[test]
+fn what_works_of_drive_and_share_is_said_at_once() {
+    let rig = rig();
+    let file = local(&rig, "a.jpg", 1);
+    let refused = [
+        "home is an account of 123pan: of xpand drive only get, put and whoami work there",
+        "xpand image has ls, info, mkdir and rm",
+    ];
+    for args in [
+        &["ls"][..],
+        &["find", "x"],
+        &["info", "x"],
+        &["media", "photos"],
+        &["count"],
+        &["mkdir", "x"],
+        &["cp", "x", "y"],
+        &["mv", "x", "y"],
+        &["rename", "x", "y"],
+        &["rm", "x"],
+        &["preview", "x", "y.pdf"],
+        &["quota"],
+    ] {
+        rig.run(&[&["drive"], args].concat()).failed(2, &refused);
+    }
+    rig.run(&["share", "list", "https://pan.baidu.com/s/1abc"])
+        .failed(2, &["123pan, which knows no share links"]);
+    assert_eq!(rig.sim.calls().len(), 0, "nobody was asked");
+    // And this does work.
+    rig.run(&["drive", "put", &file, "x/"]).done();
+    let target = rig.path("home");
+    fs::create_dir(&target).unwrap();
+    rig.run(&["drive", "get", "x/a.jpg", target.to_str().unwrap()]).done();
+    assert_eq!(fs::read(target.join("a.jpg")).unwrap(), fs::read(&file).unwrap());
+    assert!(!rig.run(&["drive", "whoami"]).done().contains("user"), "123pan tells no name");
+    rig.run(&["restore", "nowhere", "--to", target.to_str().unwrap()])
+        .failed(1, &["xpand image ls what is in the cloud"]);
+}
+
+#[test]
+fn the_account_that_can_do_it_need_not_be_named() {
+    let rig = rig();
+    let text = fs::read_to_string(rig.config_file()).unwrap();
+    let other =
+        "\n[account.drive]\nclient_id = \"demo\"\nclient_secret = \"demo\"\napp = \"xpand\"\nendpoint = ";
+    fs::write(rig.config_file(), format!("{text}{other}\"{}\"\n", rig.sim.url())).unwrap();
+    done(&rig, &["mkdir", "x"]);
+    // It comes as far as the login of the other one.
+    rig.run(&["drive", "ls"]).failed(4, &["xpand account login drive"]);
+    rig.run(&["share", "list", "https://pan.baidu.com/s/1abc"]).failed(1, &["(errno 105)"]);
+    rig.run(&["drive", "whoami"]).failed(2, &["which account?", "home, drive"]);
+    image(&rig, &["ls", "--account", "drive"])
+        .failed(2, &["drive is an account of Baidu Netdisk, which is no image host"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cloudsim::{CloudSim, Fault, FaultKind, Options};
 use xpand::account::{Accounts, Step};
 use xpand::clock::Clock;
-use xpand::cloud::{self, Begin, Calls, Code, Drive, Kind, Slice, Stored, TokenSource, Upload};
+use xpand::cloud::{self, Begin, Calls, Code, Drive, Finish, Kind, Slice, Stored, TokenSource, Upload};
 use xpand::config;
 use xpand::content::{ExifInfo, Md5, Media, OnConflict, Purpose};
 use xpand::device::{Binding, Device, DeviceState};
@@ -72,13 +72,17 @@ impl Rig {
 
     async fn upload(&self, file: &Local) -> cloud::Result<Stored> {
         match self.drive.begin(&file.upload, None).await? {
-            Begin::Present(stored) => Ok(stored),
+            Begin::Present(stored) | Begin::There(stored) => Ok(stored),
             Begin::Send { session, missing, .. } => {
                 for number in missing {
                     assert_eq!(self.send(file, &session, number).await?, file.upload.slices[number as usize]);
                 }
-                self.drive.finish(&file.upload, &session).await
+                match self.drive.finish(&file.upload, &session).await? {
+                    Finish::Made(stored) => Ok(stored),
+                    Finish::Making { session } => panic!("{session}"),
+                }
             }
+            Begin::Making { session } => panic!("{session}"),
         }
     }
 }

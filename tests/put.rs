@@ -91,7 +91,7 @@ fn a_file_goes_into_a_folder_under_its_own_name_or_gets_a_new_one() {
     let there = rig.stored("holiday/a.jpg");
     let expected = serde_json::json!({
         "path": fs::canonicalize(&path).unwrap(), "remote": "/apps/xpand/holiday/a.jpg",
-        "size": bytes.len(), "fs_id": there.fs_id.to_string(), "state": "done",
+        "size": bytes.len(), "fs_id": there.fs_id.to_string(), "state": "sent",
     });
     assert_eq!(lines, [expected]);
     assert_eq!(rig.sim.read("/apps/xpand/holiday/a.jpg").unwrap(), bytes);
@@ -134,7 +134,7 @@ fn of_several_files_those_that_can_be_read_arrive_and_the_others_are_told() {
     let names = |lines: &[Value], state| -> Vec<String> {
         told(lines, state).into_iter().map(|(name, _)| name).collect()
     };
-    assert_eq!(names(&lines, "done"), ["a.jpg", "b:1.txt", "c.jpg"]);
+    assert_eq!(names(&lines, "sent"), ["a.jpg", "b:1.txt", "c.jpg"]);
     let (failed, skipped) = (told(&lines, "failed"), told(&lines, "skipped"));
     assert!(failed.len() == 1 && failed[0].0 == "gone.jpg", "{failed:?}");
     assert!(failed[0].1.contains("No such file"), "{failed:?}");
@@ -144,8 +144,8 @@ fn of_several_files_those_that_can_be_read_arrive_and_the_others_are_told() {
     file(&rig, "gone.jpg", b"here it is");
     rig.sim.remove("demo", "/apps/xpand/all/c.jpg").unwrap();
     let lines = puts(&rig, &args);
-    assert_eq!(names(&lines, "done"), ["c.jpg", "gone.jpg"]);
-    assert_eq!(names(&lines, "instant"), ["a.jpg", "b:1.txt"]);
+    assert_eq!(names(&lines, "sent"), ["c.jpg", "gone.jpg"]);
+    assert_eq!(names(&lines, "there"), ["a.jpg", "b:1.txt"]);
     assert_eq!((rig.stored("all/gone.jpg").size, rig.stored("all/c.jpg").size), (10, 9));
     // Neither a pipe nor what nobody may read keeps the others from arriving.
     let locked = Path::new("/proc/sys/net/ipv4/route/flush");
@@ -238,7 +238,7 @@ fn a_kill_in_the_middle_of_a_film_costs_the_slices_in_flight() {
     let (mark, sent) = (rig.mark(), confirmed(0));
     rig.sim.set_bandwidth(None);
     let lines = puts(&rig, &["film.mp4", "films/"]);
-    assert_eq!(lines[0]["state"], "done");
+    assert_eq!(lines[0]["state"], "sent");
     let again = confirmed(mark);
     let twice = again.iter().filter(|slice| sent.contains(slice)).count();
     assert!(twice <= PARALLEL, "sent {sent:?}, after the kill {again:?}");
@@ -459,7 +459,7 @@ fn files_are_read_with_the_rights_of_whoever_typed_it() {
     let secret = file(&rig, "dir/secret.jpg", &photo(1, 300_000));
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     fs::set_permissions(rig.path("mine/dir"), std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    assert_eq!(puts(&rig, &["-r", "dir", "x"])[0]["state"], "done");
+    assert_eq!(puts(&rig, &["-r", "dir", "x"])[0]["state"], "sent");
     assert_eq!(puts(&rig, &["dir/secret.jpg", "y/"]).len(), 1);
     // And what it writes there is the agent's.
     use std::os::unix::fs::MetadataExt as _;

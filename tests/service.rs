@@ -1,9 +1,8 @@
 //! The service: the units that systemd is given, and what a real journal keeps of the agent's log.
 //!
 //! systemd's own tools judge; where they are missing, or where this is not root, a test says `SKIPPED` and why.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[allow(dead_code)]
 mod common;
 
 #[path = "service/booted.rs"]

@@ -342,15 +342,19 @@ impl Storm {
         }
     }
 
-    /// What a person does when the agent asks for it: a renewal whose answer is lost may be tried once
-    /// more, and then once an hour.
+    /// What a person does when the agent asks for it: a renewal whose answer is lost may be tried once more, and
+    /// then once an hour, or less.
     async fn log_in_if_needed(&mut self) -> Option<Status> {
         let status = self.rig.client.status().await.ok()?;
         common::check_sums(&status);
         let account = status.accounts.first()?;
         let reason = account.reason.as_deref().unwrap_or("");
-        if account.state == AccountState::NeedsLogin || reason.contains("once an hour") {
-            self.rig.log_in("home");
+        let words = ["once an hour", "no answer came to the last login"];
+        if account.state == AccountState::NeedsLogin || words.iter().any(|words| reason.contains(words)) {
+            match self.rig.cloud() {
+                Cloud::Baidu => self.rig.log_in("home"),
+                Cloud::Pan123 => drop(self.rig.run(&["account", "login", "home"])),
+            }
             self.tally.logins += 1;
             tokio::time::sleep(Duration::from_secs(2)).await;
         }

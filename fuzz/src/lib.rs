@@ -8,24 +8,28 @@ mod cloud;
 mod control;
 mod local;
 mod names;
+mod pan123;
+mod server;
 mod shell;
 
 pub use cloud::answers;
 pub use control::control;
 pub use local::{config, files, pictures, records};
 pub use names::{filters, names};
+pub use pan123::pan123;
 
 /// One way in: its name, which is also that of its folder in `seeds`, and what to call.
 pub type Entry = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const ALL: [Entry; 8] = [
+pub const ALL: [Entry; 9] = [
     ("answers", answers),
     ("control", control),
     ("config", config),
     ("files", files),
     ("filters", filters),
     ("names", names),
+    ("pan123", pan123),
     ("pictures", pictures),
     ("records", records),
 ];

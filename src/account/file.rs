@@ -37,6 +37,12 @@ pub(super) struct Stored {
     /// The cloud's clear word that it will not renew this login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) refused: Option<Refused>,
+    /// When an application's token was replaced before its end because the cloud refused it ([`super::rest`]).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) replaced: Vec<Timestamp>,
+    /// The same of those whose successor was taken by the call that they were refused by: they really were dead.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) dead: Vec<Timestamp>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -51,6 +57,9 @@ pub(super) struct Attempt {
 pub(super) struct Refused {
     pub(super) at: Timestamp,
     pub(super) words: String,
+    /// No login by hand changes it: it passes by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) passes: bool,
 }
 
 impl Stored {
@@ -68,6 +77,8 @@ impl Stored {
             obtained_at: now,
             attempt: None,
             refused: None,
+            replaced: Vec::new(),
+            dead: Vec::new(),
         }
     }
 
@@ -83,7 +94,21 @@ impl Stored {
             obtained_at: now,
             attempt: None,
             refused: None,
+            replaced: Vec::new(),
+            dead: Vec::new(),
         }
+    }
+
+    /// As brought along from elsewhere.
+    pub(super) fn imported(
+        (access_token, refresh_token): (String, Option<String>),
+        expires_at: Option<Timestamp>,
+        application: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        let (access, refresh) = (Token::new(access_token), refresh_token.map(Token::new));
+        let new = Self::new(&Grant { access, refresh, life: expires_at.map(Life::Until) }, now);
+        Self { application, ..new }
     }
 
     pub(super) fn is_blank(&self) -> bool {
@@ -94,8 +119,9 @@ impl Stored {
         Token::new(self.access_token.clone())
     }
 
-    pub(super) fn refresh(&self) -> Option<Token> {
-        self.refresh_token.clone().map(Token::new)
+    /// What the next pair is asked for with; of an application that has none what it would replace.
+    pub(super) fn key(&self) -> Token {
+        self.refresh_token.clone().map_or_else(|| self.access(), Token::new)
     }
 
     pub(super) fn load(path: &Path) -> io::Result<Option<Self>> {
@@ -141,38 +167,6 @@ pub(super) fn place(error: &serde_json::Error) -> String {
         _ => "it is no JSON",
     };
     format!("{what} (line {}, column {})", error.line(), error.column())
-}
-
-pub(super) fn parse_import(json: &str, now: Timestamp) -> Result<Stored, String> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Import {
-        access_token: String,
-        refresh_token: Option<String>,
-        expires_at: Option<String>,
-    }
-    const SHAPE: &str =
-        r#"expected {"access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z"}"#;
-    let import: Import = serde_json::from_str(json).map_err(|error| format!("{}; {SHAPE}", place(&error)))?;
-    let token = |text: String, key| {
-        let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
-        fits.then_some(text).ok_or_else(|| format!("{key} is empty or has blanks in it; {SHAPE}"))
-    };
-    let expires_at = match import.expires_at {
-        Some(text) => Some(text.parse().map_err(|_| format!("expires_at is no time in RFC 3339; {SHAPE}"))?),
-        None => None,
-    };
-    Ok(Stored {
-        version: VERSION,
-        login: Some(new_login()),
-        application: None,
-        access_token: token(import.access_token, "access_token")?,
-        refresh_token: import.refresh_token.map(|text| token(text, "refresh_token")).transpose()?,
-        expires_at,
-        obtained_at: now,
-        attempt: None,
-        refused: None,
-    })
 }
 
 pub(super) fn timestamp(clock: &Clock) -> Timestamp {

@@ -178,6 +178,7 @@ fn what_is_not_to_be_imported_is_refused_without_showing_it() {
         assert!(!format!("{error:?} {error}").contains("SEC"), "{error}");
         assert!(error.to_string().contains("expected {\"access_token\""), "{error}");
     }
+    assert_eq!(rig.file()["access_token"], "a1", "the tokens that were there are");
     for name in ["", "..", "../x", "a/b", ".hidden"] {
         assert!(matches!(rig.accounts().import(name, "{}"), Err(Error::Name(_))), "{name}");
     }
@@ -198,7 +199,10 @@ async fn logging_out_and_in_elsewhere_is_noticed_at_the_next_call() {
     assert_eq!(error.to_string(), "token: not logged in; run: xpand account login home");
     accounts.import("home", r#"{"access_token":"a2"}"#).unwrap();
     assert_eq!(get(&tokens).await.unwrap(), "a2");
-    assert_eq!(accounts.state("home"), State::Ready { expires_at: None, renewable: false });
+    assert_eq!(
+        accounts.state("home"),
+        State::Ready { expires_at: None, renewable: false, of_application: false }
+    );
     let error = renew(&tokens, "a2").await.unwrap_err();
     assert!(error.message.contains("without a refresh token"), "{error}");
 }

@@ -1,7 +1,7 @@
 //! One task an account: logged in? bound? then files may be sent; looked at again on a timer and
 //! whenever somebody logs in, out, binds or unbinds.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -199,7 +199,7 @@ async fn round(
 fn login_of(shared: &Shared, name: &str) -> State {
     #[cfg(test)]
     if crate::backup::seam::machine().is_some() {
-        return State::Ready { expires_at: None, renewable: true };
+        return State::Ready { expires_at: None, renewable: true, of_application: false };
     }
     shared.accounts.state(name)
 }
@@ -254,6 +254,7 @@ fn put_uploader(
         throttle: Arc::clone(&hub.core.throttle),
         lookup: Arc::default(),
         copier: Copier::default(),
+        waiting: AtomicUsize::new(0),
         survey,
         is_surveyed: Arc::clone(&account.asking.is_done),
         meters: Arc::clone(&hub.core.meters),

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::breaker::Admits;
 use super::gate::Open;
-use super::hub::{Hub, Look, Work, lock};
+use super::hub::{AccountCell, Hub, Look, Work, lock};
 use crate::account::Accounts;
 use crate::backup::job::Job;
 use crate::backup::progress::Progress;
@@ -19,6 +19,7 @@ use crate::backup::queue::{Claim, Next, Outcome};
 use crate::backup::seam::spawn_blocking;
 use crate::backup::upload::Ended;
 use crate::backup::upload::hanging::HANGS;
+use crate::backup::upload::making::MOST_WAITING;
 use crate::backup::verdict::{back_off, spread};
 use crate::cloud::{Takes, Trace};
 use crate::content::FolderId;
@@ -78,6 +79,8 @@ pub(super) async fn run(hub: Arc<Hub>) {
             // Files count as backed up from here on: whoever watches has to see it.
             Ok(()) = commits.changed() => hub.changed(),
             () = hub.work.notified() => {}
+            // A file has been sent, and waits for the cloud: others need not wait with it.
+            () = hub.core.meters.room.notified() => {}
             () = tokio::time::sleep(wait) => {}
         }
     }
@@ -106,9 +109,14 @@ fn fill(hub: &Arc<Hub>, uploads: &mut JoinSet<Ended>, room: usize, now_ms: i64) 
     if !uploads.is_empty() {
         wait = wait.min(HANGS);
     }
+    // Nor do files that the cloud makes of what it has, of which each account has so many at most.
+    let waiting = |account: &AccountCell| lock(&account.uploader).as_ref().map_or(0, |one| one.waiting());
+    let waiting: Vec<usize> = hub.accounts.iter().map(waiting).collect();
+    let has_room = |id: FolderId| hub.folder(id).is_some_and(|(_, at)| waiting[at.account] < MOST_WAITING);
+    let room = room + hanging.len() + waiting.iter().sum::<usize>();
     let mut put_back = 0;
-    while uploads.len() < room + hanging.len() {
-        let may_send = |id: &FolderId| hub.can_send(*id, now_ms) && !hanging.contains(id);
+    while uploads.len() < room {
+        let may_send = |id: &FolderId| hub.can_send(*id, now_ms) && !hanging.contains(id) && has_room(*id);
         let allowed: Vec<FolderId> = hub.folders.iter().map(|folder| folder.id).filter(may_send).collect();
         let next = hub.core.keeper.with(|queue| queue.next_due(now_ms, |folder| allowed.contains(&folder)));
         match next {

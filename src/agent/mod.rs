@@ -102,6 +102,7 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     let Options { mut config, socket, clock } = options;
     let state_dir = config.agent.state_dir.clone();
     let _place = place::Place::take(&state_dir)?;
+    crate::backup::batch::state::tidy(&state_dir, clock.now_secs());
     let socket = socket.unwrap_or_else(|| config.agent.socket.clone());
     let listener = socket::bind(&socket)?;
     let (reloads, mut reload_requests) = mpsc::channel(4);

@@ -164,7 +164,7 @@ async fn page(
                     tracing::warn!(
                         ACCOUNT = %account.config.name,
                         ERRNO = error.number(),
-                        REQUEST_ID = error.request_id,
+                        REQUEST_ID = error.request_id(),
                         "what the cloud has is asked folder by folder: {error}"
                     );
                     return Next::Never;
@@ -181,7 +181,7 @@ async fn page(
             tracing::info!(
                 ACCOUNT = %account.config.name,
                 ERRNO = error.number(),
-                REQUEST_ID = error.request_id,
+                REQUEST_ID = error.request_id(),
                 "what the cloud has is asked again: {error}"
             );
             return Next::Wait(hub.core.clock.wait(wait).mul_f64(0.9 + 0.2 * spread()));

@@ -174,7 +174,9 @@ fn overall(
     if let Some(folder) = bad {
         return (State::Failed, folder.reason.clone());
     }
-    let failed =
-        (counts.failed > 0).then(|| format!("{} files failed: xpand queue --state failed", counts.failed));
+    let failed = (counts.failed > 0).then(|| {
+        let plural = if counts.failed == 1 { "" } else { "s" };
+        format!("{} file{plural} failed: xpand queue --state failed", counts.failed)
+    });
     (State::Idle, failed)
 }

@@ -19,6 +19,7 @@ pub mod state;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -35,6 +36,7 @@ use super::queue::{Claim, Next, Offer, Outcome, Queue};
 use super::source::Source;
 use super::survey::Survey;
 use super::upload::copying::Copier;
+use super::upload::making::MOST_WAITING;
 use super::upload::{Ended, Uploader};
 use super::verdict::Pause;
 use super::walk::Passed;
@@ -96,8 +98,10 @@ pub struct Named {
 pub enum End {
     /// It was sent, and the cloud confirmed it.
     Done(Copy),
-    /// The cloud had it: nothing was sent.
+    /// The cloud had the content, and made the file of it: nothing was sent.
     Instant(Copy),
+    /// It was in the cloud already, as far as the cloud tells this from [`End::Instant`].
+    There(Copy),
     /// It is only said what would be done: it would be sent.
     Rehearsed,
     /// It cannot be sent, for a reason known before reading it.
@@ -218,6 +222,7 @@ fn uploader(setting: &Setting, keeper: &Arc<Keeper>, stop: &CancellationToken) -
         throttle: Arc::clone(&setting.throttle),
         lookup: Arc::default(),
         copier: Copier::default(),
+        waiting: AtomicUsize::new(0),
         survey: Survey::of(&setting.account, &setting.user.id),
         is_surveyed: Arc::default(),
         meters: Arc::new(Meters::default()),
@@ -263,6 +268,7 @@ impl Run<'_> {
         let mut look = Some(look);
         loop {
             let wait = self.fill().await?;
+            let meters = Arc::clone(&self.uploader.meters);
             if look.is_none() && self.uploads.is_empty() && wait.is_none() {
                 return Ok(());
             }
@@ -274,6 +280,7 @@ impl Run<'_> {
                     Some(found) => self.offer(found).await?,
                     None => ended_well(look.take(), self.watch).await?,
                 },
+                () = meters.room.notified() => {}
                 () = sleep(wait.unwrap_or(LOGIN).min(LOGIN)) => {}
             }
         }
@@ -304,7 +311,7 @@ impl Run<'_> {
         if let Some(copy) = copy
             && self.uploader.lookup.lists(&*self.setting.drive, &copy).await.unwrap_or(false)
         {
-            self.watch.ended(&local, &copy.path.clone(), print.size, &End::Instant(copy));
+            self.watch.ended(&local, &copy.path.clone(), print.size, &End::There(copy));
             return Ok(());
         }
         self.with(|queue| {
@@ -324,7 +331,8 @@ impl Run<'_> {
             self.rest = None;
         }
         // After trouble one goes first, to see whether it is over.
-        let room = if self.troubles > 0 { 1 } else { self.setting.parallel + AHEAD };
+        let beside = self.uploader.waiting().min(MOST_WAITING);
+        let room = if self.troubles > 0 { 1 } else { self.setting.parallel + AHEAD + beside };
         let is_due = self.uploads.len() < room || self.asked.elapsed() >= LOGIN;
         if is_due && (self.is_anew || self.has_another_login()) {
             self.ask_who().await?;
@@ -388,10 +396,10 @@ impl Run<'_> {
         if progress.is_confirmed() || matches!(outcome, Outcome::Done(_)) {
             (self.troubles, self.failures) = (0, 0);
         }
-        let (outcome, end) = self.decide(&job, outcome, progress.stage());
+        let (outcome, end) = self.decide(&job, outcome, &progress);
         let (local, size) = (job.path.under(&source.root), job.print.size);
         let remote = match &end {
-            End::Done(copy) | End::Instant(copy) => copy.path.clone(),
+            End::Done(copy) | End::Instant(copy) | End::There(copy) => copy.path.clone(),
             _ => source.naming.remote_path(&job.path.below, None),
         };
         self.with(|queue| queue.close(job, outcome))?;
@@ -407,11 +415,12 @@ impl Run<'_> {
     }
 
     /// What an outcome means for a person who waits: for the queue, and to be told.
-    fn decide(&mut self, job: &Job, outcome: Outcome, stage: Stage) -> (Outcome, End) {
+    fn decide(&mut self, job: &Job, outcome: Outcome, progress: &Progress) -> (Outcome, End) {
         let give_up = |why: String| (Outcome::Park { why: why.clone() }, End::Failed(why));
         match outcome {
+            Outcome::Done(copy) if progress.is_there() => (Outcome::Done(copy.clone()), End::There(copy)),
             // Nothing of it was sent: it never came so far.
-            Outcome::Done(copy) if stage == Stage::Hashing => {
+            Outcome::Done(copy) if progress.stage() == Stage::Hashing => {
                 (Outcome::Done(copy.clone()), End::Instant(copy))
             }
             Outcome::Done(copy) => (Outcome::Done(copy.clone()), End::Done(copy)),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! walk, watch -> sighting -> settle: it holds still -> queue.offer -> Job{Found}
-//!   -> queue.next_due -> Claim -> upload: hash -> begin -> slices -> finish -> Outcome
+//!   -> queue.next_due -> Claim -> upload: hash -> begin -> slices -> finish (-> made?) -> Outcome
 //!                                                     \ known under another name: copied there
 //!   -> queue.close, one batch -> commit -> backed up
 //! ```

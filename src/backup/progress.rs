@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::status::Stage;
@@ -16,6 +16,7 @@ pub struct Progress {
     pub done: Arc<AtomicU64>,
     sent_before: AtomicU64,
     confirmed: AtomicBool,
+    there: AtomicBool,
     /// The disk does not answer: others need not wait for this file.
     pub hangs: AtomicBool,
 }
@@ -52,6 +53,17 @@ impl Progress {
         self.confirmed.load(Ordering::Relaxed)
     }
 
+    /// It was in its place in the cloud before anything was done.
+    pub fn find_there(&self) {
+        self.there.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was in its place in the cloud before anything was done.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.there.load(Ordering::Relaxed)
+    }
+
     /// The stage it is in.
     #[must_use]
     pub fn stage(&self) -> Stage {
@@ -74,6 +86,8 @@ pub struct Meters {
     pub steps: AtomicU64,
     /// Marked whenever the status may have changed.
     pub changes: watch::Sender<()>,
+    /// Marked for one task: a file takes no room any more, because it only waits for the cloud.
+    pub room: Notify,
     start: Instant,
     /// Bytes in each of the last seconds: the second since the start, and the bytes.
     seconds: Mutex<[(u64, u64); SECONDS]>,
@@ -89,6 +103,7 @@ impl Default for Meters {
             instant_files: AtomicU64::default(),
             steps: AtomicU64::default(),
             changes: watch::Sender::new(()),
+            room: Notify::new(),
             start: Instant::now(),
             seconds: Mutex::default(),
         }

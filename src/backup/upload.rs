@@ -4,6 +4,7 @@
 //! Found -> hash -> Hashed -> begin -> Sending -> slices … -> finish -> Done
 //!            \ changed, gone      \ present: Done              \ answer lost: look
 //!                                 \ copied from another name: Done
+//!                                 \ the cloud still makes it \ the cloud takes its time: made? … -> Done
 //! ```
 //!
 //! `Done` is said only when every slice's answer was our own MD5 (a cloud that tells none compares the whole
@@ -11,17 +12,18 @@
 //! `finish` (or its listing, when that answer was lost) has our size.
 //!
 //! What a crash costs: before `begin`, one read of the file; in `Sending`, the slices in flight; after
-//! `finish`, one look-up.
+//! `finish`, one look-up. While the cloud makes the file, nothing: it is asked on (`making.rs`).
 
 mod asking;
 mod calls;
 pub mod copying;
 pub(crate) mod hanging;
+pub(crate) mod making;
 mod slices;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -40,7 +42,7 @@ use super::survey::Survey;
 use super::verdict::{Call, Pause, Verdict, back_off, spread};
 use super::{disk, exif, media};
 use crate::clock::Clock;
-use crate::cloud::{Begin, Drive, Stored, Trace, Upload, User};
+use crate::cloud::{Begin, Drive, Finish, Stored, Trace, Upload, User};
 use crate::content::{Fingerprint, Media};
 use crate::remote::template::Date;
 use crate::status;
@@ -82,6 +84,8 @@ pub struct Uploader {
     pub lookup: Arc<Lookup>,
     /// Files that the drive has under another name.
     pub copier: Copier,
+    /// Files that only wait for the cloud to make them: see [`Uploader::waiting`].
+    pub waiting: AtomicUsize,
     /// What it had in all when our memory was lost.
     pub survey: Survey,
     /// The survey has come to its end.
@@ -124,6 +128,10 @@ enum Stop {
 }
 
 type Step<T> = Result<T, Stop>;
+
+/// The cloud has forgotten a session on the way, or made something else of it, and why: it begins anew.
+#[derive(Debug, Default)]
+struct Afresh(String);
 
 impl Uploader {
     /// Works on a claim until something is decided or `stop` is cancelled.
@@ -192,24 +200,29 @@ impl Uploader {
         let file = self.describe(source, job, &digests, progress).await?;
         if let Some(copy) = self.find(source, job, &file, progress, cancelled).await? {
             self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
+            progress.find_there();
             return Ok(copy);
         }
+        let mut why = String::new();
         for start in 0..STARTS {
-            if let Some(stored) = self.send_once(source, job, &file, progress, cancelled).await? {
-                self.lookup.forget(&stored.path).await;
-                return Ok(copy_of(&file, stored));
+            match self.send_once(source, job, &file, progress, cancelled).await? {
+                Ok(stored) => {
+                    self.lookup.forget(&stored.path).await;
+                    return Ok(copy_of(&file, stored));
+                }
+                Err(Afresh(last)) => why = last,
             }
             job.stage = Stage::Hashed(digests.clone());
             if start > 0 {
                 self.check_room(&file).await?;
             }
         }
-        let why = "the cloud takes the slices and then refuses to make the file of them";
+        let why = format!("the cloud takes the slices and then refuses to make the file of them: {why}");
         if job.tries >= PATIENCE {
             // It would send the whole file again and again, for ever.
-            return Err(Stop::Outcome(Outcome::Park { why: why.into() }));
+            return Err(Stop::Outcome(Outcome::Park { why }));
         }
-        Err(self.later(job, why))
+        Err(self.later(job, &why))
     }
 
     /// The digests: those of the job, or of one read of the file.
@@ -299,7 +312,7 @@ impl Uploader {
         })
     }
 
-    /// One upload session from begin to finish; `None` when the cloud has forgotten it on the way.
+    /// One upload session from begin to finish.
     async fn send_once(
         &self,
         source: &Source,
@@ -307,7 +320,7 @@ impl Uploader {
         file: &Upload,
         progress: &Progress,
         cancelled: &Arc<AtomicBool>,
-    ) -> Step<Option<Stored>> {
+    ) -> Step<Result<Stored, Afresh>> {
         let resumed = match &job.stage {
             Stage::Sending { upload, .. } if upload.remote == file.path => Some(upload.clone()),
             _ => None,
@@ -315,11 +328,14 @@ impl Uploader {
         let resume = resumed.as_ref().map(|upload| upload.id.as_str());
         let begun = match self.tried(Call::Begin, || self.drive.begin(file, resume)).await {
             Ok(begun) => begun,
-            Err(failure) if failure.verdict == Verdict::Afresh => return Ok(None),
+            Err(failure) if failure.verdict == Verdict::Afresh => return Ok(Err(Afresh(failure.why))),
             Err(failure) => return Err(Stop::Failed(failure)),
         };
+        if matches!(begun, Begin::There(_)) {
+            progress.find_there();
+        }
         let (session, slice_size, missing) = match begun {
-            Begin::Present(stored) if stored.id.is_empty() => {
+            Begin::Present(stored) | Begin::There(stored) if stored.id.is_empty() => {
                 // It says so without saying what it has: the listing does.
                 tracing::debug!("present, but of {} nothing is told", stored.path);
                 let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
@@ -327,16 +343,17 @@ impl Uploader {
                 let Some(entry) = entry.filter(|entry| entry.size == file.size) else {
                     return Err(self.later(job, "the cloud says it has the file, and does not list it"));
                 };
-                return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
+                return Ok(Ok(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
-            Begin::Present(stored) if stored.size == file.size => {
+            Begin::Present(stored) | Begin::There(stored) if stored.size == file.size => {
                 self.meters.instant_files.fetch_add(1, Ordering::Relaxed);
-                return Ok(Some(stored));
+                return Ok(Ok(stored));
             }
-            Begin::Present(stored) => {
+            Begin::Present(stored) | Begin::There(stored) => {
                 let why = format!("the cloud says it has {} bytes of it, not {}", stored.size, file.size);
                 return Err(self.later(job, &why));
             }
+            Begin::Making { session } => return self.until_made(job, file, session).await,
             Begin::Send { session, slice_size, missing } => (session, slice_size, missing),
         };
         let Some(cut) = Cut::of(file, slice_size) else {
@@ -348,11 +365,11 @@ impl Uploader {
         if resumed.is_none()
             && let Some(stored) = self.copied(source, job, file, progress, cancelled).await?
         {
-            return Ok(Some(stored));
+            return Ok(Ok(stored));
         }
         let upload = plan(resumed, session, &missing, &cut);
         let session = upload.id.clone();
-        let Some(digests) = job.digests().cloned() else { return Ok(None) };
+        let Some(digests) = job.digests().cloned() else { return Ok(Err(Afresh::default())) };
         let is_kept = upload.is_kept(&digests);
         job.stage = Stage::Sending { digests, upload };
         if cut.count() > 1 && is_kept {
@@ -366,7 +383,7 @@ impl Uploader {
         }
         match self.send_slices(job, file, source, progress).await? {
             Sent::All => {}
-            Sent::Afresh => return Ok(None),
+            Sent::Afresh(afresh) => return Ok(Err(afresh)),
         }
         self.check_file(source, job, progress).await?;
         progress.enter(status::Stage::Finishing, file.size);
@@ -374,32 +391,30 @@ impl Uploader {
     }
 
     /// Makes the file of its slices, and finds out whether it was made when the answer is lost.
-    async fn finish(&self, job: &Job, file: &Upload, session: &str) -> Step<Option<Stored>> {
+    async fn finish(&self, job: &mut Job, file: &Upload, session: &str) -> Step<Result<Stored, Afresh>> {
         let mut last = Failure::new(Verdict::Later, "");
         for attempt in 0..TRIES {
             let finished = self.tried(Call::Finish, || self.drive.finish(file, session)).await;
             let failure = match finished {
-                Ok(stored) if stored.size == file.size => return Ok(Some(stored)),
-                Ok(stored) => {
-                    let why = format!("the cloud made a file of {} bytes, not {}", stored.size, file.size);
-                    Failure::new(Verdict::Look, why)
-                }
+                Ok(Finish::Made(stored)) if stored.size == file.size => return Ok(Ok(stored)),
+                Ok(Finish::Made(stored)) => Failure::new(Verdict::Look, other_size(&stored, file)),
+                Ok(Finish::Making { session }) => return self.until_made(job, file, session).await,
                 Err(failure) => failure,
             };
             match failure.verdict {
                 // The session may be gone because an earlier `create` made the file, its answer lost: seen
                 // first, before everything is sent again.
-                Verdict::Afresh if attempt == 0 => return Ok(None),
+                Verdict::Afresh if attempt == 0 => return Ok(Err(Afresh(failure.why))),
                 Verdict::Afresh | Verdict::Look => {}
                 _ => return Err(Stop::Failed(failure)),
             }
             let looked = self.tried(Call::Look, || Box::pin(lookup::look(&*self.drive, file))).await;
             let entry = looked.map_err(Stop::Failed)?;
             if let Some(entry) = entry.filter(|entry| entry.size == file.size) {
-                return Ok(Some(Stored { id: entry.id, path: entry.path, size: entry.size }));
+                return Ok(Ok(Stored { id: entry.id, path: entry.path, size: entry.size }));
             }
             if failure.verdict == Verdict::Afresh {
-                return Ok(None);
+                return Ok(Err(Afresh(failure.why)));
             }
             last = failure;
             tokio::time::sleep(self.clock.wait(pause(attempt))).await;
@@ -464,6 +479,10 @@ fn date_of(secs: i64) -> Option<Date> {
     let date = jiff::Timestamp::from_second(secs).ok()?.to_zoned(jiff::tz::TimeZone::system()).date();
     let (month, day) = (u8::try_from(date.month()).ok()?, u8::try_from(date.day()).ok()?);
     Some((u16::try_from(date.year()).ok()?, month, day))
+}
+
+fn other_size(stored: &Stored, file: &Upload) -> String {
+    format!("the cloud made a file of {} bytes, not {}", stored.size, file.size)
 }
 
 fn copy_of(file: &Upload, stored: Stored) -> Copy {

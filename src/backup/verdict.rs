@@ -15,6 +15,8 @@ pub enum Call {
     Send,
     /// Making the file of its slices: whether it was made is unknown when the answer is lost.
     Finish,
+    /// Asking whether the file has been made: it can be asked again.
+    Made,
 }
 
 /// What to do.
@@ -77,6 +79,8 @@ pub fn verdict(error: &Error, call: Call) -> Verdict {
         (Kind::Busy { after: Some(after) }, _) => Verdict::Pause(Pause::Limit { after }),
         (Kind::Busy { after: None } | Kind::Broken, _) => Verdict::Soon(Some(Pause::Failing)),
         (Kind::Exists, Call::Look | Call::Begin | Call::Send) => Verdict::Look,
+        // Something has taken its name since it was announced: it is announced with another.
+        (Kind::Exists, Call::Made) => Verdict::Afresh,
         (Kind::Missing, _) => Verdict::Later,
         (Kind::Expired, _) => Verdict::Afresh,
         (Kind::Local, _) => Verdict::CheckFile,

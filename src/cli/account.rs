@@ -6,10 +6,11 @@ use clap::Subcommand;
 use serde::Serialize;
 use serde_json::json;
 
-use super::cloud::{Cloud, of_account, of_device};
+use super::cloud::{Cloud, Needs, of_account, of_cloud, of_device};
 use super::terminal::{Look, Tone, columns, plain, span};
 use super::{Context, ExitStatus, Failed, Outcome, Report, qr};
 use crate::account::{Prompt, State, Step, logs_in_by_itself};
+use crate::cloud::User;
 use crate::config;
 use crate::device::{Binding, Device};
 
@@ -24,7 +25,7 @@ pub enum Command {
         /// NAME of [account.NAME]
         name: String,
     },
-    /// Take tokens from stdin: {"access_token", "refresh_token"?, "expires_at"?}
+    /// Take tokens from stdin: {"access_token", "refresh_token"?, "expires_at"?}, or another box's accounts/NAME.json
     Import {
         /// NAME of [account.NAME]
         name: String,
@@ -89,11 +90,18 @@ impl Report for Shown<'_> {
 }
 
 async fn login(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
-    let account = cloud.account(Some(name))?;
+    let account = cloud.account(Some(name), Needs::Nothing)?;
     let failed = |error| of_account(&error, name);
     if logs_in_by_itself(account) {
-        cloud.accounts.log_in(account).await.map_err(failed)?;
-        return greet(context, cloud, account).await;
+        let login = cloud.login(account)?;
+        let outcome = match login.log_in().await {
+            // Whether the token is good is known when it was used; if not, there is another one then.
+            Ok(()) => login.drive.user().await,
+            Err(error) => Err(error),
+        };
+        login.end().await;
+        let user = outcome.map_err(|error| of_cloud(&error, name))?;
+        return greeting(context, name, Some(user), None);
     }
     let mut login = cloud.accounts.login(account).await.map_err(failed)?;
     context.print(&Shown(login.prompt()))?;
@@ -141,7 +149,11 @@ async fn greet(context: &Context, cloud: &Cloud, account: &config::Account) -> O
         _ => {}
     }
     login.end().await;
-    let user = user.ok().map(|user| user.name).filter(|name| !name.is_empty());
+    greeting(context, name, user.ok(), binding)
+}
+
+fn greeting(context: &Context, name: &str, user: Option<User>, binding: Option<Binding>) -> Outcome {
+    let user = user.map(|user| user.name).filter(|name| !name.is_empty());
     if context.json() {
         return context
             .print_json(&json!({"event": "approved", "account": name, "user": user, "binding": binding}));
@@ -159,29 +171,47 @@ async fn greet(context: &Context, cloud: &Cloud, account: &config::Account) -> O
 }
 
 fn import(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
-    cloud.account(Some(name))?;
+    let account = cloud.account(Some(name), Needs::Nothing)?;
     let stdin = std::io::stdin();
     if stdin.is_terminal() {
         context.say("Paste the tokens as JSON, then press ^D:");
     }
     let mut text = String::new();
     stdin.lock().take(IMPORT_MAX).read_to_string(&mut text).map_err(|error| Failed::new(&error))?;
-    cloud.accounts.import(name, &text).map_err(|error| of_account(&error, name))?;
+    let failed = |error| of_account(&error, name);
+    let checking = cloud.accounts.check_import(account, &text);
+    if let Some(error) = context.runtime()?.block_on(checking).map_err(failed)? {
+        context.say(&format!("whether the token is good could not be asked: {}", plain(&error.to_string())));
+    }
+    cloud.accounts.import(name, &text).map_err(failed)?;
     done(context, &format!("the tokens of {name} are taken"))
 }
 
 fn logout(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
+    let account = cloud.config.account(name);
+    let by_itself = account.is_some_and(logs_in_by_itself);
+    let mut words = match cloud.accounts.state(name) {
+        State::Ready { expires_at, of_application, .. } if of_application || by_itself => {
+            let until = expires_at.map_or_else(|| "its end".to_owned(), |at| at.to_string());
+            format!(
+                "; no call ends its token, which counts until {until} as one of the few that the cloud lets live"
+            )
+        }
+        _ => String::new(),
+    };
     let existed = cloud.accounts.logout(name).map_err(|error| of_account(&error, name))?;
-    if !existed && cloud.config.account(name).is_none() {
+    if !existed && account.is_none() {
         // Neither tokens nor a table: a slip of the pen.
-        cloud.account(Some(name))?;
+        cloud.account(Some(name), Needs::Nothing)?;
+    }
+    if by_itself {
+        let another = if words.is_empty() { "" } else { ", with another token," };
+        words += &format!(
+            "; it logs in again by itself{another} as long as [account.{name}] is in the configuration"
+        );
     }
     let was = if existed { "is logged out" } else { "was not logged in" };
-    let again = match cloud.config.account(name).is_some_and(logs_in_by_itself) {
-        true => format!("; it logs in again by itself as long as [account.{name}] is in the configuration"),
-        false => String::new(),
-    };
-    done(context, &format!("{name} {was}{again}"))
+    done(context, &format!("{name} {was}{words}"))
 }
 
 fn done(context: &Context, words: &str) -> Outcome {
@@ -216,9 +246,10 @@ fn list(context: &Context, cloud: &Cloud) -> Outcome {
     let line = |name: &str, provider, state| {
         let (state, expires_at, renewable, reason) = match state {
             State::LoggedOut => ("logged_out", None, None, None),
-            State::Ready { expires_at, renewable } => {
+            State::Ready { expires_at, renewable, .. } => {
                 ("ready", expires_at.map(|at| at.to_string()), Some(renewable), None)
             }
+            State::Refused { words, passes: true, .. } => ("blocked", None, None, Some(words)),
             State::Refused { words, .. } => ("needs_login", None, None, Some(words)),
             State::Damaged { words } => ("damaged", None, None, Some(words)),
         };

@@ -3,11 +3,14 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
 use super::{Context, ExitStatus, Failed, Outcome, plain};
+use crate::backup::media;
 use crate::backup::rights;
+use crate::cloud;
 use crate::config::{Config, ConfigError, Folder};
 
 /// Prints the configuration; the warnings go to stderr, or into the JSON.
@@ -59,6 +62,7 @@ fn warnings(config: &Config) -> Vec<String> {
             all.push(format!("account.{}.ca_file: {shown} is not there", account.name));
         }
     }
+    all.extend(config.folders.iter().filter_map(|folder| never_backed_up(config, folder)));
     for (at, outer) in config.folders.iter().enumerate() {
         for (other, inner) in config.folders.iter().enumerate() {
             let inside = inner.path.starts_with(&outer.path) && inner.path != outer.path;
@@ -71,8 +75,22 @@ fn warnings(config: &Config) -> Vec<String> {
             }
         }
     }
-    all.extend(readable_secret(config));
+    all.extend(readable_secrets(config));
     all
+}
+
+/// A folder whose media asks for nothing that its account's cloud takes.
+fn never_backed_up(config: &Config, folder: &Folder) -> Option<String> {
+    let cloud = cloud::of(config.account(&folder.account)?.provider);
+    let endings = cloud.takes().endings?;
+    let is_asked_for = |ending: &str| {
+        let kind = media::by_name(format!("x.{ending}").as_bytes());
+        kind.is_none_or(|kind| folder.media.contains(&kind))
+    };
+    (!endings.iter().any(|ending| is_asked_for(ending))).then(|| {
+        let (path, account, only) = (folder.path.display(), &folder.account, cloud.takes().only);
+        format!("nothing of {path} can be backed up to {account}: {only}; write media = [\"photo\"]")
+    })
 }
 
 /// A folder that cannot be looked at just now. It may be a disk that comes later.
@@ -92,18 +110,26 @@ fn not_there(folder: &Folder) -> Option<String> {
     }
 }
 
-/// Secrets in a file that everybody can read.
-fn readable_secret(config: &Config) -> Option<String> {
-    let mode = fs::metadata(&config.file).ok()?.permissions().mode();
-    // Only a look at the text tells whether the secret is in this file or in one of its own.
-    let text = fs::read_to_string(&config.file).ok()?;
-    let table: toml::Table = text.parse().ok()?;
-    let accounts = table.get("account")?.as_table()?;
-    let inside = accounts
-        .values()
-        .any(|account| account.get("client_secret").is_some() || account.get("share_secret").is_some());
-    (inside && mode & 0o004 != 0).then(|| {
-        let file = config.file.display();
+/// Secrets in files that everybody can read: the configuration itself, or files that it names.
+fn readable_secrets(config: &Config) -> Vec<String> {
+    // Only a look at the text tells whether the secrets are in this file or in some of their own.
+    let text = fs::read_to_string(&config.file).unwrap_or_default();
+    let table: toml::Table = text.parse().unwrap_or_default();
+    let accounts = table.get("account").and_then(toml::Value::as_table);
+    let settings = || accounts.into_iter().flat_map(toml::Table::values).filter_map(toml::Value::as_table);
+    let has = |key| settings().any(|account| account.contains_key(key));
+    let inside = (has("client_secret") || has("share_secret")).then(|| config.file.clone());
+    let named = settings().flat_map(|account| {
+        let keys = ["client_secret_file", "share_secret_file"];
+        keys.into_iter().filter_map(|key| account.get(key)?.as_str())
+    });
+    let beside = config.file.parent().unwrap_or(Path::new(""));
+    let files = inside.into_iter().chain(named.map(|path| beside.join(path)));
+    let is_open =
+        |file: &PathBuf| fs::metadata(file).is_ok_and(|meta| meta.permissions().mode() & 0o004 != 0);
+    let told = files.filter(is_open).map(|file| {
+        let file = file.display();
         format!("every user of this box can read the secrets in {file}: chmod 640 {file}")
-    })
+    });
+    told.collect()
 }

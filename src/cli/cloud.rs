@@ -6,12 +6,14 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clap::Subcommand;
 use rustix::process::{Gid, Uid, geteuid};
 
+use super::terminal::span;
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::account::{self, Accounts, Tokens};
 use crate::cloud::calls::Waiting;
-use crate::cloud::{self, Drive, Kind};
+use crate::cloud::{self, Drive, Kind, Service};
 use crate::config::{self, Config};
 use crate::device;
 
@@ -25,6 +27,69 @@ pub(super) struct Cloud {
     pub(super) config: Config,
     pub(super) accounts: Accounts,
     quiet: bool,
+}
+
+/// What the command line has of a command for one account.
+#[derive(clap::Args, Debug)]
+pub struct OfAccount<C: Subcommand> {
+    /// NAME of [account.NAME] [default: the only one that can do it]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(super) account: Option<String>,
+    /// What to do.
+    #[command(subcommand)]
+    pub(super) command: C,
+}
+
+/// What a command needs of an account's cloud.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Needs {
+    /// What every cloud has.
+    Nothing,
+    /// This.
+    A(Service),
+}
+
+impl Needs {
+    pub(super) fn is_met_by(self, account: &config::Account) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::A(service) => cloud::of(account.provider).services().contains(&service),
+        }
+    }
+
+    /// Says at once what an account's cloud has not, and what it has instead.
+    pub(super) fn check(self, account: &config::Account) -> Outcome {
+        let Self::A(service) = self else { return Ok(()) };
+        if self.is_met_by(account) {
+            return Ok(());
+        }
+        let title = cloud::of(account.provider).title();
+        let lacks = match service {
+            Service::Files => ": of xpand drive only get, put and whoami work there",
+            Service::Devices => ", which knows no devices and needs none",
+            Service::Images => ", which is no image host",
+            Service::Shares => ", which knows no share links",
+        };
+        let has_images = Self::A(Service::Images).is_met_by(account);
+        let instead = match (service, has_images) {
+            (Service::Files, true) => "xpand image has ls, info, mkdir and rm",
+            (Service::Shares, true) => "each picture has a link of its own there: xpand image info PATH",
+            (Service::Images, _) => {
+                "name an account with provider = \"pan123\": --account NAME; xpand drive has the commands for this one"
+            }
+            (Service::Files | Service::Devices | Service::Shares, _) => {
+                "name another account: --account NAME"
+            }
+        };
+        Err(Failed::words(format!("{} is an account of {title}{lacks}", account.name))
+            .hint(instead)
+            .status(ExitStatus::Usage))
+    }
+}
+
+/// What [`Needs::check`] has seen to.
+pub(super) fn lacks() -> Failed {
+    Failed::words("the cloud has no such call").status(ExitStatus::Usage)
 }
 
 /// A drive and who is asking; [`Login::end`] it.
@@ -42,21 +107,26 @@ impl Cloud {
         Ok(Self { config, accounts, quiet: context.global.quiet })
     }
 
-    /// The account of that name, or the only one there is.
-    pub(super) fn account(&self, name: Option<&str>) -> Outcome<&config::Account> {
+    /// The account of that name, or the only one there is whose cloud has what is needed.
+    pub(super) fn account(&self, name: Option<&str>, needs: Needs) -> Outcome<&config::Account> {
         let file = self.config.file.display();
-        let names: Vec<&str> = self.config.accounts.iter().map(|account| account.name.as_str()).collect();
-        match (name, self.config.accounts.as_slice()) {
+        let has_it = |account: &&config::Account| needs.is_met_by(account);
+        let able: Vec<&config::Account> = self.config.accounts.iter().filter(has_it).collect();
+        // None will do: the only one there is has the sentence that says why.
+        let choice = if able.is_empty() { self.config.accounts.iter().collect() } else { able };
+        let names = |accounts: &mut dyn Iterator<Item = &config::Account>| {
+            accounts.map(|account| account.name.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        match (name, choice.as_slice()) {
             (_, []) => Err(Failed::words(format!("{file} has no account"))
                 .hint("write [account.home] with client_id and client_secret")),
             (Some(name), _) => self.config.account(name).ok_or_else(|| {
                 Failed::words(format!("there is no account {name:?} in {file}"))
-                    .hint(format!("there is {}", names.join(", ")))
+                    .hint(format!("there is {}", names(&mut self.config.accounts.iter())))
             }),
-            (None, [only]) => Ok(only),
-            (None, _) => {
-                Err(Failed::words("which account?").hint(format!("add --account NAME: {}", names.join(", "))))
-            }
+            (None, [only]) => Ok(*only),
+            (None, many) => Err(Failed::words("which account?")
+                .hint(format!("add --account NAME: {}", names(&mut many.iter().copied())))),
         }
         .map_err(|failed| failed.status(ExitStatus::Usage))
     }
@@ -84,6 +154,11 @@ impl Cloud {
 }
 
 impl Login {
+    /// An account that logs in by itself does so now: a person wants it.
+    pub(super) async fn log_in(&self) -> cloud::Result<()> {
+        self.tokens.log_in().await
+    }
+
     /// Lets a refresh of the tokens that is under way come to its end.
     pub(super) async fn end(self) {
         self.tokens.settle().await;
@@ -117,6 +192,13 @@ pub(super) fn of_cloud(error: &cloud::Error, account: &str) -> Failed {
             if error.message.contains(&next) { failed } else { failed.hint(next) }
         }
         Kind::Offline => failed.hint("is the network up?"),
+        Kind::Busy { after: Some(after) } if error.is_about_login() => {
+            let wait = span(after.as_secs());
+            failed.hint(format!("in {wait} at the earliest; to try at once: xpand account login {account}"))
+        }
+        Kind::Blocked { after } if error.is_about_login() => {
+            failed.hint(format!("it is asked again in {} at the earliest", span(after.as_secs())))
+        }
         Kind::Local if failed.says("Permission denied") => failed.hint(AS_ROOT),
         _ => failed,
     }

@@ -4,10 +4,10 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::json;
 
-use super::cloud::{Cloud, of_cloud, of_device};
+use super::cloud::{Cloud, Needs, lacks, of_cloud, of_device};
 use super::terminal::{Look, columns, plain};
 use super::{Context, ExitStatus, Failed, Outcome, Report};
-use crate::cloud::{DeviceEntry, Devices};
+use crate::cloud::{DeviceEntry, Devices, Service};
 use crate::device::{Binding, Device, DeviceState};
 
 /// This box as the cloud knows it.
@@ -60,16 +60,19 @@ async fn call(context: &Context, cloud: &Cloud, device: &Device, command: Comman
     else {
         return Ok(());
     };
-    let name = match (&command, &which.account, cloud.config.accounts.first()) {
+    let needs = Needs::A(Service::Devices);
+    let able = cloud.config.accounts.iter().find(|account| needs.is_met_by(account));
+    let name = match (&command, &which.account, able) {
         // Registering needs no login: any account's application will do.
         (Command::Register(_), None, Some(first)) => Some(first.name.as_str()),
         (_, name, _) => name.as_deref(),
     };
-    let account = cloud.account(name)?;
+    let account = cloud.account(name, needs)?;
+    needs.check(account)?;
     let name = account.name.as_str();
     let login = cloud.login(account)?;
     let result = match login.drive.devices() {
-        None => Err(Failed::words(format!("the cloud of {name} knows no devices")).status(ExitStatus::Usage)),
+        None => Err(lacks()),
         Some(calls) => {
             let user = async || match login.drive.user().await {
                 Ok(user) => Ok(user.id),

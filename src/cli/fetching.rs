@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use indicatif::ProgressBar;
 use serde::Serialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use super::drive::Session;
 use super::screen::{Bars, Screen};
@@ -47,6 +47,8 @@ pub(super) fn disk(how: &How) -> Outcome<Disk> {
 /// Where found files go to be fetched.
 pub(super) struct Sink<'a> {
     found: mpsc::Sender<Found>,
+    /// Told of the first.
+    first: RefCell<Option<oneshot::Sender<()>>>,
     teller: &'a Teller<'a>,
 }
 
@@ -55,6 +57,9 @@ impl Sink<'_> {
     pub(super) async fn send(&self, found: Found) -> bool {
         if let Found::File(wanted) = &found {
             self.teller.screen.expects(wanted.size);
+        }
+        if let Some(first) = self.first.take() {
+            let _ = first.send(());
         }
         self.found.send(found).await.is_ok()
     }
@@ -70,7 +75,8 @@ impl Sink<'_> {
     }
 }
 
-/// Fetches what `look` finds into the folder `to`, which is made when it is missing, and sums it up. What
+/// Fetches what `look` finds into the folder `to`, which is made when it is missing and there is something for
+/// it, and sums it up. What
 /// was found before `look` failed is fetched all the same; what is not there any more, from where `copies` knows
 /// its content to be.
 pub(super) async fn fetch(
@@ -81,26 +87,36 @@ pub(super) async fn fetch(
     copies: Option<&dyn Copies>,
     look: impl AsyncFnOnce(&Sink<'_>) -> Outcome,
 ) -> Outcome {
-    let path = to.to_owned();
-    let target = disk.run(move || Target::open(&path, !how.dry_run)).await.map_err(|error| {
-        Failed::words(format!("{}: {error}", to.display())).hint("name a folder that you may write")
-    })?;
     let options =
         Options { parallel: usize::from(how.parallel), overwrite: how.overwrite, dry_run: how.dry_run };
     let context = session.context;
     let teller = Teller::new(context, how.dry_run);
     let (found, queue) = mpsc::channel(WAITING);
-    let drive = Arc::clone(&session.drive);
-    let mut fetcher = Fetcher::new(drive, disk, Arc::new(target), options, context.clock().clone(), &teller);
-    if let Some(copies) = copies {
-        fetcher = fetcher.with_copies(copies);
-    }
+    let (first, anything) = oneshot::channel();
     let looking = async {
-        let sink = Sink { found, teller: &teller };
+        let sink = Sink { found, first: RefCell::new(Some(first)), teller: &teller };
         look(&sink).await
     };
-    let (looked, fetched) = tokio::join!(looking, fetcher.run(queue));
+    let fetching = async {
+        let queue = queue;
+        // Nothing is made for nothing.
+        if anything.await.is_err() {
+            return Ok(Ok(()));
+        }
+        let path = to.to_owned();
+        let target = disk.run(move || Target::open(&path, !how.dry_run)).await.map_err(|error| {
+            Failed::words(format!("{}: {error}", to.display())).hint("name a folder that you may write")
+        })?;
+        let (drive, clock) = (Arc::clone(&session.drive), context.clock().clone());
+        let mut fetcher = Fetcher::new(drive, disk, Arc::new(target), options, clock, &teller);
+        if let Some(copies) = copies {
+            fetcher = fetcher.with_copies(copies);
+        }
+        Ok::<_, Failed>(fetcher.run(queue).await)
+    };
+    let (looked, fetched) = tokio::join!(looking, fetching);
     let sums = teller.end();
+    let fetched = fetched?;
     let mut words = sums.text();
     if let Err(stop) = fetched {
         words += &format!("; {AGAIN}");

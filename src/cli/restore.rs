@@ -129,7 +129,7 @@ async fn remote_path(session: &Session<'_>, disk: Disk, args: &RestoreArgs, type
             "{typed} is in no configured folder, and there is no {} in the cloud",
             session.path(typed)
         ))
-        .hint("xpand check shows the folders, xpand drive ls what is in the cloud"));
+        .hint(format!("xpand check shows the folders, {} what is in the cloud", session.lister())));
     };
     let looked = async |sink: &Sink<'_>| remote(session, sink, item).await;
     fetching::fetch(session, disk, &args.to, args.how, None, looked).await

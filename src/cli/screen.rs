@@ -64,11 +64,19 @@ impl<'c> Screen<'c> {
         }
     }
 
+    /// Has something printed that knows nothing of bars, above them.
+    pub(super) fn above_bars<T>(&self, print: impl FnOnce() -> T) -> T {
+        match &self.bars {
+            Some(bars) => bars.all.suspend(print),
+            None => print(),
+        }
+    }
+
     /// Says something, above the bars.
     pub(super) fn say(&self, words: &str) {
         match &self.bars {
-            Some(bars) => drop(bars.all.println(plain(words))),
-            None => self.context.say(&plain(words)),
+            Some(bars) if !bars.total.is_finished() => drop(bars.all.println(plain(words))),
+            Some(_) | None => self.context.say(&plain(words)),
         }
     }
 }

@@ -9,29 +9,22 @@ use std::ops::ControlFlow;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::cloud::{Needs, OfAccount, lacks};
 use super::drive::lines::{Columns, Lines, Shown, time};
 use super::drive::pages::follow;
-use super::drive::{Session, glob, in_session, remote_path};
+use super::drive::{Session, glob, remote_path, with};
 use super::terminal::{Look, columns, plain};
 use super::{Context, ExitStatus, Failed, Outcome, Report};
 use crate::cloud::files::Item;
 use crate::cloud::shares::{Link, LinkInfo, MOST_SHARED, Period, Share};
-use crate::cloud::{self, Page, Shares};
+use crate::cloud::{self, Page, Service, Shares};
 use password::LinkArgs;
 
 /// Folders in a share that are still to be looked into.
 const MOST_FOLDERS: usize = 10_000;
 
 /// What the command line has of `xpand share`.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// NAME of [account.NAME] [default: the only one]
-    #[arg(long, global = true, value_name = "NAME")]
-    account: Option<String>,
-    /// What to do.
-    #[command(subcommand)]
-    command: Command,
-}
+pub type Args = OfAccount<Command>;
 
 /// Share links.
 #[derive(Subcommand, Debug)]
@@ -93,7 +86,7 @@ fn days(text: &str) -> Result<u8, String> {
 pub(super) fn run(context: &Context, args: Args) -> Outcome {
     let account = args.account.as_deref();
     match args.command {
-        Command::Create(args) => in_session(context, account, async |session| create(session, &args).await),
+        Command::Create(args) => with_shares(context, account, async |session| create(session, &args).await),
         Command::Verify(args) => {
             let (link, password) = args.link.read()?;
             let Some(password) = password else {
@@ -101,18 +94,18 @@ pub(super) fn run(context: &Context, args: Args) -> Outcome {
                     .hint("add --password PASSWORD, or --password-stdin")
                     .status(ExitStatus::Usage));
             };
-            in_session(context, account, async |session| verify(session, &link, &password).await)
+            with_shares(context, account, async |session| verify(session, &link, &password).await)
         }
         Command::List(args) => {
             let (link, password) = args.link.read()?;
-            in_session(context, account, async |session| {
+            with_shares(context, account, async |session| {
                 let sekey = sekey(session, &link, password.as_deref()).await?;
                 list(session, &args, &link, &sekey).await
             })
         }
         Command::Info(args) => {
             let (link, password) = args.link.read()?;
-            in_session(context, account, async |session| {
+            with_shares(context, account, async |session| {
                 let spd = sekey(session, &link, password.as_deref()).await?;
                 let info = shares(session)?.info(&link, &spd).await;
                 let known = password.is_some();
@@ -125,10 +118,16 @@ pub(super) fn run(context: &Context, args: Args) -> Outcome {
 
 /// The calls for share links.
 fn shares<'s>(session: &'s Session<'_>) -> Outcome<&'s dyn Shares> {
-    session.drive.shares().ok_or_else(|| {
-        let words = format!("the cloud of {} knows no share links", session.account.name);
-        Failed::words(words).status(ExitStatus::Usage)
-    })
+    session.drive.shares().ok_or_else(lacks)
+}
+
+/// Opens the drive of an account with share links.
+fn with_shares(
+    context: &Context,
+    account: Option<&str>,
+    command: impl AsyncFnOnce(&Session<'_>) -> Outcome,
+) -> Outcome {
+    with(context, account, Needs::A(Service::Shares), command)
 }
 
 /// The key that a password gives; empty without one.

@@ -32,7 +32,10 @@ impl Report for Status {
 
 /// The first lines: state, reason, what to do next.
 pub(super) fn head(status: &Status, look: &Look) -> String {
-    let (word, tone) = state(status.state);
+    let (word, tone) = match status.state {
+        State::Idle if status.totals.counts.failed > 0 => ("Backed up, but for what failed", Tone::Bad),
+        other => state(other),
+    };
     let mut text = look.paint(tone, word);
     match look.when(&status.since).as_str() {
         "" | "now" => {}
@@ -380,6 +383,13 @@ Accounts
             head(&status, &Look::without_colour(NOW_SECS)),
             "Needs to be bound\n  next: xpand device bind --account home\n"
         );
+    }
+
+    #[test]
+    fn not_everything_is_backed_up_when_something_failed() {
+        let mut status = Status { state: State::Idle, ..Status::default() };
+        status.totals.counts.failed = 1;
+        assert!(text(&status).starts_with("Backed up, but for what failed\n"), "{}", text(&status));
     }
 
     #[test]

@@ -31,8 +31,24 @@ pub trait Cloud: Sync {
     fn has_links(&self) -> bool {
         false
     }
+    /// What it has for a person at a shell, besides what a backup needs: the calls that [`Drive::files`],
+    /// [`Drive::devices`], [`Drive::images`] and [`Drive::shares`] give.
+    fn services(&self) -> &'static [Service];
     /// What a server's number or word means here, one line a meaning; nothing when it is not known.
     fn explain(&self, code: &str) -> Vec<String>;
+}
+
+/// What a cloud may have for a person at a shell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Service {
+    /// A drive with files of every kind ([`super::Files`]).
+    Files,
+    /// Boxes that are devices of the account ([`super::Devices`]).
+    Devices,
+    /// An image host ([`super::Images`]).
+    Images,
+    /// Share links ([`super::Shares`]).
+    Shares,
 }
 
 /// Which files a cloud takes, as far as can be told before anything is read.

@@ -2,7 +2,7 @@
 //! listed entry, a page.
 //!
 //! Nothing here is any cloud's own. What only one of them has is asked for by [`Drive::devices`],
-//! [`Drive::files`], [`Drive::images`] and [`Drive::shares`], and may be missing.
+//! [`Drive::copies`], [`Drive::files`], [`Drive::images`] and [`Drive::shares`], and may be missing.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,8 +22,8 @@ pub trait Drive: Send + Sync + 'static {
     /// Space in the drive; `None` of a cloud that does not tell.
     fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>>;
     /// Announces a file: already there, or a session and the slices to send. `resume` is the id of an
-    /// earlier session of the same file and content. A cloud that cannot tell what it has of that one
-    /// begins another.
+    /// earlier session of the same file and content; also one that was [`Finish::Making`]. A cloud that cannot
+    /// tell what it has of that one begins another.
     fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>>;
     /// Sends one slice and returns the MD5 the cloud computed of it, where it tells. One that does not has to
     /// compare the whole by itself: then [`Drive::finish`] fails when it is not [`Upload::content_md5`].
@@ -33,9 +33,15 @@ pub trait Drive: Send + Sync + 'static {
         session: &'a str,
         slice: Slice,
     ) -> BoxFuture<'a, Result<Option<Md5>>>;
-    /// Makes the file of its slices. The answer is the cloud's word for what now exists. Some clouds take
-    /// their time for it: then this waits, and whoever drops it finds out by [`Drive::list`].
-    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Stored>>;
+    /// Makes the file of its slices. The answer is the cloud's word for what now exists, or that the cloud
+    /// takes its time for it ([`Finish::Making`]).
+    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Finish>>;
+    /// What has become of a session that was [`Finish::Making`], asked for as often as one likes, but not
+    /// within a second. A session that the cloud does not know any more is [`Kind::Expired`]: then the file may
+    /// have been made, which [`Drive::begin`] finds out.
+    fn made<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Finish>> {
+        self.finish(file, session)
+    }
     /// One page of a remote folder, `after` being the page before's [`Page::next`]. The drive itself is `/`, or
     /// empty, here and in all that takes a folder.
     /// A folder that does not exist is [`Kind::Missing`].
@@ -46,13 +52,6 @@ pub trait Drive: Send + Sync + 'static {
     fn list_all<'a>(&'a self, _folder: &'a str, _after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
         let words = "this cloud does not list folders within folders";
         Box::pin(async move { Err(Error::new(Kind::Refused, "listall", words).unsent()) })
-    }
-    /// Copies files inside the cloud: from and to, absolute remote paths; the folders they go to are made.
-    /// What has the name already stays as it is. `false` of a file says that it was certainly not copied;
-    /// of the others [`Drive::list`] tells. At most [`super::files::MOST_MANAGED`]. Not every cloud can.
-    fn copy<'a>(&'a self, _files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
-        let words = "this cloud does not copy files by itself";
-        Box::pin(async move { Err(Error::new(Kind::Refused, "copy", words).unsent()) })
     }
     /// Whether a listed file certainly has the content of `file`.
     fn is_same(&self, entry: &Entry, file: &Upload) -> bool;
@@ -75,6 +74,10 @@ pub trait Drive: Send + Sync + 'static {
     fn link<'a>(&'a self, _id: &'a str) -> Option<BoxFuture<'a, Result<String>>> {
         None
     }
+    /// The call that copies files inside the cloud, of a cloud that has one.
+    fn copies(&self) -> Option<&dyn Copies> {
+        None
+    }
     /// What brings copies home. Without it nothing of this cloud can be restored or verified.
     fn give_back(&self) -> Option<&dyn GiveBack> {
         None
@@ -95,6 +98,14 @@ pub trait Drive: Send + Sync + 'static {
     fn shares(&self) -> Option<&dyn Shares> {
         None
     }
+}
+
+/// What spares sending a content that is in the cloud already.
+pub trait Copies: Send + Sync {
+    /// Copies files inside the cloud: from and to, absolute remote paths; the folders they go to are made.
+    /// What has the name already stays as it is. `false` of a file says that it was certainly not copied;
+    /// of the others [`Drive::list`] tells. At most [`super::files::MOST_MANAGED`].
+    fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>>;
 }
 
 /// Who is logged in, and what the membership allows.
@@ -157,6 +168,8 @@ pub struct Upload {
 pub enum Begin {
     /// The cloud has the content; the file exists now.
     Present(Stored),
+    /// The file was there before it was announced. Not every cloud can tell that from [`Begin::Present`].
+    There(Stored),
     /// Slices are wanted.
     Send {
         /// The session (`uploadid`).
@@ -166,6 +179,24 @@ pub enum Begin {
         slice_size: u64,
         /// Numbers of the slices the cloud lacks, from 0.
         missing: Vec<u32>,
+    },
+    /// Everything had arrived in the session that was to be gone on with, and the cloud still makes the file of
+    /// it: [`Drive::made`] tells when it is there.
+    Making {
+        /// The session.
+        session: String,
+    },
+}
+
+/// The answer to [`Drive::finish`] and [`Drive::made`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Finish {
+    /// The file exists.
+    Made(Stored),
+    /// Everything has arrived, and the cloud takes its time to make the file of it: [`Drive::made`] tells.
+    Making {
+        /// What the session is called from here on. Nothing more is sent in it.
+        session: String,
     },
 }
 

@@ -108,8 +108,8 @@ pub struct Error {
     pub endpoint: &'static str,
     /// The server's number or OAuth error word, as printed to people: `errno -10`, `error_code 31364`.
     pub code: Option<Code>,
-    /// The server's own number of the request, which its support asks for.
-    pub request_id: Option<String>,
+    /// The server's own number of the request; see [`Error::request_id`].
+    pub request_id: Option<Box<RequestId>>,
     /// Words: our meaning of the code, else the server's own text.
     pub message: String,
     /// Whether the cloud may have seen the request. `false` only when it certainly has not.
@@ -118,6 +118,10 @@ pub struct Error {
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
+
+/// A server's own number of a request. Errors point to it: every result of a call would be larger for it.
+#[derive(Debug)]
+pub struct RequestId(String);
 
 /// What a failed call leaves for the log's fields: `ERRNO` and `REQUEST_ID`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -184,7 +188,7 @@ impl Error {
     /// With the server's number of the request.
     #[must_use]
     pub fn of_request(mut self, id: Option<String>) -> Self {
-        self.request_id = id;
+        self.request_id = id.map(|id| Box::new(RequestId(id)));
         self
     }
 
@@ -202,16 +206,28 @@ impl Error {
         self
     }
 
+    /// Whether it is about the login and not about what was asked for with it.
+    #[must_use]
+    pub fn is_about_login(&self) -> bool {
+        matches!(self.endpoint, "token" | "access_token")
+    }
+
     /// The server's number, whatever key it came under.
     #[must_use]
     pub fn number(&self) -> Option<i64> {
         self.code.as_ref().and_then(Code::number)
     }
 
+    /// The server's own number of the request, which its support asks for.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_ref().map(|id| id.0.as_str())
+    }
+
     /// What the log tells of it in fields of their own.
     #[must_use]
     pub fn trace(&self) -> Trace {
-        Trace { errno: self.number(), request_id: self.request_id.clone() }
+        Trace { errno: self.number(), request_id: self.request_id().map(str::to_owned) }
     }
 }
 

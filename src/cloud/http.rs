@@ -408,16 +408,17 @@ fn stalled(endpoint: &'static str, limit: Duration) -> Error {
     Error::new(Kind::Offline, endpoint, format!("nothing moved for {} seconds", limit.as_secs()))
 }
 
-/// What reqwest says when there is no answer, without the address.
+/// What reqwest says when there is no answer. Of its chain of causes the innermost tells something; the others
+/// say once more that a request was sent, or name the address.
 fn transport(endpoint: &'static str, error: reqwest::Error) -> Error {
-    let error = error.without_url();
+    let cause = innermost(&error);
     if error.is_connect() {
         let words = if error.is_timeout() { "no connection in time" } else { "no connection" };
-        Error::new(Kind::Offline, endpoint, words).because(error).unsent()
+        Error::new(Kind::Offline, endpoint, words).because(cause).unsent()
     } else if error.is_builder() {
-        Error::new(Kind::Local, endpoint, "the request cannot be made").because(error).unsent()
+        Error::new(Kind::Local, endpoint, "the request cannot be made").because(cause).unsent()
     } else {
-        Error::new(Kind::Offline, endpoint, "the connection broke before the answer").because(error)
+        Error::new(Kind::Offline, endpoint, "the connection broke before the answer").because(cause)
     }
 }
 

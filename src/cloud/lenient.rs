@@ -11,13 +11,18 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// A part of an answer: every field may be missing, and is read as it says.
+/// A part of an answer: every field may be missing, and is read as it says. One that is `secret` has no `Debug`.
 macro_rules! wire {
-    ($(#[$doc:meta])* $name:ident {
+    ($(#[$doc:meta])* secret $name:ident { $($fields:tt)* }) => {
+        wire! { $(#[$doc])* #[derive(Deserialize, Default)] => $name { $($fields)* } }
+    };
+    ($(#[$doc:meta])* $name:ident { $($fields:tt)* }) => {
+        wire! { $(#[$doc])* #[derive(Deserialize, Debug, Default)] => $name { $($fields)* } }
+    };
+    ($(#[$head:meta])* => $name:ident {
         $($(#[$field_doc:meta])* $field:ident $(as $wired:literal)?: $type:ty = $how:literal,)*
     }) => {
-        $(#[$doc])*
-        #[derive(Deserialize, Debug, Default)]
+        $(#[$head])*
         #[serde(default)]
         pub(in crate::cloud) struct $name {
             $(

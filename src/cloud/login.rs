@@ -36,6 +36,11 @@ pub trait Authority: Send + Sync + 'static {
     fn obtain(&self) -> BoxFuture<'_, Result<Grant>> {
         nobody()
     }
+    /// Which call [`Authority::obtain`] makes, and how many of them a second the documents allow: whoever calls
+    /// it waits for its place ([`super::Calls::pace`]).
+    fn pace(&self) -> Option<(&'static str, u32)> {
+        None
+    }
 }
 
 fn nobody<T: Send + 'static>() -> BoxFuture<'static, Result<T>> {
@@ -124,4 +129,9 @@ pub trait TokenSource: Send + Sync + 'static {
     fn token(&self) -> BoxFuture<'_, Result<Token>>;
     /// Another token, after the cloud refused `stale`. Refreshes at most once for many callers.
     fn renew<'a>(&'a self, stale: &'a Token) -> BoxFuture<'a, Result<Token>>;
+    /// A token of [`TokenSource::renew`] was taken by the very call that the one before it was refused by: that one
+    /// really was dead.
+    fn proved<'a>(&'a self, _: &'a Token) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }

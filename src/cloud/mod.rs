@@ -5,8 +5,8 @@
 //!
 //! A cloud is a folder below this one, a line in [`of`], and a line in `config/provider.rs` for the word that
 //! the configuration calls it by. It is described by [`Cloud`]; what it can do is said by the traits [`Drive`],
-//! [`GiveBack`] and [`Authority`], and, where it has more than a backup needs, by [`Devices`], [`Files`],
-//! [`Images`] and [`Shares`]. Nobody outside of `cloud/` asks which cloud it is.
+//! [`GiveBack`] and [`Authority`], and, where it has more than a backup needs, by [`Copies`], [`Devices`],
+//! [`Files`], [`Images`] and [`Shares`]. Nobody outside of `cloud/` asks which cloud it is.
 //!
 //! Nothing here is stored, so a crash costs the calls in flight and nothing else.
 
@@ -14,6 +14,7 @@ pub mod calls;
 mod describe;
 mod devices;
 mod drive;
+mod envelope;
 mod error;
 pub mod files;
 pub mod give_back;
@@ -30,10 +31,12 @@ pub mod walk;
 pub mod xpan;
 
 pub use calls::Calls;
-pub use describe::{Cloud, Takes};
+pub use describe::{Cloud, Service, Takes};
 pub use devices::{DeviceChanges, DeviceEntry, Devices};
-pub use drive::{Begin, Content, Cursor, Drive, Entry, Page, Quota, Slice, SliceBody, Stored, Upload, User};
-pub use error::{Code, Error, Kind, Result, Trace};
+pub use drive::{
+    Begin, Content, Copies, Cursor, Drive, Entry, Finish, Page, Quota, Slice, SliceBody, Stored, Upload, User,
+};
+pub use error::{Code, Error, Kind, RequestId, Result, Trace};
 pub use files::Files;
 pub use give_back::GiveBack;
 pub use images::Images;
@@ -99,8 +102,27 @@ pub fn explain(code: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
-    use super::explain;
+    use super::testing::{Server, TwoTokens};
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_cloud_says_it_has_is_what_its_drive_gives() {
+        let server = Server::start(|_| (404, String::new())).await;
+        for &provider in Provider::ALL {
+            let account = config::Account { provider, ..server.account() };
+            let drive = open(&account, Arc::new(TwoTokens::default()), Calls::uncounted()).unwrap();
+            for (service, is_given) in [
+                (Service::Files, drive.files().is_some()),
+                (Service::Devices, drive.devices().is_some()),
+                (Service::Images, drive.images().is_some()),
+                (Service::Shares, drive.shares().is_some()),
+            ] {
+                assert_eq!(of(provider).services().contains(&service), is_given, "{provider:?} {service:?}");
+            }
+        }
+    }
 
     #[test]
     fn a_status_is_explained_beside_the_numbers_and_what_nobody_knows_says_when_it_is_tried_again() {

@@ -12,7 +12,11 @@ where
     match call(token.clone()).await {
         Err(Error { kind: Kind::Unauthorized, .. }) => {
             let renewed = tokens.renew(&token).await?;
-            call(renewed).await
+            let answer = call(renewed.clone()).await;
+            if !matches!(&answer, Err(error) if error.kind == Kind::Unauthorized) {
+                tokens.proved(&renewed).await;
+            }
+            answer
         }
         answer => answer,
     }

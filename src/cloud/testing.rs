@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use url::Url;
 
 use super::{
-    Begin, BoxFuture, Content, Cursor, Drive, Entry, Page, Quota, Result, Slice, Stored, Token, TokenSource,
+    Begin, BoxFuture, Content, Cursor, Drive, Entry, Finish, Page, Quota, Result, Slice, Token, TokenSource,
     Upload, User,
 };
 use crate::config;
@@ -43,7 +43,7 @@ impl<F: Fn(&str, Option<Cursor>) -> Page + Send + Sync + 'static> Drive for List
     fn send<'a>(&'a self, _: &'a Upload, _: &'a str, _: Slice) -> BoxFuture<'a, Result<Option<Md5>>> {
         unreachable!()
     }
-    fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Stored>> {
+    fn finish<'a>(&'a self, _: &'a Upload, _: &'a str) -> BoxFuture<'a, Result<Finish>> {
         unreachable!()
     }
 }

@@ -2,7 +2,7 @@
 
 /// Makes the clouds of one line each.
 macro_rules! providers {
-    ($($(#[$doc:meta])* $variant:ident = $word:literal, $own:expr;)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal, $application:expr, $own:expr;)+) => {
         /// Which cloud an account is of.
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub enum Provider {
@@ -21,6 +21,13 @@ macro_rules! providers {
                 }
             }
 
+            /// What the cloud itself calls the id and the secret of an application.
+            pub(super) fn application(self) -> (&'static str, &'static str) {
+                match self {
+                    $(Self::$variant => $application,)+
+                }
+            }
+
             /// The settings of an account that only this cloud has a use for.
             pub(super) fn own_settings(self) -> &'static [&'static str] {
                 match self {
@@ -34,9 +41,9 @@ macro_rules! providers {
 // Another cloud is another line here, and a folder in `cloud/`.
 providers! {
     /// Baidu Netdisk.
-    Baidu = "baidu", &["app", "share_type", "share_secret", "share_secret_file"];
+    Baidu = "baidu", ("AppKey", "SecretKey"), &["app", "share_type", "share_secret", "share_secret_file"];
     /// 123pan: its image host.
-    Pan123 = "pan123", &[];
+    Pan123 = "pan123", ("clientID", "clientSecret"), &[];
 }
 
 impl Provider {

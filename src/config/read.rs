@@ -165,16 +165,16 @@ impl<'t> Reader<'t> {
         let provider = section.text("provider", "\"baidu\"", values::provider);
         let provider = provider.unwrap_or(Provider::DEFAULT);
         section.refuse(|key| !provider.has(key), provider.as_str());
-        let client_id = section.text("client_id", "\"AppKey\"", |text| Ok(text.to_owned()));
+        let (id, secret) = provider.application();
+        let client_id = section.text("client_id", &format!("{id:?}"), |text| Ok(text.to_owned()));
         if !section.has("client_id") {
-            section.note_missing("client_id", "client_id = \"AppKey\"");
+            section.note_missing("client_id", &format!("client_id = {id:?}"));
         }
-        let client_secret = self.secret(section, ("client_secret", "client_secret_file"), "\"SecretKey\"");
+        let keys = ("client_secret", "client_secret_file");
+        let client_secret = self.secret(section, keys, &format!("{secret:?}"));
         if !section.has("client_secret") && !section.has("client_secret_file") {
-            section.note_missing(
-                "client_secret",
-                "client_secret = \"SecretKey\" or client_secret_file = \"PATH\"",
-            );
+            let instead = format!("client_secret = {secret:?} or client_secret_file = \"PATH\"");
+            section.note_missing("client_secret", &instead);
         }
         let app = section.text("app", "\"xpand\"", |text| values::name(text).map(|()| text.to_owned()));
         let endpoint = section.text("endpoint", "\"https://HOST\"", values::endpoint);

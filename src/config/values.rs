@@ -174,7 +174,8 @@ pub(super) fn secret_file(path: &Path, place: &Place) -> Result<String, String> 
         }
         Err(error) => return Err(format!("{shown} cannot be read ({error})")),
     };
-    let secret = secret.trim_end_matches(['\n', '\r']);
+    // What an editor puts around it: no secret begins or ends with a blank.
+    let secret = secret.trim_start_matches('\u{feff}').trim();
     if secret.is_empty() {
         return Err(format!("{shown} is empty"));
     }

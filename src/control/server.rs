@@ -239,8 +239,11 @@ async fn no_such_path(request: Request) -> Failure {
 
 async fn no_such_method(request: Request) -> Response {
     let (path, method) = (request.uri().path(), request.method());
-    let reads = ["/v1/status", "/v1/queue", "/v1/explain", "/v1/copies", "/v1/events"];
-    let allowed = if reads.contains(&path) { "GET" } else { "POST" };
+    let allowed = match path {
+        "/v1/explain" => "GET, POST",
+        "/v1/status" | "/v1/queue" | "/v1/copies" | "/v1/events" => "GET",
+        _ => "POST",
+    };
     let failure = Failure::new(405, "method_not_allowed", format!("{path} is not for {method}"))
         .hint(format!("use {allowed}"));
     let mut response = failure.into_response();

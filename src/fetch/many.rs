@@ -18,7 +18,7 @@ use super::queue::Queue;
 use super::{Copies, Disk, End, Found, Place, Stop, Target, Wanted, Watch};
 use crate::clock::Clock;
 use crate::cloud::files::Item;
-use crate::cloud::give_back::MOST_DETAILS;
+use crate::cloud::give_back::{Asked, MOST_DETAILS};
 use crate::cloud::{Drive, Error, GiveBack, Kind};
 
 /// For so long more files are waited for before fewer than [`MOST_DETAILS`] are asked about.
@@ -200,12 +200,11 @@ impl<'a> Fetcher<'a> {
     ) -> Result<(Vec<Ready>, Vec<Lost>), Stop> {
         let (mut ready, mut lost) = (Vec::with_capacity(bundle.len()), Vec::new());
         let asked = |file: &&Ready| file.wanted.size > 0;
-        let mut ids: Vec<String> =
-            bundle.iter().filter(asked).map(|file| file.wanted.fs_id.clone()).collect();
+        let mut these: Vec<Asked> = bundle.iter().filter(asked).map(Ready::asked).collect();
         // One copy may be wanted for two places.
-        ids.sort_unstable();
-        ids.dedup();
-        let items = match self.metas(files, &ids).await {
+        these.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        these.dedup_by(|one, other| one.id == other.id);
+        let items = match self.metas(files, &these).await {
             Ok(items) => items,
             Err(Over::All(stop)) => return Err(stop),
             Err(Over::File(why)) => {
@@ -231,15 +230,15 @@ impl<'a> Fetcher<'a> {
         Ok((ready, lost))
     }
 
-    /// What the cloud tells of at most [`MOST_DETAILS`] ids, each with its address.
+    /// What the cloud tells of at most [`MOST_DETAILS`] files, each with its address.
     pub(super) async fn metas(
         &self,
         files: &dyn GiveBack,
-        ids: &[String],
+        these: &[Asked],
     ) -> Result<HashMap<String, Item>, Over> {
         let mut patience = Patience::default();
-        while !ids.is_empty() {
-            match files.details(ids).await {
+        while !these.is_empty() {
+            match files.details(these).await {
                 Ok(items) => {
                     self.line.moves();
                     return Ok(items.into_iter().map(|item| (item.fs_id.clone(), item)).collect());

@@ -13,7 +13,7 @@ use super::part::{Part, Placed};
 use super::patience::{Over, Patience, words};
 use super::queue::Queue;
 use super::{End, Stop, Wanted};
-use crate::cloud::give_back::MOST_DETAILS;
+use crate::cloud::give_back::{Asked, MOST_DETAILS};
 use crate::cloud::{Error, GiveBack, Kind};
 use crate::content::Md5;
 
@@ -40,6 +40,11 @@ impl Ready {
     /// A file whose address has to be asked for.
     pub(super) fn new(wanted: Wanted, replace: bool) -> Self {
         Self { wanted, dlink: String::new(), asked_at: None, replace, doubted: false }
+    }
+
+    /// As the cloud is asked about it.
+    pub(super) fn asked(&self) -> Asked {
+        Asked { id: self.wanted.fs_id.clone(), path: self.wanted.remote.clone() }
     }
 }
 
@@ -197,9 +202,9 @@ impl Fetcher<'_> {
     /// for each of them would take a minute for twenty.
     async fn renew(&self, files: &dyn GiveBack, queue: &Queue, ready: &mut Ready) -> Result<(), Over> {
         let mut waiting = queue.as_old_as(ready.asked_at);
-        let own = std::iter::once(ready.wanted.fs_id.clone());
-        let ids: Vec<String> = own.chain(waiting.ids()).take(MOST_DETAILS).collect();
-        let items = self.metas(files, &ids).await?;
+        let own = std::iter::once(ready.asked());
+        let these: Vec<Asked> = own.chain(waiting.asked()).take(MOST_DETAILS).collect();
+        let items = self.metas(files, &these).await?;
         let asked_at = Some(Instant::now());
         // What is not there any more is told in its turn.
         for file in waiting.files() {

@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, MutexGuard, mpsc};
 use tokio::time::Instant;
 
 use super::one::Ready;
-use crate::cloud::give_back::MOST_DETAILS;
+use crate::cloud::give_back::{Asked, MOST_DETAILS};
 
 /// See the module.
 pub(super) struct Queue(Mutex<Waiting>);
@@ -53,10 +53,10 @@ pub(super) struct Old<'a> {
 }
 
 impl Old<'_> {
-    /// Their ids.
-    pub(super) fn ids(&self) -> impl Iterator<Item = String> {
+    /// As the cloud is asked about them.
+    pub(super) fn asked(&self) -> impl Iterator<Item = Asked> {
         let waiting = self.waiting.iter().flat_map(|waiting| waiting.first.iter());
-        waiting.filter(|file| is_old(file, self.asked_at)).map(|file| file.wanted.fs_id.clone())
+        waiting.filter(|file| is_old(file, self.asked_at)).map(Ready::asked)
     }
 
     /// All of them.

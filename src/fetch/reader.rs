@@ -7,6 +7,7 @@ use super::patience::{Line, Over, Patience};
 use super::{Stop, Watch};
 use crate::clock::Clock;
 use crate::cloud::files::Item;
+use crate::cloud::give_back::Asked;
 use crate::cloud::{Content, Error, GiveBack, Kind, Result};
 
 /// Reads with patience: what may do a moment later is tried again, and `watch` hears of long waits.
@@ -54,7 +55,9 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The call fails.
     pub async fn addresses(&self, ids: &[String]) -> Result<Vec<Item>> {
-        self.patiently(async || self.files.details(ids).await).await
+        let asked = |id: &String| Asked { id: id.clone(), path: String::new() };
+        let these: Vec<Asked> = ids.iter().map(asked).collect();
+        self.patiently(async || self.files.details(&these).await).await
     }
 
     /// Fetches a file to its end and keeps only its MD5. `size`: as it was listed. `came` hears of each piece.

@@ -1,16 +1,9 @@
 //! The cloud: keeps what it is given, fails in every way there is, and remembers what it was asked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::Duration;
 
-use futures_util::StreamExt;
-
-use super::Sim;
-use super::chance::Chance;
-use crate::cloud::{
-    Begin, BoxFuture, Cursor, Drive, Entry, Error, Kind, Page, Quota, Result, Slice, Stored, Upload, User,
-};
+use super::drive::Fate;
+use crate::cloud::{Begin, Cursor, Entry, Error, Finish, Kind, Page, Result, Stored, Upload};
 use crate::content::{Md5, OnConflict};
 
 /// What lies in the cloud, and how it is today.
@@ -51,7 +44,12 @@ struct Session {
     content: Md5,
     slices: usize,
     have: BTreeMap<u32, Vec<u8>>,
+    /// Everything is there, and so often more it is said that the file is not made yet.
+    checks: Option<u32>,
 }
+
+/// What a session is called once everything of it is there.
+const MAKING: &str = "making ";
 
 /// How the cloud is just now.
 #[derive(Clone, Debug)]
@@ -74,25 +72,6 @@ impl Default for Weather {
 /// Larger files are refused, bytes.
 pub(super) const LARGEST: u64 = 600;
 
-/// Every way in which a call can fail.
-const KINDS: [Kind; 15] = [
-    Kind::Offline,
-    Kind::Offline,
-    Kind::Busy { after: None },
-    Kind::Busy { after: Some(Duration::ZERO) },
-    Kind::Busy { after: Some(Duration::from_secs(30)) },
-    Kind::DayLimit,
-    Kind::Unauthorized,
-    Kind::Expired,
-    Kind::Full,
-    Kind::Exists,
-    Kind::Missing,
-    Kind::Refused,
-    Kind::Blocked { after: Duration::from_secs(600) },
-    Kind::Broken,
-    Kind::SliceSize,
-];
-
 impl Cloud {
     fn excuses(&self, path: &str) -> u64 {
         self.excuse + self.excuses.get(path).copied().unwrap_or(0)
@@ -111,7 +90,7 @@ impl Cloud {
     }
 
     /// What went wrong with a call is a reason to send something again.
-    fn learn(&mut self, path: &str, fate: &Fate) {
+    pub(super) fn learn(&mut self, path: &str, fate: &Fate) {
         match fate {
             Fate::Good => {}
             Fate::Before(Kind::Refused) => {
@@ -150,7 +129,7 @@ impl Cloud {
         unreachable!()
     }
 
-    fn begin(&mut self, file: &Upload, resume: Option<&str>) -> Result<Begin> {
+    pub(super) fn begin(&mut self, file: &Upload, resume: Option<&str>) -> Result<Begin> {
         assert_eq!(file.on_conflict, OnConflict::KeepBoth, "nothing may be overwritten");
         if file.slice_size > self.weather.slice_size && file.size > self.weather.slice_size {
             return Err(Error::new(Kind::SliceSize, "precreate", "slices too large"));
@@ -160,16 +139,21 @@ impl Cloud {
         if here || self.weather.rapid && self.files.values().any(known) {
             return Ok(Begin::Present(self.keep(file)));
         }
+        let resume = resume.map(|id| id.strip_prefix(MAKING).unwrap_or(id));
         let resumed = resume.filter(|id| {
             let session = self.sessions.get(*id);
             session.is_some_and(|s| (&s.path, s.content) == (&file.path, file.content_md5))
         });
+        if let Some(id) = resumed.filter(|id| self.sessions[*id].checks.is_some()) {
+            return Ok(Begin::Making { session: format!("{MAKING}{id}") });
+        }
         let id = match resumed {
             Some(id) => id.to_owned(),
             None => {
                 let id = format!("session {}", self.fresh());
                 let (path, content) = (file.path.clone(), file.content_md5);
-                let session = Session { path, content, slices: file.slices.len(), have: BTreeMap::new() };
+                let session =
+                    Session { path, content, slices: file.slices.len(), have: BTreeMap::new(), checks: None };
                 self.sessions.insert(id.clone(), session);
                 id
             }
@@ -185,7 +169,7 @@ impl Cloud {
     }
 
     /// Takes a slice. Returns what is wrong with its coming at all.
-    fn take(
+    pub(super) fn take(
         &mut self,
         file: &Upload,
         session: &str,
@@ -210,16 +194,23 @@ impl Cloud {
         Ok(md5)
     }
 
-    fn finish(
+    pub(super) fn finish(
         &mut self,
         file: &Upload,
         id: &str,
         ever: &BTreeSet<Md5>,
-    ) -> Result<std::result::Result<Stored, String>> {
+        checks: u32,
+    ) -> Result<std::result::Result<Finish, String>> {
+        let id = id.strip_prefix(MAKING).unwrap_or(id);
         let expired = || Error::new(Kind::Expired, "create", "no such session");
-        let session = self.sessions.get(id).ok_or_else(expired)?;
+        let session = self.sessions.get_mut(id).ok_or_else(expired)?;
         if session.have.len() < session.slices || session.content != file.content_md5 {
             return Err(expired());
+        }
+        let checks = session.checks.get_or_insert(checks);
+        if *checks > 0 {
+            *checks -= 1;
+            return Ok(Ok(Finish::Making { session: format!("{MAKING}{id}") }));
         }
         let bytes: Vec<u8> = session.have.values().flatten().copied().collect();
         let content = Md5::of(&bytes);
@@ -227,11 +218,11 @@ impl Cloud {
             return Ok(Err(format!("{} is made of bytes that the file never had", file.path)));
         }
         self.sessions.remove(id);
-        Ok(Ok(self.keep(file)))
+        Ok(Ok(Finish::Made(self.keep(file))))
     }
 
     /// Copies a file to a name that is free; nothing is ever overwritten. Returns what is said of it.
-    fn copy(&mut self, from: &str, to: &str, item: Item) -> bool {
+    pub(super) fn copy(&mut self, from: &str, to: &str, item: Item) -> bool {
         let is_there = self.files.contains_key(to);
         let (is_done, is_said) = match item {
             Item::Honest => (true, is_there || self.files.contains_key(from)),
@@ -263,7 +254,7 @@ impl Cloud {
     }
 
     /// What was promised is made at last.
-    fn keep_promises(&mut self) {
+    pub(super) fn keep_promises(&mut self) {
         for (from, to) in std::mem::take(&mut self.promised) {
             self.make_copy(&from, &to);
         }
@@ -275,7 +266,7 @@ impl Cloud {
         self.files.entry(path.to_owned()).or_insert(Kept { id, size, md5 });
     }
 
-    fn list(&self, folder: &str, after: Option<Cursor>) -> Result<Page> {
+    pub(super) fn list(&self, folder: &str, after: Option<Cursor>) -> Result<Page> {
         let below = format!("{folder}/");
         let mut entries = BTreeMap::new();
         for (path, kept) in &self.files {
@@ -310,7 +301,7 @@ impl Cloud {
 
 /// What becomes of one file of a copy.
 #[derive(Clone, Copy)]
-enum Item {
+pub(super) enum Item {
     Honest,
     /// It is copied, and said not to be.
     Denied,
@@ -322,174 +313,4 @@ enum Item {
     Other,
 }
 
-const ITEMS: [Item; 4] = [Item::Denied, Item::Claimed, Item::Later, Item::Other];
-
-/// The drive of one process: when that is dead, nothing comes from it any more.
-pub(super) struct SimDrive {
-    pub(super) sim: Arc<Sim>,
-    pub(super) life: u64,
-}
-
-/// What becomes of one call.
-enum Fate {
-    Good,
-    /// It is not done.
-    Before(Kind),
-    /// It is done, and the answer is lost.
-    After(Kind),
-}
-
-impl SimDrive {
-    /// One call: it takes its time, and perhaps it is done, and perhaps there is an answer.
-    async fn call<T>(
-        &self,
-        what: &'static str,
-        path: &str,
-        action: impl FnOnce(&mut Cloud) -> Result<T>,
-    ) -> Result<T> {
-        self.alive().await;
-        let latency = self.sim.chance(|chance| chance.within(20, 3000));
-        tokio::time::sleep(Duration::from_millis(latency)).await;
-        self.alive().await;
-        let (fate, dies) = self.fate();
-        if dies == Some(false) {
-            self.sim.end_process();
-            self.alive().await;
-        }
-        let outcome = match &fate {
-            Fate::Good => action(&mut self.sim.cloud()),
-            Fate::Before(kind) => Err(Error::new(*kind, what, "as the weather is")),
-            Fate::After(kind) => {
-                drop(action(&mut self.sim.cloud()));
-                Err(Error::new(*kind, what, "the answer is lost"))
-            }
-        };
-        self.sim.cloud().learn(path, &fate);
-        if dies.is_some() {
-            self.sim.end_process();
-        }
-        self.alive().await;
-        match &outcome {
-            // Asked each hour, and of no interest.
-            Ok(_) if path.is_empty() => {}
-            Ok(_) => self.sim.note(format_args!("{what} {path}")),
-            Err(error) => self.sim.note(format_args!("{what} {path}: {:?}, {error}", error.kind)),
-        }
-        outcome
-    }
-
-    /// What becomes of the next call, and whether the process ends after (true) or before it is done.
-    fn fate(&self) -> (Fate, Option<bool>) {
-        let mut cloud = self.sim.cloud();
-        cloud.calls += 1;
-        if cloud.calls.is_multiple_of(3) {
-            cloud.keep_promises();
-        }
-        let (failing, all) = (cloud.weather.failing, cloud.weather.all);
-        let (fails, kind, is_done, late) = self.sim.chance(|chance| {
-            let fails = chance.in_thousand(failing);
-            (fails, KINDS[chance.below(KINDS.len())], chance.in_thousand(400), chance.in_thousand(500))
-        });
-        let dies = self.sim.is_last_call().then_some(late);
-        let fate = match all {
-            Some(kind) => Fate::Before(kind),
-            None if !fails => Fate::Good,
-            None if is_done => Fate::After(match kind {
-                Kind::Busy { .. } | Kind::Broken => kind,
-                _ => Kind::Offline,
-            }),
-            None => Fate::Before(kind),
-        };
-        (fate, dies)
-    }
-
-    /// Goes on only while the process lives.
-    async fn alive(&self) {
-        if self.sim.is_over(self.life) {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-impl Drive for SimDrive {
-    fn user(&self) -> BoxFuture<'_, Result<User>> {
-        Box::pin(self.call("user", "", |cloud| {
-            let slice_size = cloud.weather.slice_size;
-            Ok(User {
-                id: "7".into(),
-                name: "family".into(),
-                vip_type: Some(0),
-                slice_size,
-                max_file_size: LARGEST,
-            })
-        }))
-    }
-
-    fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {
-        Box::pin(
-            self.call("quota", "", |_| Ok(Some(Quota { used: 1 << 30, total: 1 << 40, expires: false }))),
-        )
-    }
-
-    fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
-        Box::pin(self.call("begin", &file.path, move |cloud| cloud.begin(file, resume)))
-    }
-
-    fn send<'a>(
-        &'a self,
-        file: &'a Upload,
-        session: &'a str,
-        mut slice: Slice,
-    ) -> BoxFuture<'a, Result<Option<Md5>>> {
-        Box::pin(async move {
-            let mut bytes = Vec::new();
-            while let Some(piece) = slice.body.next().await {
-                let broken =
-                    |error| Error::new(Kind::Local, "superfile2", "the file cannot be read").because(error);
-                bytes.extend(piece.map_err(broken)?);
-            }
-            let what = format!("{} #{}", file.path, slice.number);
-            let taken =
-                self.call("send", &file.path, |cloud| match cloud.take(file, session, slice.number, bytes) {
-                    Ok(md5) => Ok(Ok(md5)),
-                    Err(None) => Err(Error::new(Kind::Expired, "superfile2", what)),
-                    Err(Some(wrong)) => Ok(Err(wrong)),
-                });
-            taken.await?.map(Some).map_err(|wrong| self.sim.fail(&wrong))
-        })
-    }
-
-    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Stored>> {
-        Box::pin(async move {
-            let made =
-                self.call("create", &file.path, |cloud| cloud.finish(file, session, &self.sim.disk().ever));
-            let made = made.await?;
-            made.map_err(|wrong| self.sim.fail(&wrong))
-        })
-    }
-
-    fn list<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
-        Box::pin(self.call("list", folder, move |cloud| cloud.list(folder, after)))
-    }
-
-    fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
-        Box::pin(async move {
-            // Whatever goes wrong with it is no reason to send anything twice, nor to leave a file out.
-            let what = format!("of {} files", files.len());
-            let failing = self.sim.cloud().weather.failing;
-            let item = |chance: &mut Chance| {
-                if chance.in_thousand(failing) { ITEMS[chance.below(ITEMS.len())] } else { Item::Honest }
-            };
-            let items: Vec<Item> = files.iter().map(|_| self.sim.chance(item)).collect();
-            let copied = self.call("copy", &what, |cloud| {
-                let all = files.iter().zip(items);
-                Ok(all.map(|((from, to), item)| cloud.copy(from, to, item)).collect::<Vec<bool>>())
-            });
-            copied.await
-        })
-    }
-
-    fn is_same(&self, entry: &Entry, file: &Upload) -> bool {
-        entry.size == file.size && entry.md5.as_deref() == Some(file.content_md5.to_string().as_str())
-    }
-}
+pub(super) const ITEMS: [Item; 4] = [Item::Denied, Item::Claimed, Item::Later, Item::Other];

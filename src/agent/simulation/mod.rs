@@ -15,6 +15,7 @@ mod chance;
 mod checks;
 mod cloud;
 mod disk;
+mod drive;
 mod family;
 mod life;
 mod tests;
@@ -42,8 +43,9 @@ use crate::cloud::{Drive, Error, Kind};
 use crate::content::Fingerprint;
 use crate::store::memory::Memory;
 use chance::Chance;
-use cloud::{Cloud, SimDrive};
+use cloud::Cloud;
 use disk::Disk;
+use drive::SimDrive;
 use life::Life;
 
 /// When it begins, nanoseconds since 1970: 2030, so that no build is of a later day.

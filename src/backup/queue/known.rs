@@ -42,6 +42,29 @@ impl Queue {
         Ok(None)
     }
 
+    /// Whether something was done that would have to be done again without what is kept here: a file arrived,
+    /// or was read at least.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn has_begun(&mut self) -> Result<bool> {
+        if self.shelves.values().any(|shelf| shelf.counts.backed_up > 0) {
+            return Ok(true);
+        }
+        for folder in self.shelves.keys().copied().collect::<Vec<_>>() {
+            let mut after: Option<Box<[u8]>> = None;
+            loop {
+                let jobs = self.jobs(folder, after.as_deref())?;
+                if jobs.iter().any(|job| job.digests().is_some()) {
+                    return Ok(true);
+                }
+                let Some(last) = jobs.into_iter().next_back() else { break };
+                after = Some(last.path.below);
+            }
+        }
+        Ok(false)
+    }
+
     pub(super) fn read_traces(&mut self) -> Result<()> {
         self.traces = Traces::open(&self.store, self.folders.is_empty())?;
         if self.traces.unmade().is_some() {

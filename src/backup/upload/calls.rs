@@ -43,11 +43,11 @@ impl Uploader {
                 Call::Send => self.slices.acquire().await.ok(),
                 // One at a time, and without a slot: it may wait for its turn within the documents' limits,
                 // and nobody's slices should wait with it.
-                Call::Look => self.looks.acquire().await.ok(),
+                Call::Look | Call::Made => self.looks.acquire().await.ok(),
                 Call::Begin | Call::Finish => None,
             };
             let slot = match call {
-                Call::Look => None,
+                Call::Look | Call::Made => None,
                 Call::Begin | Call::Send | Call::Finish => match self.slots.acquire().await {
                     Ok(slot) => Some(slot),
                     Err(_) => return Err(Failure::new(Verdict::Later, "the agent is ending")),

@@ -1,8 +1,10 @@
 //! Content that the drive has under another name is copied there instead of being sent.
 //!
+//! Only a cloud that has a call for it is asked ([`crate::cloud::Drive::copies`]).
+//!
 //! What a file was before it was renamed or moved is known by its trace (`traces.rs`). One call copies many
-//! files, and the calls are few ([`crate::cloud::Drive::copy`]): whoever makes one takes along all that wait, and lists
-//! the folders they went to. Only what the listing shows to be the file counts as copied.
+//! files, and the calls are few ([`Copies::copy`]): whoever makes one takes along all that wait, and lists the
+//! folders they went to. Only what the listing shows to be the file counts as copied.
 //!
 //! Nothing is lost where that does not come about - the copy was deleted in the cloud, something else has
 //! the name, the hour's calls are used up: the file is sent like any other. Nor by a crash: what was copied
@@ -21,7 +23,7 @@ use crate::backup::job::Job;
 use crate::backup::lookup::{self, Found};
 use crate::backup::progress::Progress;
 use crate::backup::verdict::Call;
-use crate::cloud::{Kind, Stored, Upload};
+use crate::cloud::{Copies, Kind, Stored, Upload};
 
 /// Before a call is made the files beside this one have time to join it.
 const GATHER: Duration = Duration::from_millis(250);
@@ -66,9 +68,10 @@ impl Uploader {
         progress: &Progress,
         cancelled: &Arc<AtomicBool>,
     ) -> Step<Option<Stored>> {
+        let Some(copies) = self.drive.copies() else { return Ok(None) };
         let known = self.keeper.with(|queue| queue.copy_of(&job.path, &job.print, file.content_md5));
         let Some(copy) = known.flatten() else { return Ok(None) };
-        let Some(found) = self.copy_from(copy.path.clone(), file).await else { return Ok(None) };
+        let Some(found) = self.copy_from(copies, copy.path.clone(), file).await else { return Ok(None) };
         let entry = match found.same(file) {
             Some(entry) => Some(entry),
             None => self.cut_otherwise(source, job, file, &found, progress, cancelled).await?,
@@ -80,7 +83,7 @@ impl Uploader {
     }
 
     /// Has a file copied, by this task or by another that makes the call. Returns what is listed then.
-    async fn copy_from(&self, from: String, file: &Upload) -> Option<Found> {
+    async fn copy_from(&self, copies: &dyn Copies, from: String, file: &Upload) -> Option<Found> {
         let (found, mut answer) = oneshot::channel();
         self.copier.add(Wish { from, file: file.clone(), found });
         tokio::select! {
@@ -88,7 +91,7 @@ impl Uploader {
             found = &mut answer => return found.ok(),
             mut rest = self.copier.rest.lock() => {
                 if let Err(oneshot::error::TryRecvError::Empty) = answer.try_recv().map(drop) {
-                    self.copy_all(&mut rest).await;
+                    self.copy_all(copies, &mut rest).await;
                 }
             }
         }
@@ -96,7 +99,7 @@ impl Uploader {
     }
 
     /// Copies all that wait, in one call, and tells each of them what is listed then.
-    async fn copy_all(&self, rest: &mut Rest) {
+    async fn copy_all(&self, copies: &dyn Copies, rest: &mut Rest) {
         tokio::time::sleep(self.clock.wait(GATHER)).await;
         let mut wishes = self.copier.take();
         if rest.until.is_some_and(|until| Instant::now() < until) {
@@ -107,7 +110,7 @@ impl Uploader {
             wishes.drain(..).partition(|wish| wish.from == wish.file.path);
         if !copying.is_empty() {
             let pairs: Vec<_> = copying.iter().map(|wish| (&*wish.from, &*wish.file.path)).collect();
-            match self.drive.copy(&pairs).await {
+            match copies.copy(&pairs).await {
                 Ok(may_be) => {
                     self.meters.steps.fetch_add(1, Ordering::Relaxed);
                     rest.failures = 0;

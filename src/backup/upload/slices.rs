@@ -10,7 +10,7 @@ use futures_util::stream::FuturesUnordered;
 
 use super::calls::Failure;
 use super::hanging::outlasting;
-use super::{Step, Stop, TRIES, Uploader};
+use super::{Afresh, Step, Stop, TRIES, Uploader};
 use crate::backup::body::slice_body;
 use crate::backup::disk;
 use crate::backup::job::{Bitmap, Job, Session, Stage};
@@ -69,7 +69,7 @@ pub(super) enum Sent {
     /// The cloud has them all.
     All,
     /// The cloud has forgotten the session.
-    Afresh,
+    Afresh(Afresh),
 }
 
 impl Uploader {
@@ -82,9 +82,9 @@ impl Uploader {
         source: &Source,
         progress: &Progress,
     ) -> Step<Sent> {
-        let Stage::Sending { upload, .. } = &job.stage else { return Ok(Sent::Afresh) };
+        let Stage::Sending { upload, .. } = &job.stage else { return Ok(Sent::Afresh(Afresh::default())) };
         let (session, is_kept) = (upload.id.clone(), job.digests().is_some_and(|own| upload.is_kept(own)));
-        let Some(cut) = Cut::of(file, upload.slice_size) else { return Ok(Sent::Afresh) };
+        let Some(cut) = Cut::of(file, upload.slice_size) else { return Ok(Sent::Afresh(Afresh::default())) };
         let (have, wanted): (Vec<usize>, Vec<usize>) =
             (0..cut.count).partition(|&number| upload.have.get(number));
         progress.enter(status::Stage::Sending, have.into_iter().map(|number| cut.length(number)).sum());
@@ -120,7 +120,7 @@ impl Uploader {
         };
         drop(flying);
         match failure.verdict {
-            Verdict::Afresh => Ok(Sent::Afresh),
+            Verdict::Afresh => Ok(Sent::Afresh(Afresh(failure.why))),
             Verdict::CheckFile => {
                 self.check_file(source, job, progress).await?;
                 // It may have changed without a trace: the next try reads it anew.

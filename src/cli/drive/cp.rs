@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::ask::{How, Weight, confirm, items, refuse_tops, weigh};
+use super::ask::{How, backup_among, confirm, holds_backup, items, refuse_tops};
 use super::glob::{self, Found, look_up};
 use super::manage::{Change, Copied, Moved, Renamed, carry_out, target};
 use super::mkdir::check_name;
@@ -93,7 +93,7 @@ pub(super) async fn cp(session: &Session<'_>, args: &CopyArgs) -> Outcome {
 pub(super) async fn mv(session: &Session<'_>, args: &CopyArgs) -> Outcome {
     let (all, sources) = plan(session, args, false).await?;
     let paths = || sources.iter().map(|item| item.path.as_str());
-    refuse_tops(paths())?;
+    refuse_tops(session, paths())?;
     if !args.how.dry_run {
         let question = "move it, so that the backup no longer finds it and sends everything again?";
         ask_for_the_backup(session, paths(), question, args.how)?;
@@ -111,13 +111,13 @@ pub(super) async fn rename(session: &Session<'_>, args: &RenameArgs) -> Outcome 
     }
     check_name(&format!("/{}", args.newname))?;
     let path = session.path(&args.path);
-    refuse_tops([path.as_str()])?;
+    refuse_tops(session, [path.as_str()])?;
     let all = glob::find(session, std::slice::from_ref(&args.path), &[]).await?.all()?;
     let [item] = all.as_slice() else {
         let words = format!("{path} stands for {}; only one can have a name", items(all.len(), 0));
         return Err(Failed::words(words).status(ExitStatus::Usage));
     };
-    refuse_tops([item.path.as_str()])?;
+    refuse_tops(session, [item.path.as_str()])?;
     if args.how.dry_run {
         return would(session, "rename", &item.path, &args.newname, None);
     }
@@ -132,9 +132,9 @@ fn ask_for_the_backup<'p>(
     question: &str,
     how: How,
 ) -> Outcome {
-    match paths.into_iter().find(|path| weigh(session, path) == Weight::Backup) {
+    match backup_among(session, paths) {
         None => Ok(()),
-        Some(path) => confirm(&format!("{path} holds the backup of this box: {question}"), true, how),
+        Some(backup) => confirm(&format!("{}: {question}", holds_backup(&backup)), true, how),
     }
 }
 
@@ -226,7 +226,7 @@ fn ask_before_replacing(
     there: &BTreeMap<String, Item>,
     how: How,
 ) -> Outcome {
-    refuse_tops(there.keys().map(String::as_str))?;
+    refuse_tops(session, there.keys().map(String::as_str))?;
     let question = "replace it, and with it the only copies there are in the cloud?";
     ask_for_the_backup(session, there.keys().map(String::as_str), question, how)?;
     let folders = |items: &mut dyn Iterator<Item = &Item>| items.filter(|item| item.isdir).count();

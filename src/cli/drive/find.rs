@@ -7,7 +7,7 @@ use super::glob::Pattern;
 use super::lines::{Columns, Lines, Shown};
 use super::media::Depth;
 use super::pages::{follow, name};
-use super::{Session, in_session};
+use super::{Session, with_files};
 use crate::cli::cloud::of_device;
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::{LONGEST_KEY, Place, Search};
@@ -34,7 +34,7 @@ pub struct FindArgs {
 /// Does it, after refusing what no cloud would take.
 pub(super) fn run(context: &Context, account: Option<&str>, args: &FindArgs) -> Outcome {
     let (key, pattern) = key(&args.word)?;
-    in_session(context, account, async |session| find(session, args, &key, pattern.as_ref()).await)
+    with_files(context, account, async |session| find(session, args, &key, pattern.as_ref()).await)
 }
 
 /// What the cloud is asked for, and what of its answer is wanted. The cloud knows no patterns, and no name

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::category::{self, Category};
 use super::lines::{Columns, Lines, Shown};
 use super::pages::follow;
-use super::{Session, in_session};
+use super::{Session, with_files};
 use crate::cli::terminal::{Look, bytes, columns, count};
 use crate::cli::{Context, ExitStatus, Failed, Outcome, Report};
 use crate::cloud::files::{CategoryList, Count, ListKind, Order, Place, Sort, Want};
@@ -95,7 +95,7 @@ impl MediaArgs {
 /// Does it, after refusing what makes no sense.
 pub(super) fn run(context: &Context, account: Option<&str>, args: &MediaArgs) -> Outcome {
     let (what, path) = args.what()?;
-    in_session(context, account, async |session| media(session, args, &what, path).await)
+    with_files(context, account, async |session| media(session, args, &what, path).await)
 }
 
 async fn media(session: &Session<'_>, args: &MediaArgs, what: &What, path: Option<&str>) -> Outcome {

@@ -26,22 +26,14 @@ use std::sync::Arc;
 
 use clap::Subcommand;
 
-use super::cloud::{Cloud, of_cloud};
+use super::cloud::{Cloud, Needs, OfAccount, lacks, of_cloud};
 use super::{Context, ExitStatus, Failed, Outcome};
-use crate::cloud::{self, Drive, Files, GiveBack};
+use crate::cloud::{self, Drive, Files, GiveBack, Service};
 use crate::config;
 use crate::remote::Home;
 
 /// What the command line has of `xpand drive`.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// NAME of [account.NAME] [default: the only one]
-    #[arg(long, global = true, value_name = "NAME")]
-    account: Option<String>,
-    /// What to do.
-    #[command(subcommand)]
-    command: Command,
-}
+pub type Args = OfAccount<Command>;
 
 /// The cloud drive as a file system.
 #[derive(Subcommand, Debug)]
@@ -82,27 +74,27 @@ pub enum Command {
 pub(super) fn run(context: &Context, args: Args) -> Outcome {
     let account = args.account.as_deref();
     match args.command {
-        Command::Ls(args) => in_session(context, account, async |session| ls::ls(session, &args).await),
+        Command::Ls(args) => with_files(context, account, async |session| ls::ls(session, &args).await),
         Command::Find(args) => find::run(context, account, &args),
-        Command::Info(args) => in_session(context, account, async |session| info::info(session, &args).await),
+        Command::Info(args) => with_files(context, account, async |session| info::info(session, &args).await),
         Command::Media(args) => media::run(context, account, &args),
         Command::Count(args) => {
-            in_session(context, account, async |session| media::counts(session, &args).await)
+            with_files(context, account, async |session| media::counts(session, &args).await)
         }
         Command::Get(args) => get::run(context, account, &args),
         Command::Put(args) => put::run(context, account, &args),
         Command::Mkdir(args) => {
-            in_session(context, account, async |session| mkdir::mkdir(session, &args).await)
+            with_files(context, account, async |session| mkdir::mkdir(session, &args).await)
         }
-        Command::Cp(args) => in_session(context, account, async |session| cp::cp(session, &args).await),
-        Command::Mv(args) => in_session(context, account, async |session| cp::mv(session, &args).await),
+        Command::Cp(args) => with_files(context, account, async |session| cp::cp(session, &args).await),
+        Command::Mv(args) => with_files(context, account, async |session| cp::mv(session, &args).await),
         Command::Rename(args) => {
-            in_session(context, account, async |session| cp::rename(session, &args).await)
+            with_files(context, account, async |session| cp::rename(session, &args).await)
         }
-        Command::Rm(args) => in_session(context, account, async |session| rm::rm(session, &args).await),
+        Command::Rm(args) => with_files(context, account, async |session| rm::rm(session, &args).await),
         Command::Preview(args) => preview::run(context, account, &args),
         Command::Quota(args) => {
-            in_session(context, account, async |session| quota::quota(session, &args).await)
+            with_files(context, account, async |session| quota::quota(session, &args).await)
         }
         Command::Whoami => in_session(context, account, async |session| quota::whoami(session).await),
     }
@@ -122,17 +114,28 @@ pub(super) fn in_session(
     account: Option<&str>,
     command: impl AsyncFnOnce(&Session<'_>) -> Outcome,
 ) -> Outcome {
-    in_session_of(context, |cloud| cloud.account(account), command)
+    with(context, account, Needs::Nothing, command)
 }
 
-/// As [`in_session`], of the account that is chosen of the configuration.
-pub(super) fn in_session_of(
+/// As [`in_session`], for what needs a drive with files of every kind.
+fn with_files(
     context: &Context,
-    choose: impl for<'c> FnOnce(&'c Cloud) -> Outcome<&'c config::Account>,
+    account: Option<&str>,
+    command: impl AsyncFnOnce(&Session<'_>) -> Outcome,
+) -> Outcome {
+    with(context, account, Needs::A(Service::Files), command)
+}
+
+/// As [`in_session`], of an account whose cloud has what is needed.
+pub(super) fn with(
+    context: &Context,
+    account: Option<&str>,
+    needs: Needs,
     command: impl AsyncFnOnce(&Session<'_>) -> Outcome,
 ) -> Outcome {
     let cloud = Cloud::open(context)?;
-    let account = choose(&cloud)?;
+    let account = cloud.account(account, needs)?;
+    needs.check(account)?;
     context.runtime()?.block_on(async {
         let login = cloud.login(account)?;
         let session = Session { context, cloud: &cloud, account, drive: Arc::clone(&login.drive) };
@@ -151,6 +154,12 @@ impl Session<'_> {
         })
     }
 
+    /// The command that shows what is in this cloud.
+    pub(super) fn lister(&self) -> &'static str {
+        let has_files = Needs::A(Service::Files).is_met_by(self.account);
+        if has_files { "xpand drive ls" } else { "xpand image ls" }
+    }
+
     /// The account's own folder in the cloud, and how names are written there.
     pub(super) fn home(&self) -> Home {
         cloud::of(self.account.provider).home(self.account)
@@ -158,11 +167,7 @@ impl Session<'_> {
 
     /// The calls for a person at a shell.
     pub(super) fn files(&self) -> Outcome<&dyn Files> {
-        self.drive.files().ok_or_else(|| {
-            let title = cloud::of(self.account.provider).title();
-            let words = format!("{} is an account of {title}, which has no such call", self.account.name);
-            Failed::words(words).hint("for an image host there is xpand image").status(ExitStatus::Usage)
-        })
+        self.drive.files().ok_or_else(lacks)
     }
 
     /// A failed call, with what to do next.
@@ -172,8 +177,8 @@ impl Session<'_> {
 
     /// A failed call about a path, which is named.
     pub(super) fn failed_at(&self, path: &str, error: cloud::Error) -> Failed {
-        // It is about the login, not about the path.
-        if error.endpoint == "token" {
+        // Without a login or a network no path is better than another.
+        if error.is_about_login() || error.kind == cloud::Kind::Offline {
             return self.failed(&error);
         }
         let message = format!("{path}: {}", error.message);

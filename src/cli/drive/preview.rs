@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use super::pages::follow;
-use super::{Session, folder_and_name, in_session};
+use super::{Session, folder_and_name, with_files};
 use crate::cli::terminal::{bytes as in_words, plain};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::{Download, Item, ListKind, Place, Sort, Want};
@@ -58,7 +58,7 @@ pub(super) fn run(context: &Context, account: Option<&str>, args: &PreviewArgs) 
     let file = file(args)?;
     // Before the account is opened: the thread that writes has the rights of whoever typed the command.
     let disk = Disk::start(1)?;
-    in_session(context, account, async |session| preview(session, args, &file, &disk).await)
+    with_files(context, account, async |session| preview(session, args, &file, &disk).await)
 }
 
 /// Where the PDF goes: in a folder that is there, it is called as the document.

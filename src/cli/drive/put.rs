@@ -150,7 +150,7 @@ pub(in crate::cli) async fn send(
             .hint("it does all that this one would; wait for its end"));
     };
     let ran = teller.while_redrawing(batch::run(setting, state.keeper(), named, watch)).await;
-    let is_through = ran.is_ok() && !teller.has_failed();
+    let is_through = ran.is_ok() && !teller.is_unfinished();
     let kept = state.end(is_through).await.map_err(|error| of_state(&error));
     Ok(match ran {
         Err(Stop::State) => kept.and(Err(Failed::words("the state cannot be written"))),

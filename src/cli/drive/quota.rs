@@ -83,11 +83,12 @@ struct Whoami {
 impl Report for Whoami {
     fn text(&self, _: &Look) -> String {
         let row = |name: &str, value: String| vec![name.to_owned(), value];
-        let mut rows = vec![
-            row("account", plain(&self.account)),
-            row("user", plain(&self.netdisk_name)),
-            row("number", plain(&self.uk)),
-        ];
+        let mut rows = vec![row("account", plain(&self.account))];
+        // 123pan has no names: there an application is the user.
+        if !self.netdisk_name.is_empty() {
+            rows.push(row("user", plain(&self.netdisk_name)));
+        }
+        rows.push(row("number", plain(&self.uk)));
         rows.extend(self.vip_type.map(|vip_type| {
             let membership = match vip_type {
                 0 => "ordinary",
@@ -105,6 +106,22 @@ impl Report for Whoami {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_user_without_a_name_has_no_empty_line() {
+        let whoami = |name: &str| Whoami {
+            account: "home".into(),
+            uk: "7".into(),
+            netdisk_name: name.into(),
+            vip_type: None,
+            slice_size: 0,
+            max_file_size: 1 << 20,
+        };
+        let look = Look::without_colour(0);
+        let nameless = "  account       home\n  number        7\n  largest file  1.0 MiB\n";
+        assert_eq!(whoami("").text(&look), nameless);
+        assert!(whoami("Ann").text(&look).contains("  user          Ann\n"));
+    }
 
     #[test]
     fn space_is_told_like_df() {

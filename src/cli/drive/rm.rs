@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::ask::{How, Weight, confirm, items, refuse_tops, weigh};
+use super::ask::{How, backup_among, confirm, holds_backup, items, refuse_tops};
 use super::manage::{Deleted, carry_out};
 use super::{Session, glob};
 use crate::cli::terminal::plain;
@@ -25,9 +25,9 @@ pub struct RmArgs {
 /// `xpand drive rm`.
 pub(super) async fn rm(session: &Session<'_>, args: &RmArgs) -> Outcome {
     let typed: Vec<String> = args.paths.iter().map(|typed| session.path(typed)).collect();
-    refuse_tops(typed.iter().map(String::as_str))?;
+    refuse_tops(session, typed.iter().map(String::as_str))?;
     let all = glob::find(session, &args.paths, &[]).await?.all()?;
-    refuse_tops(all.iter().map(|item| item.path.as_str()))?;
+    refuse_tops(session, all.iter().map(|item| item.path.as_str()))?;
     let all = without_what_lies_in_others(all);
     if let Some(folder) = all.iter().find(|item| item.isdir && !args.recursive) {
         return Err(Failed::words(format!("{} is a folder", folder.path))
@@ -38,10 +38,10 @@ pub(super) async fn rm(session: &Session<'_>, args: &RmArgs) -> Outcome {
         return all.iter().try_for_each(|item| would_delete(session, item));
     }
     let folders = all.iter().filter(|item| item.isdir).count();
-    let backup = all.iter().find(|item| weigh(session, &item.path) == Weight::Backup);
+    let backup = backup_among(session, all.iter().map(|item| item.path.as_str()));
     let what = items(all.len(), folders);
     match backup {
-        Some(backup) => confirm(&question_of_backup(&backup.path, &what), true, args.how)?,
+        Some(backup) => confirm(&question_of_backup(&backup, &what), true, args.how)?,
         None if all.len() > 1 || folders > 0 => {
             let named = all.first().filter(|_| all.len() == 1);
             let named = named.map_or_else(String::new, |item| format!(" {}", item.path));
@@ -54,10 +54,9 @@ pub(super) async fn rm(session: &Session<'_>, args: &RmArgs) -> Outcome {
 }
 
 /// The question before a backup goes.
-pub(in crate::cli) fn question_of_backup(path: &str, what: &str) -> String {
-    format!(
-        "{path} holds the backup of this box: delete it, and with it the only copies there are in the cloud ({what})?"
-    )
+pub(in crate::cli) fn question_of_backup(backup: &(&str, String), what: &str) -> String {
+    let holds = holds_backup(backup);
+    format!("{holds}. Delete {what}, and with that the only copies there are in the cloud?")
 }
 
 /// What lies in a folder that goes anyway need not be named again: it would be missing by then.

@@ -19,7 +19,7 @@ use crate::cloud::images::Image;
 #[command(disable_help_flag = true)]
 pub struct LsArgs {
     /// A folder or a picture; * ? [...] stand for many
-    #[arg(value_name = "PATH", default_value = "/")]
+    #[arg(value_name = "PATH", default_value = "/", value_parser = super::image_path)]
     path: String,
     #[command(flatten)]
     columns: Columns,
@@ -98,7 +98,7 @@ fn shown(image: &Image) -> Item {
 #[derive(clap::Args, Debug)]
 pub struct InfoArgs {
     /// Pictures and folders, or their ids; * ? [...] stand for many
-    #[arg(required = true, value_name = "PATH|ID")]
+    #[arg(required = true, value_name = "PATH|ID", value_parser = super::image_path)]
     paths: Vec<String>,
 }
 

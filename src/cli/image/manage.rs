@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Host;
-use crate::cli::drive::ask::{How, Weight, confirm, items, refuse_tops, weigh};
+use crate::cli::drive::ask::{How, backup_among, confirm, items, refuse_tops};
 use crate::cli::drive::{glob, rm};
 use crate::cli::terminal::plain;
 use crate::cli::{ExitStatus, Failed, Outcome};
@@ -14,7 +14,7 @@ use crate::cloud::images::MOST_DELETED;
 #[derive(clap::Args, Debug)]
 pub struct MkdirArgs {
     /// Folders to make, with those above them
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = super::image_path)]
     paths: Vec<String>,
 }
 
@@ -22,6 +22,11 @@ pub struct MkdirArgs {
 pub(super) async fn mkdir(host: &Host<'_>, args: &MkdirArgs) -> Outcome {
     let session = host.session;
     let paths: Vec<String> = args.paths.iter().map(|typed| session.path(typed)).collect();
+    if paths.iter().any(|path| path == "/") {
+        return Err(Failed::words("/ is the image host itself, which is there")
+            .hint("nothing was done; name a folder in it")
+            .status(ExitStatus::Usage));
+    }
     paths.iter().try_for_each(|path| check_path(host, path))?;
     for path in paths {
         let id = host.images.mkdir(&path).await.map_err(|error| session.failed_at(&path, error))?;
@@ -59,7 +64,7 @@ const LONGEST_NAME: usize = 254;
 #[derive(clap::Args, Debug)]
 pub struct RmArgs {
     /// Pictures and folders; * ? [...] stand for many
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required = true, value_name = "PATH", value_parser = super::image_path)]
     paths: Vec<String>,
     /// Folders too, with everything in them
     #[arg(short, long)]
@@ -72,7 +77,7 @@ pub struct RmArgs {
 pub(super) async fn rm(host: &Host<'_>, args: &RmArgs) -> Outcome {
     let session = host.session;
     let typed: Vec<String> = args.paths.iter().map(|typed| session.path(typed)).collect();
-    refuse_tops(typed.iter().map(String::as_str))?;
+    refuse_tops(session, typed.iter().map(String::as_str))?;
     let all = rm::without_what_lies_in_others(glob::find(session, &args.paths, &[]).await?.all()?);
     if let Some(folder) = all.iter().find(|item| item.isdir && !args.recursive) {
         return Err(Failed::words(format!("{} is a folder", folder.path))
@@ -83,20 +88,17 @@ pub(super) async fn rm(host: &Host<'_>, args: &RmArgs) -> Outcome {
         return all.iter().try_for_each(|item| rm::would_delete(session, item));
     }
     let what = items(all.len(), all.iter().filter(|item| item.isdir).count());
-    let backup = all.iter().find(|item| weigh(session, &item.path) == Weight::Backup);
-    match (backup, all.as_slice()) {
-        (Some(backup), _) => confirm(&rm::question_of_backup(&backup.path, &what), true, args.how)?,
-        (None, [only]) => {
-            confirm(
-                &format!("Delete {what} {} from the image host? Its link ends.", only.path),
-                false,
-                args.how,
-            )?;
-        }
-        (None, _) => {
-            confirm(&format!("Delete {what} from the image host? Their links end."), false, args.how)?;
-        }
-    }
+    let backup = backup_among(session, all.iter().map(|item| item.path.as_str()));
+    let question = match (&backup, all.as_slice()) {
+        (Some(backup), _) => rm::question_of_backup(backup, &what),
+        (None, [only]) if only.isdir => format!(
+            "Delete the folder {} with everything in it from the image host? The links of its pictures end.",
+            only.path
+        ),
+        (None, [only]) => format!("Delete {} from the image host? Its link ends.", only.path),
+        (None, _) => format!("Delete {what} from the image host? Their links end."),
+    };
+    confirm(&question, backup.is_some(), args.how)?;
     let mut done = 0;
     for batch in all.chunks(MOST_DELETED) {
         let ids: Vec<String> = batch.iter().map(|item| item.fs_id.clone()).collect();

@@ -6,25 +6,17 @@
 mod info;
 mod manage;
 mod put;
+mod twins;
 
 use clap::Subcommand;
 
-use super::cloud::Cloud;
-use super::drive::{Session, in_session_of};
-use super::{Context, ExitStatus, Failed, Outcome};
-use crate::cloud::{self, Images};
-use crate::config;
+use super::cloud::{Needs, OfAccount, lacks};
+use super::drive::{Session, with};
+use super::{Context, Outcome};
+use crate::cloud::{Images, Service};
 
 /// What the command line has of `xpand image`.
-#[derive(clap::Args, Debug)]
-pub struct Args {
-    /// NAME of [account.NAME] [default: the only one with an image host]
-    #[arg(long, global = true, value_name = "NAME")]
-    account: Option<String>,
-    /// What to do.
-    #[command(subcommand)]
-    command: Command,
-}
+pub type Args = OfAccount<Command>;
 
 /// The 123pan image host.
 #[derive(Subcommand, Debug)]
@@ -65,30 +57,40 @@ fn in_session(
     account: Option<&str>,
     command: impl AsyncFnOnce(&Host<'_>) -> Outcome,
 ) -> Outcome {
-    in_session_of(
-        context,
-        |cloud| choose(cloud, account),
-        async |session| {
-            let images = session.drive.images().ok_or_else(|| no_host(session.account))?;
-            command(&Host { session, images }).await
-        },
-    )
+    with(context, account, Needs::A(Service::Images), async |session| {
+        let images = session.drive.images().ok_or_else(lacks)?;
+        command(&Host { session, images }).await
+    })
 }
 
-/// The account of that name, or the only one there is that has an image host.
-fn choose<'c>(cloud: &'c Cloud, name: Option<&str>) -> Outcome<&'c config::Account> {
-    let has_host = |account: &&config::Account| cloud::of(account.provider).has_links();
-    let hosts: Vec<&config::Account> = cloud.config.accounts.iter().filter(has_host).collect();
-    match (name, hosts.as_slice()) {
-        (None, [only]) => Ok(only),
-        // The sentence is that of every command.
-        _ => cloud.account(name),
+/// A path of the image host on a command line. An empty one is a variable that was never set, and one that leads
+/// out of the image host is not what was meant.
+fn image_path(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() {
+        return Err("it is empty; the image host itself is written /");
     }
+    let mut depth = 0_usize;
+    for part in text.split('/') {
+        depth = match part {
+            "" | "." => depth,
+            ".." => depth.checked_sub(1).ok_or("it leads out of the image host")?,
+            _ => depth + 1,
+        };
+    }
+    Ok(text.to_owned())
 }
 
-fn no_host(account: &config::Account) -> Failed {
-    let title = cloud::of(account.provider).title();
-    Failed::words(format!("{} is an account of {title}, which is no image host", account.name))
-        .hint("name an account with provider = \"pan123\": --account NAME; xpand drive has the commands for this one")
-        .status(ExitStatus::Usage)
+#[cfg(test)]
+mod tests {
+    use super::image_path;
+
+    #[test]
+    fn a_path_is_not_empty_and_does_not_lead_out() {
+        for good in ["/", "a", "a/../b", "/a/./b/", "a/b/../.."] {
+            assert_eq!(image_path(good).as_deref(), Ok(good));
+        }
+        for bad in ["", "..", "../x", "/..", "a/../../b", "a//../.."] {
+            assert!(image_path(bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::manage::check_path;
-use super::{Host, in_session};
+use super::twins::{Twin, twins};
+use super::{Host, image_path, in_session};
 use crate::backup::batch::{End, Named, Watch};
 use crate::backup::entry::{Copy, Limits};
 use crate::backup::progress::Progress;
@@ -22,6 +23,7 @@ use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud;
 use crate::content::{OnConflict, Purpose};
 use crate::fetch::Disk;
+use crate::remote::names::Rules;
 
 /// `xpand image put`.
 #[derive(clap::Args, Debug)]
@@ -58,6 +60,9 @@ pub(super) fn run(context: &Context, account: Option<&str>, args: &PutArgs) -> O
                 .status(ExitStatus::Usage)
         })?,
     };
+    let remote = image_path(&remote).map_err(|why| {
+        Failed::words(format!("{remote:?}: {why}")).hint("nothing was sent").status(ExitStatus::Usage)
+    })?;
     in_session(context, account, async |host| put(host, disk, args, &locals, &remote).await)
 }
 
@@ -71,42 +76,52 @@ async fn put(host: &Host<'_>, disk: Disk, args: &PutArgs, locals: &[Local], remo
             .status(ExitStatus::Usage));
     }
     check_path(host, &folder)?;
+    let limits = Limits { min_size: 0, max_size: u64::MAX, tier: None, takes };
+    let twins = twins(locals, &limits, &disk).await;
+    let to_folder = To { folder: folder.trim_end_matches('/'), names: session.home().names };
     let teller = Teller::of_troubles(session.context);
     let reader = Reader::Own(Arc::new(move |work| disk.hand(work)));
-    let named = plan(host, locals, folder.trim_end_matches('/'), &reader, &teller)?;
+    let sent = locals.iter().enumerate().filter(|(number, _)| !twins.contains_key(number));
+    let named = plan(&to_folder, sent.map(|(_, local)| local), limits, &reader)?;
     let setting = setting(session).await?;
     let words = ["image", &session.account.name, &setting.user.id, &folder];
     let key = key_of(&words, locals.iter().map(|local| local.typed.as_path()))?;
     let links = Links { teller: &teller, ended: RefCell::default() };
     let ran = send(session, setting, &key, named, &teller, &links).await?;
+    teller.clear();
     // What did arrive has its link, however the rest ended.
-    let told = tell(host, args, locals, links.ended.into_inner()).await;
+    let told = Told { host, markdown: args.markdown, to_folder, teller: &teller };
+    let told = told.tell(locals, &twins, &links.ended.into_inner()).await;
     let ran = teller.end(ran);
     told?;
     ran
 }
 
+/// Where the pictures go.
+struct To<'f> {
+    /// Without a slash at its end.
+    folder: &'f str,
+    names: &'static Rules,
+}
+
+impl To<'_> {
+    fn path(&self, local: &Local) -> String {
+        format!("{}/{}", self.folder, self.names.escape(&local.name))
+    }
+}
+
 /// What is sent as what.
-fn plan(
-    host: &Host<'_>,
-    locals: &[Local],
-    folder: &str,
+fn plan<'l>(
+    to_folder: &To<'_>,
+    locals: impl Iterator<Item = &'l Local>,
+    limits: Limits,
     reader: &Reader,
-    teller: &Teller<'_>,
 ) -> Outcome<Vec<Named>> {
-    let session = host.session;
-    let (names, takes) = (session.home().names, cloud::of(session.account.provider).takes());
-    let limits = Limits { min_size: 0, max_size: u64::MAX, tier: None, takes };
     let mut targets: BTreeMap<String, PathBuf> = BTreeMap::new();
-    let mut all = Vec::with_capacity(locals.len());
+    let mut all = Vec::new();
     for local in locals {
         let What::File { root, below } = &local.what else { continue };
-        let name = names.escape(&local.name);
-        if name.as_bytes() != &*local.name {
-            teller.escaped(&local.name, &name);
-        }
-        let target = format!("{folder}/{name}");
-        let path = local.what.path();
+        let (target, path) = (to_folder.path(local), local.what.path());
         match targets.insert(target.clone(), path.clone()) {
             Some(other) if other == path => continue,
             Some(other) => {
@@ -131,11 +146,22 @@ fn plan(
 }
 
 /// What became of a picture.
+#[derive(Clone)]
 struct Ended {
+    /// `sent`, `instant`, `there` or `failed`.
+    state: &'static str,
     copy: Option<Copy>,
-    /// It was there already.
-    instant: bool,
     reason: Option<String>,
+}
+
+impl Ended {
+    fn well(state: &'static str, copy: &Copy) -> Self {
+        Self { state, copy: Some(copy.clone()), reason: None }
+    }
+
+    fn failed(why: impl Into<String>) -> Self {
+        Self { state: "failed", copy: None, reason: Some(why.into()) }
+    }
 }
 
 /// Watches, and keeps what each came to: the links are printed in the order that was typed.
@@ -154,16 +180,15 @@ impl Watch for Links<'_, '_> {
     }
 
     fn ended(&self, local: &Path, remote: &str, size: u64, end: &End) {
-        let (copy, instant, reason) = match end {
-            End::Done(copy) => (Some(copy.clone()), false, None),
-            End::Instant(copy) => (Some(copy.clone()), true, None),
-            // What a person named is not left out in silence.
-            End::Skipped(why) | End::Failed(why) => (None, false, Some(why.clone())),
+        let ended = match end {
+            End::Done(copy) => Ended::well("sent", copy),
+            End::Instant(copy) => Ended::well("instant", copy),
+            End::There(copy) => Ended::well("there", copy),
+            End::Skipped(why) | End::Failed(why) => Ended::failed(why),
             End::Later(_) | End::Rehearsed => return self.teller.ended(local, remote, size, end),
         };
-        let end = reason.clone().map_or_else(|| end.clone(), End::Failed);
-        self.teller.ended(local, remote, size, &end);
-        self.ended.borrow_mut().insert(local.to_owned(), Ended { copy, instant, reason });
+        self.teller.ended(local, remote, size, end);
+        self.ended.borrow_mut().insert(local.to_owned(), ended);
     }
 
     fn waits(&self, words: &str) {
@@ -192,46 +217,94 @@ struct Line<'a> {
     reason: Option<&'a str>,
 }
 
-/// Prints the links.
-async fn tell(
-    host: &Host<'_>,
-    args: &PutArgs,
-    locals: &[Local],
-    mut ended: BTreeMap<PathBuf, Ended>,
-) -> Outcome {
-    let context = host.session.context;
-    let mut failed = None;
-    for local in locals {
-        let Some(ended) = ended.remove(&local.what.path()) else { continue };
-        let link = match &ended.copy {
-            None => None,
-            Some(copy) => match host.images.detail(&copy.id).await {
-                Ok(image) => Some(image.link().to_owned()),
-                Err(error) => {
-                    failed = Some(host.session.failed_at(&copy.path, error));
-                    None
-                }
-            },
+/// What the links are printed with.
+struct Told<'h, 't, 'f> {
+    host: &'h Host<'h>,
+    markdown: bool,
+    to_folder: To<'f>,
+    teller: &'t Teller<'h>,
+}
+
+impl Told<'_, '_, '_> {
+    async fn tell(
+        &self,
+        locals: &[Local],
+        twins: &BTreeMap<usize, Twin>,
+        ended: &BTreeMap<PathBuf, Ended>,
+    ) -> Outcome {
+        let session = self.host.session;
+        let mut failed = None;
+        for (number, local) in locals.iter().enumerate() {
+            let ended = match twins.get(&number) {
+                None => ended.get(&local.what.path()).cloned(),
+                Some(twin) => ended.get(&twin.first).map(|first| self.end_of_twin(local, twin, first)),
+            };
+            let Some(ended) = ended else { continue };
+            let link = match &ended.copy {
+                None => None,
+                Some(copy) => match self.host.images.detail(&copy.id).await {
+                    Ok(image) => Some(image.link().to_owned()),
+                    Err(error) => {
+                        failed = Some(session.failed_at(&copy.path, error));
+                        None
+                    }
+                },
+            };
+            self.say_where(local, &ended);
+            self.print(local, &ended, link.as_deref())?;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// A picture that was not sent because another one with its content was.
+    fn end_of_twin(&self, local: &Local, twin: &Twin, first: &Ended) -> Ended {
+        let ended = match &first.copy {
+            Some(copy) if copy.md5 == twin.md5 && copy.size == twin.size => Ended::well("there", copy),
+            Some(_) => Ended::failed(format!("{} changed while it was sent", twin.first.display())),
+            None => {
+                Ended::failed(format!("it is the same picture as {}, which failed", twin.first.display()))
+            }
         };
+        let end = match (&ended.copy, &ended.reason) {
+            (Some(copy), _) => End::There(copy.clone()),
+            (None, why) => End::Failed(why.clone().unwrap_or_default()),
+        };
+        self.teller.ended(&local.what.path(), &self.to_folder.path(local), twin.size, &end);
+        ended
+    }
+
+    /// Says under which name a picture is there, when it is not its own.
+    fn say_where(&self, local: &Local, ended: &Ended) {
+        let Some(copy) = &ended.copy else { return };
+        let (typed, wanted) = (local.typed.display(), self.to_folder.path(local));
+        if copy.path == wanted {
+            let name = wanted.strip_prefix(self.to_folder.folder).unwrap_or(&wanted).trim_start_matches('/');
+            if name.as_bytes() != &*local.name {
+                self.teller.escaped(&local.name, name);
+            }
+        } else if ended.state == "there" {
+            self.teller.say(&format!("{typed}: its folder has this picture already, as {}", copy.path));
+        } else {
+            self.teller.say(&format!("{typed}: the name {wanted} is not free; it is {} now", copy.path));
+        }
+    }
+
+    fn print(&self, local: &Local, ended: &Ended, link: Option<&str>) -> Outcome {
+        let context = self.host.session.context;
         if context.json() {
-            context.print_json(&Line {
+            return context.print_json(&Line {
                 path: &local.typed.to_string_lossy(),
                 remote: ended.copy.as_ref().map(|copy| copy.path.as_str()),
                 file_id: ended.copy.as_ref().map(|copy| copy.id.as_str()),
-                state: match (&ended.copy, ended.instant) {
-                    (None, _) => "failed",
-                    (_, true) => "instant",
-                    (_, false) => "done",
-                },
-                link: link.as_deref(),
+                state: ended.state,
+                link,
                 reason: ended.reason.as_deref(),
-            })?;
-        } else if let Some(link) = link {
-            let line = if args.markdown { markdown(&local.name, &link) } else { plain(&link) };
-            context.print_text(&format!("{line}\n"))?;
+            });
         }
+        let Some(link) = link else { return Ok(()) };
+        let line = if self.markdown { markdown(&local.name, link) } else { plain(link) };
+        context.print_text(&format!("{line}\n"))
     }
-    failed.map_or(Ok(()), Err)
 }
 
 /// `![name](link)`: the name without its ending.

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::password::LinkArgs;
-use super::{failed_without, sekey, shares};
+use super::{failed_without, sekey, shares, with_shares};
 use crate::cli::drive::glob::{Pattern, is_pattern, look_up};
 use crate::cli::drive::manage::{follow, in_turn};
 use crate::cli::drive::pages::name;
-use crate::cli::drive::{Session, in_session, remote_path};
+use crate::cli::drive::{Session, remote_path};
 use crate::cli::terminal::{files, plain};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::{ItemResult, OnDup, Run};
@@ -50,7 +50,7 @@ enum OnDuplicate {
 /// Does it.
 pub(super) fn run(context: &Context, account: Option<&str>, args: &SaveArgs) -> Outcome {
     let (link, password) = args.link.read()?;
-    in_session(context, account, async |session| save(session, args, &link, password.as_deref()).await)
+    with_shares(context, account, async |session| save(session, args, &link, password.as_deref()).await)
 }
 
 /// What is to be saved.

@@ -1,17 +1,17 @@
 //! Tells a good answer from a failure: `{code, message, data, x-traceID}` (接口响应参数).
 //!
 //! `code` 0 is success and everything else a failure, whatever the HTTP status; without a `code` the status
-//! decides. The body is read twice - once for the envelope, once for `data` - because a tree of it would cost
-//! many times its size in memory.
+//! decides.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::codes;
-use crate::cloud::error::by_status;
+pub(super) use crate::cloud::envelope::broken;
+use crate::cloud::envelope::{bare, body, envelope, took_ms};
 use crate::cloud::http::Answer;
-use crate::cloud::lenient::{Scalar, object, place};
-use crate::cloud::{Code, Error, Kind, Result};
+use crate::cloud::lenient::{Scalar, object};
+use crate::cloud::{Code, Error, Result};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -39,10 +39,7 @@ fn nothing<T>() -> Option<T> {
 /// The failure the answer tells of, or [`Kind::Broken`] when it makes no sense or has no data.
 pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     check(answer)?;
-    let read: std::result::Result<Data<T>, _> = serde_json::from_slice(&answer.body);
-    let data =
-        read.map_err(|error| broken(answer.endpoint, "the answer makes no sense").because(place(&error)))?;
-    data.data.ok_or_else(|| broken(answer.endpoint, "the answer has no data"))
+    body::<Data<T>>(answer)?.data.ok_or_else(|| broken(answer.endpoint, "the answer has no data"))
 }
 
 /// Whether the answer tells of a failure; its `data` may be null (删除图片).
@@ -51,27 +48,13 @@ pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
 /// As [`read`].
 pub(super) fn check(answer: &Answer) -> Result<()> {
     let Answer { endpoint, status, .. } = *answer;
-    // A list would be read as an object's fields in order.
-    let is_object = answer.body.trim_ascii_start().starts_with(b"{");
-    let read = if is_object {
-        serde_json::from_slice::<Envelope>(&answer.body).map_err(|error| place(&error))
-    } else {
-        Err("no JSON object".to_owned())
-    };
-    let took_ms = u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX);
-    let envelope = match read {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            tracing::debug!(endpoint, status, took_ms, bytes = answer.body.len(), "answer is not JSON");
-            return Err(bare(endpoint, status).because(error));
-        }
-    };
+    let envelope: Envelope = envelope(answer).map_err(|error| by_status(endpoint, status).because(error))?;
     let code = envelope.code.int().and_then(|code| i64::try_from(code).ok());
     let trace = envelope.trace.text().map(|id| answer.clean(&id));
-    tracing::debug!(endpoint, status, code, REQUEST_ID = trace, took_ms, "answered");
+    tracing::debug!(endpoint, status, code, REQUEST_ID = trace, took_ms = took_ms(answer), "answered");
     match code {
         Some(0) if (200..300).contains(&status) => Ok(()),
-        Some(0) | None => Err(bare(endpoint, status)),
+        Some(0) | None => Err(by_status(endpoint, status)),
         Some(code) => {
             let text = answer.clean(&envelope.message.text().unwrap_or_default());
             let (kind, words) = codes::meaning(endpoint, code, &text, status);
@@ -80,13 +63,12 @@ pub(super) fn check(answer: &Answer) -> Result<()> {
     }
 }
 
-/// A failure of which only the HTTP status tells.
-fn bare(endpoint: &'static str, status: u16) -> Error {
-    let (kind, words) = match status {
-        // The same word as in an envelope (field notes 8.2).
-        429 => codes::meaning(endpoint, 429, "", status),
-        status => by_status(status),
-    };
+/// A failure of which only the HTTP status tells; 429 is the same word as in an envelope (field notes 8.2).
+fn by_status(endpoint: &'static str, status: u16) -> Error {
+    if status != 429 {
+        return bare(endpoint, status);
+    }
+    let (kind, words) = codes::meaning(endpoint, 429, "", status);
     Error::new(kind, endpoint, words).with_code(Code::Http(status))
 }
 
@@ -95,15 +77,11 @@ pub(super) fn is_too_many(error: &Error) -> bool {
     matches!(error.code, Some(Code::Envelope(429) | Code::Http(429)))
 }
 
-/// An answer without something it must have.
-pub(super) fn broken(endpoint: &'static str, what: impl Into<String>) -> Error {
-    Error::new(Kind::Broken, endpoint, what)
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cloud::Kind;
     use crate::cloud::pan123::wire;
 
     fn failure(status: u16, body: &str) -> Error {

@@ -12,8 +12,9 @@ use crate::cloud::Kind;
 
 /// One meaning of one number.
 struct Row {
-    /// `None`: whatever number comes with these words.
+    /// `None`: whatever number comes with these words; nearly always one of `often`.
     number: Option<i64>,
+    often: &'static [i64],
     /// Calls it holds for; none: all.
     at: &'static [&'static str],
     /// Parts of the server's text, lower case, one of which is in it; none: any text.
@@ -22,6 +23,8 @@ struct Row {
     words: &'static str,
 }
 
+/// Numbers that say nothing by themselves.
+const GENERIC: &[i64] = &[1, 5000];
 /// The calls that carry a `preuploadID`.
 const OF_SESSION: &[&str] = &["get_upload_url", "upload_complete", "upload_async_result"];
 const LOGIN: &[&str] = &["access_token"];
@@ -46,14 +49,18 @@ const fn wait_ms(ms: u64) -> Kind {
 const BLOCKED: Kind = Kind::Blocked { after: Duration::from_secs(3600) };
 
 const fn row(number: i64, kind: Kind, words: &'static str) -> Row {
-    Row { number: Some(number), at: &[], text: &[], kind, words }
+    Row { number: Some(number), often: &[], at: &[], text: &[], kind, words }
 }
 const fn said(text: &'static [&'static str], kind: Kind, words: &'static str) -> Row {
-    Row { number: None, at: &[], text, kind, words }
+    Row { number: None, often: GENERIC, at: &[], text, kind, words }
 }
 impl Row {
     const fn at(mut self, at: &'static [&'static str]) -> Self {
         self.at = at;
+        self
+    }
+    const fn often(mut self, often: &'static [i64]) -> Self {
+        self.often = often;
         self
     }
     const fn text(mut self, text: &'static [&'static str]) -> Self {
@@ -62,7 +69,8 @@ impl Row {
     }
 }
 
-const WRONG_CLIENT: &str = "the client_id or the client_secret is not the right one: compare them in the configuration with what 123pan gave out";
+const WRONG_CLIENT: &str =
+    "the client_id or the client_secret is not the right one, which 123pan calls clientID and clientSecret";
 const OTHER_CONTENT: &str = "what arrived is not what was announced";
 
 /// No document has these words: they are what the cloud, or whoever stands in for it, is likely to say.
@@ -71,8 +79,8 @@ const TAKEN: &[&str] = &["重名", "同名", "重复", "已存在", "exist", "du
 
 #[rustfmt::skip]
 const TABLE: &[Row] = &[
-    // 常见问题 6; field notes 8.1: three at a time.
-    said(&["tokens number has exceeded"], BLOCKED, "too many logins of this client_id are alive: log out elsewhere, or wait until they end"),
+    // 常见问题 6; field notes 8.1: three at a time, 30 days or 90 each. "请及时退出登录" it says, but has no call for it.
+    said(&["tokens number has exceeded"], BLOCKED, "too many logins of this client_id are alive, and no call ends one: the next is possible when the oldest ends by itself, 30 or 90 days after it began").often(&[401, 1]),
     row(429, wait_ms(500), "too many calls a second"),
     said(&["client", "secret"], Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
     row(401, Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
@@ -119,21 +127,38 @@ pub(super) fn meaning(endpoint: &str, number: i64, server_text: &str, http: u16)
     }
 }
 
-/// What `number` means, one line a meaning; none when it is not known.
+/// What `number` means, one line a meaning; none when it is not known. The status of a picture is a number too
+/// ("大于100为审核驳回文件", 获取图片详情).
 #[must_use]
 pub fn explain(number: i64) -> Vec<String> {
-    let known = TABLE.iter().filter(|row| row.number == Some(number));
-    known
+    let known = TABLE.iter().filter(|row| row.number == Some(number) || row.often.contains(&number));
+    let mut lines: Vec<String> = known
         .map(|row| {
             let at = if row.at.is_empty() { String::new() } else { format!(" at {}", row.at.join(", ")) };
             let text = match row.text {
                 [] => String::new(),
                 texts => format!(" when the cloud says {:?}", texts.join("\" or \"")),
             };
-            format!("{number} at 123pan{at}{text}: {}; {}", row.words, row.kind.consequence())
+            let consequence = match row.at {
+                LOGIN => "the account waits until they are those that 123pan gave out".to_owned(),
+                _ => row.kind.consequence(),
+            };
+            format!("{number} at 123pan{at}{text}: {}; {consequence}", row.words)
         })
-        .collect()
+        .collect();
+    if lines.is_empty() && STATUSES.contains(&number) {
+        lines.push(format!(
+            "{number} as the status of a picture at 123pan: the review rejected it, as with every status above 100: it \
+             is in the cloud, and nobody gets to see it; {}",
+            Kind::Refused.consequence()
+        ));
+    }
+    lines
 }
+
+/// Numbers that may be asked for because a picture has them as its status: from 300 on they rather are an HTTP
+/// status.
+const STATUSES: std::ops::RangeInclusive<i64> = 101..=299;
 
 #[cfg(test)]
 mod tests {
@@ -158,6 +183,19 @@ mod tests {
         let gone = "5066 at 123pan: there is no such file or folder; what needs it is tried again later";
         assert_eq!(explain(5066), [gone]);
         assert!(explain(31034).is_empty());
+        let rejected = explain(104);
+        assert!(rejected.len() == 1 && rejected[0].contains("the review rejected it"), "{rejected:?}");
+        // What nearly always comes with words is explained with them.
+        let ones = explain(1);
+        for words in ["\"格式\"", "\"重名\"", "does not say why"] {
+            assert!(ones.iter().any(|line| line.contains(words)), "{words}: {ones:#?}");
+        }
+        assert!(explain(401).iter().any(|line| line.contains("too many logins")));
+        assert!(
+            !explain(401)
+                .iter()
+                .any(|line| line.contains("not the right one") && line.contains("log in again"))
+        );
     }
 
     #[test]

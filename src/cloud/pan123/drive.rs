@@ -1,18 +1,20 @@
 //! The image host as the pipeline sees it: a picture with a path is announced, sent, made and looked at.
 //!
 //! A session is the cloud's `preuploadID` and the path that the picture goes to, because that need not be the
-//! one that was asked for (`placing.rs`). Sessions are not gone on with: a picture is one slice, and announcing
-//! it anew costs one call.
+//! one that was asked for (`placing.rs`). One in which a slice is missing is not gone on with: a picture is one
+//! slice, and announcing it anew costs one call. One that is whole is: the cloud may take minutes to compare what
+//! came with what was announced, and its result can be asked for at any time.
 
 use super::folders::{PAGES, ROOT, Want, endless, tidy};
 use super::known::{ContentHash, NameHash};
 use super::placing::{Place, split};
-use super::upload::{Announced, Created};
+use super::session::{Session, Stage};
+use super::upload::{Announced, Created, Told};
 use super::{LARGEST, Oss, SLICE, answer};
 use crate::cloud::images::Image;
 use crate::cloud::{
-    Begin, BoxFuture, Content, Cursor, Drive, Entry, Error, GiveBack, Images, Kind, Page, Quota, Result,
-    Slice, Stored, Upload, User,
+    Begin, BoxFuture, Code, Content, Cursor, Drive, Entry, Error, Finish, GiveBack, Images, Kind, Page,
+    Quota, Result, Slice, Stored, Upload, User,
 };
 use crate::content::{Md5, OnConflict};
 
@@ -33,29 +35,42 @@ impl Drive for Oss {
         Box::pin(async { Ok(None) })
     }
 
-    fn begin<'a>(&'a self, file: &'a Upload, _resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
-        Box::pin(self.announce(file))
+    fn begin<'a>(&'a self, file: &'a Upload, resume: Option<&'a str>) -> BoxFuture<'a, Result<Begin>> {
+        Box::pin(async move {
+            let resumed = resume.map(|text| Session::read(text, file));
+            if let Some(session) = resumed.filter(|session| session.stage != Stage::Sending) {
+                match self.result_of(file, session).await {
+                    Ok(Finish::Made(stored)) => return Ok(Begin::Present(stored)),
+                    Ok(Finish::Making { session }) => return Ok(Begin::Making { session }),
+                    // Forgotten; or in a way that the cloud has no words for, which might never end.
+                    Err(error) if error.kind == Kind::Expired => {}
+                    Err(Error {
+                        kind: Kind::Busy { after: None }, code: Some(Code::Envelope(_)), ..
+                    }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            self.announce(file).await
+        })
     }
 
     fn send<'a>(
         &'a self,
-        _file: &'a Upload,
+        file: &'a Upload,
         session: &'a str,
         slice: Slice,
     ) -> BoxFuture<'a, Result<Option<Md5>>> {
-        Box::pin(async move {
-            let (preupload_id, _) = read_session(session)?;
-            self.put(preupload_id, slice).await.map(|()| None)
-        })
+        let session = Session::read(session, file);
+        Box::pin(async move { self.put(session.preupload_id, slice).await.map(|()| None) })
     }
 
-    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Stored>> {
-        Box::pin(async move {
-            let (preupload_id, path) = read_session(session)?;
-            let id = self.complete(preupload_id).await?;
-            let (folder, _) = split(path);
-            self.confirm(file, &id, &folder).await
-        })
+    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Finish>> {
+        let session = Session::read(session, file);
+        Box::pin(self.result_of(file, session))
+    }
+
+    fn made<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Finish>> {
+        Box::pin(self.result_of(file, Session::read(session, file)))
     }
 
     fn list<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
@@ -110,28 +125,15 @@ fn entry(image: Image) -> Entry {
     Entry { id: image.file_id, path: image.path.unwrap_or_default(), size: image.size, is_folder, md5 }
 }
 
-/// `preuploadID path`: the id has no blanks, being base64.
-fn session(preupload_id: &str, folder: &str, name: &str) -> Result<String> {
-    if preupload_id.contains(' ') {
-        return Err(answer::broken("create", "the preuploadID has a blank in it"));
-    }
-    Ok(format!("{preupload_id} {folder}/{name}"))
-}
-
-fn read_session(session: &str) -> Result<(&str, &str)> {
-    let strange = || Error::new(Kind::Expired, "upload_complete", "the upload is none of 123pan's").unsent();
-    session.split_once(' ').ok_or_else(strange)
-}
-
 impl Oss {
     async fn announce(&self, file: &Upload) -> Result<Begin> {
         let content = ContentHash::of(file.content_md5, file.size);
         for attempt in 1.. {
             // When others take one place after the other: where nobody else goes.
-            let (folder, id, name) = match self.place(file, attempt == PLACES).await? {
-                Place::At { folder, id, name } => (folder, id, name),
+            let (folder, id, name, is_there) = match self.place(file, attempt == PLACES).await? {
+                Place::At { folder, id, name, is_there } => (folder, id, name, is_there),
                 Place::There { id, name } => match self.there(file, &id, name).await? {
-                    Some(stored) => return Ok(Begin::Present(stored)),
+                    Some(stored) => return Ok(Begin::There(stored)),
                     None if attempt < PLACES => continue,
                     None => return Err(answer::broken("list", "the folder changes while it is listed")),
                 },
@@ -140,10 +142,13 @@ impl Oss {
             match self.create(&announced).await {
                 Ok(Created::Reused(file_id)) => {
                     self.known().await.put(&id, &name, content);
-                    return self.confirm(file, &file_id, &folder).await.map(Begin::Present);
+                    let stored = self.confirm(file, &file_id, &folder).await?;
+                    return Ok(if is_there { Begin::There(stored) } else { Begin::Present(stored) });
                 }
                 Ok(Created::Session { preupload_id, slice_size }) => {
-                    let session = session(&preupload_id, &folder, &name)?;
+                    let path = format!("{folder}/{name}");
+                    let session = Session { preupload_id: &preupload_id, stage: Stage::Sending, path: &path }
+                        .text(file)?;
                     let count = u32::try_from(file.size.div_ceil(slice_size)).unwrap_or(u32::MAX).max(1);
                     return Ok(Begin::Send {
                         session,
@@ -191,6 +196,25 @@ impl Oss {
             }
         }
         Err(endless())
+    }
+
+    /// What becomes of an upload of which everything has arrived.
+    async fn result_of(&self, file: &Upload, session: Session<'_>) -> Result<Finish> {
+        let told = match session.stage {
+            Stage::Sending | Stage::Again => self.complete(session.preupload_id).await?,
+            Stage::Whole => self.result(session.preupload_id).await?,
+        };
+        let (folder, name) = split(session.path);
+        let stage = match told {
+            Told::Made(id) => return self.confirm(file, &id, &folder).await.map(Finish::Made),
+            Told::Later => Stage::Whole,
+            Told::Again => session.stage.max(Stage::Again),
+        };
+        let mut known = self.known().await;
+        if let Some(id) = known.id(&folder).map(str::to_owned) {
+            known.expect(&id, NameHash::of(name), ContentHash::of(file.content_md5, file.size));
+        }
+        Ok(Finish::Making { session: Session { stage, ..session }.text(file)? })
     }
 
     /// Looks at what the cloud made: its content, its name, what the review says.

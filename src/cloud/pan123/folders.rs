@@ -82,29 +82,19 @@ impl Oss {
     where
         Answer: Future<Output = Result<T>>,
     {
-        for forget in [Forget::This, Forget::All] {
-            match self.in_folder_once(path, want, &call).await {
-                // What the cloud says, not what our own look from the root did not find.
-                Err(Error { kind: Kind::Missing, code: Some(_), .. }) => {
-                    self.forget_folder(path, forget).await
-                }
-                answer => return answer,
+        let mut forgets = [Forget::This, Forget::All].into_iter();
+        loop {
+            let answer = match self.folder(path, want).await {
+                Ok(id) => call(id).await,
+                Err(error) => Err(error),
+            };
+            // What the cloud says, not what our own look from the root did not find.
+            let is_gone = matches!(answer, Err(Error { kind: Kind::Missing, code: Some(_), .. }));
+            match forgets.next().filter(|_| is_gone) {
+                Some(forget) => self.forget_folder(path, forget).await,
+                None => return answer,
             }
         }
-        self.in_folder_once(path, want, &call).await
-    }
-
-    async fn in_folder_once<T, Answer>(
-        &self,
-        path: &str,
-        want: Want,
-        call: impl Fn(String) -> Answer,
-    ) -> Result<T>
-    where
-        Answer: Future<Output = Result<T>>,
-    {
-        let id = self.folder(path, want).await?;
-        call(id).await
     }
 
     async fn forget_folder(&self, path: &str, forget: Forget) {

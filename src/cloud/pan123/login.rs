@@ -7,10 +7,12 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{PATIENCE, SMALL, answer, headers, wire};
+use super::{PATIENCE, SMALL, answer, headers, limits, manage, wire};
 use crate::cloud::http::{Body, Http, Request};
 use crate::cloud::{Authority, BoxFuture, Grant, Life, Result, Token};
 use crate::config;
+
+const ENDPOINT: &str = "access_token";
 
 /// Where an account of 123pan logs in.
 pub(super) struct Login {
@@ -35,7 +37,7 @@ impl Login {
 
     /// 获取access_token. Its table wants an `Authorization`, which nobody has yet; its examples have none.
     async fn access_token(&self) -> Result<Grant> {
-        let endpoint = "access_token";
+        let endpoint = ENDPOINT;
         let http = self.http()?;
         let secret = self.account.client_secret.secret();
         let body = json!({"clientID": self.account.client_id, "clientSecret": secret}).to_string();
@@ -50,7 +52,7 @@ impl Login {
                 secrets: vec![secret.to_owned()],
             };
             match answer::read(&http.call_with(request, headers(None)?).await?) {
-                // One a second, and another process may have asked just now.
+                // Another box of the same application may have asked just now.
                 Err(error) if answer::is_too_many(&error) && attempt < PATIENCE => {
                     tokio::time::sleep(wait).await;
                     wait *= 2;
@@ -63,15 +65,21 @@ impl Login {
 }
 
 fn grant(answer: wire::Login) -> Result<Grant> {
-    let missing = |what| answer::broken("access_token", format!("the answer has no {what}"));
+    let missing = |what| answer::broken(ENDPOINT, format!("the answer has no {what}"));
     let access = answer.access_token.filter(|token| !token.is_empty());
     // Without its end it is used until it is refused.
-    let end = answer.expired_at.and_then(|text| text.parse::<Timestamp>().ok());
+    let end = answer.expired_at.and_then(|text| end_of(&text));
     Ok(Grant {
         access: Token::new(access.ok_or_else(|| missing("accessToken"))?),
         refresh: None,
         life: end.map(Life::Until),
     })
+}
+
+/// `expiredAt`: RFC 3339 (响应示例); without a zone it is Beijing's, as all its times are (field notes 8.2).
+fn end_of(text: &str) -> Option<Timestamp> {
+    let of_beijing = || Timestamp::from_second(manage::seconds(text)?).ok();
+    text.trim().parse().ok().or_else(of_beijing)
 }
 
 impl Authority for Login {
@@ -81,5 +89,9 @@ impl Authority for Login {
 
     fn obtain(&self) -> BoxFuture<'_, Result<Grant>> {
         Box::pin(self.access_token())
+    }
+
+    fn pace(&self) -> Option<(&'static str, u32)> {
+        limits::a_second(ENDPOINT).map(|a_second| (ENDPOINT, a_second))
     }
 }

@@ -108,7 +108,7 @@ fn image(item: wire::Item) -> Option<Image> {
 }
 
 /// `2025-03-03 16:38:26`, without a zone: UTC+8 (field notes 8.2).
-fn seconds(text: &str) -> Option<i64> {
+pub(super) fn seconds(text: &str) -> Option<i64> {
     let time: DateTime = text.trim().parse().ok()?;
     let beijing = TimeZone::fixed(Offset::constant(8));
     Some(time.to_zoned(beijing).ok()?.timestamp().as_second())

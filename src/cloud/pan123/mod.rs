@@ -12,9 +12,11 @@
 //! | `upload.rs` | create, get_upload_url, PUT, upload_complete, upload_async_result |
 //! | `download.rs` | content, by the direct link |
 //! | `folders.rs`, `known.rs`, `remembered.rs` | where a path lies, what has its name, what is kept of that on disk |
+//! | `seen.rs` | what was listed a moment ago, for whoever brings it home |
 //! | `placing.rs` | under which name a picture goes into its folder; read its page before changing anything |
 //! | `drive.rs`, `traits.rs` | the traits of `cloud/` |
-//! | `answer.rs`, `wire.rs`, `item.rs`, `codes.rs`, `limits.rs` | what comes back, and how often |
+//! | `session.rs` | an upload under way, as the pipeline keeps it |
+//! | `answer.rs`, `wire.rs`, `codes.rs`, `limits.rs` | what comes back, and how often |
 //!
 //! A crash costs the calls in flight, and what is remembered of folders costs a listing.
 
@@ -29,22 +31,25 @@ mod login;
 mod manage;
 mod placing;
 mod remembered;
+mod seen;
+mod session;
 mod traits;
 mod upload;
 mod wire;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::renewed::with_token;
-use super::{Authority, Calls, Cloud, Drive, Error, Kind, Result, Takes, Token, TokenSource};
+use super::{Authority, Calls, Cloud, Drive, Error, Kind, Result, Service, Takes, Token, TokenSource};
 use crate::config;
 use crate::remote::Home;
 use crate::remote::names::Rules;
 use known::Known;
+use seen::Seen;
 
 /// 接口域名
 const ORIGIN: &str = "https://open-api.123pan.com";
@@ -109,6 +114,10 @@ impl Cloud for Pan123 {
         true
     }
 
+    fn services(&self) -> &'static [Service] {
+        &[Service::Images]
+    }
+
     fn explain(&self, code: &str) -> Vec<String> {
         code.parse().map(codes::explain).unwrap_or_default()
     }
@@ -121,6 +130,7 @@ pub struct Oss {
     calls: Arc<Calls>,
     client_id: String,
     known: tokio::sync::Mutex<Known>,
+    seen: Mutex<Seen>,
 }
 
 impl std::fmt::Debug for Oss {
@@ -187,6 +197,7 @@ impl Oss {
             calls,
             client_id: account.client_id.clone(),
             known: tokio::sync::Mutex::new(Known::of(remembered)),
+            seen: Mutex::default(),
         })
     }
 

@@ -19,7 +19,7 @@
 //! The hash is of name and content: nobody else goes to that folder, so that neither rule can meet the picture
 //! there. No name of ours begins with `%=` (`remote/names.rs`), which is how whoever brings files home knows
 //! that the folder is none of the family's. A person who sends a picture by name (`image put`) and whose
-//! picture is in the folder already is shown that one instead.
+//! picture is in the folder already, whatever it is called there, is shown that one instead.
 //!
 //! **What a crash costs**: before `create` nothing; later what was sent, or nothing, if the cloud has made the
 //! file of it - it says so at the next try. Overwriting, the new picture is in the cloud and checked before the
@@ -49,6 +49,8 @@ pub(super) enum Place {
         /// The folder's id.
         id: String,
         name: String,
+        /// It is there already.
+        is_there: bool,
     },
     /// It is in its folder already, under a name of this hash.
     There { id: String, name: NameHash },
@@ -64,6 +66,8 @@ pub(super) fn split(path: &str) -> (String, &str) {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Choice {
     Here,
+    /// It is there already, under its own name.
+    Same,
     Aside,
     There(NameHash),
     /// The name, with this number.
@@ -81,13 +85,17 @@ impl Oss {
         };
         let id = self.folder(&folder, Want::Make).await?;
         Ok(match choice {
-            Choice::Here => Place::At { folder, id, name: name.to_owned() },
-            Choice::Numbered(number) => Place::At { folder, id, name: numbered(name, number) },
+            Choice::Here | Choice::Same => {
+                Place::At { folder, id, name: name.to_owned(), is_there: choice == Choice::Same }
+            }
+            Choice::Numbered(number) => {
+                Place::At { folder, id, name: numbered(name, number), is_there: false }
+            }
             Choice::There(name) => Place::There { id, name },
             Choice::Aside => {
                 let folder = format!("{folder}/{}", aside(name, file.content_md5));
                 let id = self.in_folder(&folder, Want::Make, |id| async { Ok(id) }).await?;
-                Place::At { folder, id, name: name.to_owned() }
+                Place::At { folder, id, name: name.to_owned(), is_there: false }
             }
         })
     }
@@ -99,7 +107,7 @@ impl Oss {
         let choice = choose(&mut known, id, name, file);
         let content = ContentHash::of(file.content_md5, file.size);
         match choice {
-            Choice::Here => known.expect(id, NameHash::of(name), content),
+            Choice::Here | Choice::Same => known.expect(id, NameHash::of(name), content),
             Choice::Numbered(number) => known.expect(id, NameHash::of(&numbered(name, number)), content),
             Choice::Aside | Choice::There(_) => {}
         }
@@ -115,7 +123,7 @@ fn choose(known: &mut Known, id: &str, name: &str, file: &Upload) -> Choice {
         return Choice::Aside;
     };
     match contents.name_of(content) {
-        Some(there) if there == own => return Choice::Here,
+        Some(there) if there == own => return Choice::Same,
         Some(there) if file.purpose != Purpose::Backup => return Choice::There(there),
         Some(_) => return Choice::Aside,
         None if coming.is_some() => return Choice::Aside,
@@ -187,8 +195,8 @@ mod tests {
         let long = format!("{}.jpg", "n".repeat(250));
         for (there, name, content, on_conflict, choice) in [
             (&[][..], "a.jpg", "1", KeepBoth, Choice::Here),
-            (&[("a.jpg", "1")], "a.jpg", "1", KeepBoth, Choice::Here),
-            (&[("a.jpg", "1")], "a.jpg", "1", Overwrite, Choice::Here),
+            (&[("a.jpg", "1")], "a.jpg", "1", KeepBoth, Choice::Same),
+            (&[("a.jpg", "1")], "a.jpg", "1", Overwrite, Choice::Same),
             // The content is another file's copy.
             (&[("b.jpg", "1")], "a.jpg", "1", KeepBoth, Choice::Aside),
             (&[("b.jpg", "1")], "a.jpg", "1", Overwrite, Choice::Aside),

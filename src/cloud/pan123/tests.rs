@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod drive;
+mod later;
 mod upload;
 
 use std::sync::atomic::Ordering;
@@ -129,8 +130,8 @@ async fn a_wrong_id_or_secret_is_said_in_words_without_the_secret() {
         assert_eq!(error.kind, Kind::Unauthorized);
         assert_eq!(
             error.to_string(),
-            "access_token: the client_id or the client_secret is not the right one: compare them in the \
-             configuration with what 123pan gave out (code 1)"
+            "access_token: the client_id or the client_secret is not the right one, which 123pan calls clientID and \
+             clientSecret (code 1)"
         );
     }
     let server = Server::start(|_| no(7, "no CLIENTSECRET today")).await;
@@ -142,6 +143,22 @@ async fn a_wrong_id_or_secret_is_said_in_words_without_the_secret() {
         matches!(error.kind, Kind::Blocked { .. }) && error.message.contains("too many logins"),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn an_end_without_a_zone_is_beijings_and_one_that_is_no_time_is_none() {
+    let utc = |text: &str| Some(Life::Until(text.parse().unwrap()));
+    for (told, life) in [
+        ("2025-03-23T15:48:37+08:00", utc("2025-03-23T07:48:37Z")),
+        ("2025-03-23T07:48:37Z", utc("2025-03-23T07:48:37Z")),
+        ("2025-03-23T15:48:37", utc("2025-03-23T07:48:37Z")),
+        ("2025-03-23 15:48:37", utc("2025-03-23T07:48:37Z")),
+        ("soon", None),
+    ] {
+        let server = Server::start(move |_| ok(json!({"accessToken": "TOKEN", "expiredAt": told}))).await;
+        let grant = Pan123.authority(&server.account()).obtain().await.unwrap();
+        assert_eq!(grant.life, life, "{told}");
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,20 @@
 //! What brings pictures home, and what a person at a shell has of the image host.
 
+use std::collections::BTreeMap;
+use std::sync::{MutexGuard, PoisonError};
+
 use super::Oss;
 use super::folders::{ROOT, Want};
+use super::placing::split;
+use super::seen::Seen;
 use crate::cloud::files::{Download, Item};
+use crate::cloud::give_back::Asked;
 use crate::cloud::images::Image;
 use crate::cloud::walk::Walk;
 use crate::cloud::{BoxFuture, Cursor, GiveBack, Images, Kind, Page, Result};
 
+/// Fewer of one folder are asked about one by one.
+const FEW: usize = 4;
 /// Folders in one another; a cloud that gives one in the other without end is not followed further.
 const DEEPEST: usize = 100;
 
@@ -14,6 +22,7 @@ impl GiveBack for Oss {
     fn items<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page<Item>>> {
         Box::pin(async move {
             let (images, next) = self.images_in(folder, after).await?;
+            self.seen().put(&images);
             Ok(Page { entries: images.into_iter().map(item).collect(), next })
         })
     }
@@ -30,17 +39,25 @@ impl GiveBack for Oss {
         })
     }
 
-    /// One call each: there is none for several.
-    fn details<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Item>>> {
+    /// Of what was listed a moment ago, or else of a list of the folder that several of them lie in: the call
+    /// for details is one for each picture (`seen.rs`).
+    fn details<'a>(&'a self, files: &'a [Asked]) -> BoxFuture<'a, Result<Vec<Item>>> {
         Box::pin(async move {
-            let mut items = Vec::with_capacity(ids.len());
-            for id in ids {
-                match self.image(id).await {
+            let (mut images, mut left) = self.seen().take(files.iter());
+            let mut folders: BTreeMap<String, Vec<&Asked>> = BTreeMap::new();
+            for file in left.extract_if(.., |file| !file.path.is_empty()) {
+                folders.entry(split(&file.path).0).or_default().push(file);
+            }
+            for (folder, these) in folders {
+                left.extend(self.list_for(&folder, these, &mut images).await?);
+            }
+            for file in left {
+                match self.image(&file.id).await {
                     Err(error) if error.kind == Kind::Missing => {}
-                    image => items.push(item(self.with_path(image?).await)),
+                    image => images.push(self.with_path(image?).await),
                 }
             }
-            Ok(items)
+            Ok(images.into_iter().map(item).collect())
         })
     }
 
@@ -67,6 +84,39 @@ fn item(image: Image) -> Item {
 }
 
 impl Oss {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists the folder that these lie in as long as that needs fewer calls than to ask about each. Returns those
+    /// that were not among what is listed.
+    async fn list_for<'f>(
+        &self,
+        folder: &str,
+        these: Vec<&'f Asked>,
+        images: &mut Vec<Image>,
+    ) -> Result<Vec<&'f Asked>> {
+        let (mut left, count) = (these, images.len());
+        for page in 0.. {
+            let worth = if page == 0 { left.len() } else { FEW + images.len() - count };
+            let after = self.seen().goes_on(folder);
+            let Some(after) = after.filter(|_| !left.is_empty() && worth >= FEW && page < worth) else {
+                break;
+            };
+            let (listed, next) = match self.images_in(folder, after.map(Cursor::new)).await {
+                Err(error) if error.kind == Kind::Missing => break,
+                listed => listed?,
+            };
+            let mut seen = self.seen();
+            seen.put(&listed);
+            seen.has_listed(folder, next.map(|next| next.text().to_owned()));
+            let (found, others) = seen.take(left.into_iter());
+            images.extend(found);
+            left = others;
+        }
+        Ok(left)
+    }
+
     /// With its path, where its folder is known.
     async fn with_path(&self, image: Image) -> Image {
         let known = self.known().await;

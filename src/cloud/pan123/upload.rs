@@ -15,6 +15,17 @@ use crate::cloud::{Code, Error, Kind, Result, Slice};
 use crate::content::Md5;
 use reqwest::header::HeaderMap;
 
+/// What is told of an upload of which everything has arrived.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Told {
+    /// The file exists, and this is its id.
+    Made(String),
+    /// Not yet: [`Oss::result`] tells later.
+    Later,
+    /// Not yet: the same call tells later.
+    Again,
+}
+
 /// A picture as it is announced.
 pub(super) struct Announced<'a> {
     /// Id of the folder it goes to; empty: the image host itself.
@@ -36,14 +47,6 @@ pub(super) enum Created {
         slice_size: u64,
     },
 }
-
-/// How long is asked for the result of an upload at a time. It holds one of the places for calls meanwhile; what
-/// takes longer is seen in the folder, or asked for again.
-const POLL_FOR: Duration = Duration::from_secs(120);
-/// "请1秒后再次调用此接口".
-const POLL_EVERY: Duration = Duration::from_secs(1);
-/// Later on it is asked less often.
-const POLL_SELDOM: Duration = Duration::from_secs(5);
 
 impl Oss {
     /// 创建文件.
@@ -93,58 +96,40 @@ impl Oss {
         stored(&self.http.call_with(request, HeaderMap::new()).await?)
     }
 
-    /// 上传完毕 and 异步轮询获取上传结果: the id of the file that was made.
+    /// 上传完毕.
     ///
     /// # Errors
     /// [`Kind::Expired`]: the upload is not known any more, or what arrived is not what was announced.
-    pub(super) async fn complete(&self, preupload_id: &str) -> Result<String> {
-        let endpoint = "upload_complete";
+    pub(super) async fn complete(&self, preupload_id: &str) -> Result<Told> {
+        self.completed("upload_complete", "/upload/v1/oss/file/upload_complete", preupload_id).await
+    }
+
+    /// 异步轮询获取上传结果, of an upload that [`Oss::complete`] was called for. "如果为false,请至少1秒后发起轮询".
+    ///
+    /// # Errors
+    /// As of [`Oss::complete`].
+    pub(super) async fn result(&self, preupload_id: &str) -> Result<Told> {
+        self.completed("upload_async_result", "/upload/v1/oss/file/upload_async_result", preupload_id).await
+    }
+
+    async fn completed(
+        &self,
+        endpoint: &'static str,
+        path: &'static str,
+        preupload_id: &str,
+    ) -> Result<Told> {
         let ask = Ask::Json(json!({"preuploadID": preupload_id}));
-        let call = Call { endpoint, path: "/upload/v1/oss/file/upload_complete", ask, limit: SMALL };
-        let told = match self.ask(call, answer::read).await {
-            Err(error) if is_verifying(&error) => None,
-            answer => file_of(answer.map_err(session_gone)?),
-        };
-        match told {
-            Some(id) => Ok(id),
-            None => self.result(preupload_id).await,
+        match self.ask(Call { endpoint, path, ask, limit: SMALL }, answer::read).await {
+            // "仍在校验" (field notes 8.2).
+            Err(error) if error.number() == Some(20103) => Ok(Told::Again),
+            answer => answer.map(told).map_err(session_gone),
         }
-    }
-
-    /// Asks for the result until there is one.
-    async fn result(&self, preupload_id: &str) -> Result<String> {
-        let endpoint = "upload_async_result";
-        let (mut waited, mut wait) = (Duration::ZERO, POLL_EVERY);
-        while waited < POLL_FOR {
-            self.calls.rest(wait).await;
-            waited += wait;
-            let ask = Ask::Json(json!({"preuploadID": preupload_id}));
-            let call = Call { endpoint, path: "/upload/v1/oss/file/upload_async_result", ask, limit: SMALL };
-            match self.ask(call, answer::read).await {
-                Err(error) if is_verifying(&error) => {}
-                answer => {
-                    if let Some(id) = file_of(answer.map_err(session_gone)?) {
-                        return Ok(id);
-                    }
-                }
-            }
-            if waited >= POLL_SELDOM * 6 {
-                wait = POLL_SELDOM;
-            }
-        }
-        let words =
-            format!("the cloud did not say in {} minutes whether it has the file", POLL_FOR.as_secs() / 60);
-        Err(Error::new(Kind::Busy { after: None }, endpoint, words))
     }
 }
 
-fn file_of(answer: wire::Completed) -> Option<String> {
-    answer.file_id.filter(|id| answer.completed == Some(1) && !id.is_empty())
-}
-
-/// "仍在校验" (field notes 8.2): to be asked again.
-fn is_verifying(error: &Error) -> bool {
-    error.number() == Some(20103)
+fn told(answer: wire::Completed) -> Told {
+    let id = answer.file_id.filter(|id| answer.completed == Some(1) && !id.is_empty());
+    id.map_or(Told::Later, Told::Made)
 }
 
 /// What is missing of a call with a `preuploadID` is the upload, or the folder it was to go to: both are had

@@ -15,16 +15,14 @@ const TEXT: usize = 16 << 10;
 /// Entries of a page; 100 are asked for (获取图片列表, limit).
 const MAX_ENTRIES: usize = 1000;
 
-/// `access_token` (获取access_token). No `Debug`: it is made of secrets.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
-pub(super) struct Login {
-    /// Secret.
-    #[serde(deserialize_with = "text::<_, TOKEN>")]
-    pub(super) access_token: Option<String>,
-    /// RFC 3339.
-    #[serde(deserialize_with = "text::<_, TEXT>")]
-    pub(super) expired_at: Option<String>,
+wire! {
+    /// `access_token` (获取access_token).
+    secret Login {
+        /// Secret.
+        access_token as "accessToken": Option<String> = "text::<_, TOKEN>",
+        /// RFC 3339.
+        expired_at as "expiredAt": Option<String> = "text::<_, TEXT>",
+    }
 }
 
 wire! {
@@ -59,13 +57,12 @@ wire! {
     }
 }
 
-/// `get_upload_url` (获取上传地址&上传分片). No `Debug`: whoever has the address may write there.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct Presigned {
-    /// Where the slice goes.
-    #[serde(rename = "presignedURL", deserialize_with = "text::<_, TEXT>")]
-    pub(super) address: Option<String>,
+wire! {
+    /// `get_upload_url` (获取上传地址&上传分片).
+    secret Presigned {
+        /// Where the slice goes; whoever has it may write there.
+        address as "presignedURL": Option<String> = "text::<_, TEXT>",
+    }
 }
 
 wire! {

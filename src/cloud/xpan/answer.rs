@@ -1,17 +1,17 @@
 //! Tells a good answer from a failure: the five error shapes of field notes 6 in one place.
 //!
 //! Success is that none of the error numbers is there and non-zero; the HTTP status decides only where
-//! there is no number. JSON is taken whatever the Content-Type says. The body is read twice - once for
-//! the numbers, once for the rest - because a tree of it would cost many times its size in memory.
+//! there is no number.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::codes;
-use crate::cloud::error::by_status;
+pub(super) use crate::cloud::envelope::broken;
+use crate::cloud::envelope::{bare, body, envelope, took_ms};
 use crate::cloud::http::Answer;
-use crate::cloud::lenient::{Scalar, place};
-use crate::cloud::{Code, Error, Kind, Result};
+use crate::cloud::lenient::Scalar;
+use crate::cloud::{Code, Error, Result};
 
 /// Everything that can say that a call failed.
 #[derive(Deserialize, Default)]
@@ -76,7 +76,7 @@ impl Envelope {
 /// The failure the answer tells of, or [`Kind::Broken`] when it makes no sense.
 pub(super) fn read<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
     failure(answer)?;
-    data(answer)
+    body(answer)
 }
 
 /// As [`read`], of a call whose answer may have all of its data beside the number of a failure: then
@@ -89,36 +89,27 @@ pub(super) fn read_despite<T: DeserializeOwned>(
     is_fine: impl Fn(&Error, &T) -> bool,
 ) -> Result<T> {
     match failure(answer) {
-        Err(error) => data(answer).ok().filter(|data| is_fine(&error, data)).ok_or(error),
-        Ok(()) => data(answer),
+        Err(error) => body(answer).ok().filter(|data| is_fine(&error, data)).ok_or(error),
+        Ok(()) => body(answer),
     }
 }
 
 /// Whether the answer tells of a failure.
 fn failure(answer: &Answer) -> Result<()> {
     let Answer { endpoint, status, .. } = *answer;
-    // A list would be read as an object's fields in order.
-    let is_object = answer.body.trim_ascii_start().starts_with(b"{");
-    let read = if is_object {
-        serde_json::from_slice::<Envelope>(&answer.body).map_err(|error| place(&error))
-    } else {
-        Err("no JSON object".to_owned())
-    };
-    let took_ms = u64::try_from(answer.took.as_millis()).unwrap_or(u64::MAX);
-    let mut envelope = match read {
-        Ok(envelope) => envelope,
-        Err(error) => {
-            tracing::debug!(endpoint, status, took_ms, bytes = answer.body.len(), "answer is not JSON");
-            let (kind, words) = by_status(status);
-            let code = Code::Http(status);
-            return Err(Error::new(kind, endpoint, words).with_code(code).because(error));
-        }
-    };
+    let mut envelope: Envelope = envelope(answer).map_err(|error| bare(endpoint, status).because(error))?;
     let code = envelope.code();
     let request_id = std::mem::take(&mut envelope.request_id).text();
     let request_id = request_id.map(|id| answer.clean(&id));
     let shown = code.as_ref().map(|code| answer.clean(&code.to_string()));
-    tracing::debug!(endpoint, status, code = shown, REQUEST_ID = request_id, took_ms, "answered");
+    tracing::debug!(
+        endpoint,
+        status,
+        code = shown,
+        REQUEST_ID = request_id,
+        took_ms = took_ms(answer),
+        "answered"
+    );
     if let Some(code) = code {
         let text = answer.clean(&envelope.text());
         let (kind, mut words) = codes::meaning(endpoint, &code, &text, status);
@@ -134,26 +125,16 @@ fn failure(answer: &Answer) -> Result<()> {
         return Err(Error::new(kind, endpoint, words).with_code(code).of_request(request_id));
     }
     if !(200..300).contains(&status) {
-        let (kind, words) = by_status(status);
-        return Err(Error::new(kind, endpoint, words).with_code(Code::Http(status)));
+        return Err(bare(endpoint, status));
     }
     Ok(())
-}
-
-fn data<T: DeserializeOwned>(answer: &Answer) -> Result<T> {
-    serde_json::from_slice(&answer.body)
-        .map_err(|error| broken(answer.endpoint, "the answer makes no sense").because(place(&error)))
-}
-
-/// An answer without something it must have.
-pub(super) fn broken(endpoint: &'static str, what: impl Into<String>) -> Error {
-    Error::new(Kind::Broken, endpoint, what)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::cloud::Kind;
 
     fn failure(status: u16, body: &str) -> Error {
         let answer = Answer::for_test("bind", status, body, &["SECRET"]);

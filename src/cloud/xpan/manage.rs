@@ -13,6 +13,7 @@ use crate::cloud::files::{
     CategoryList, Count, Download, Item, ItemResult, ListAll, ListKind, MOST_MANAGED, Managed, OnDup, Opera,
     Place, PreviewPart, Run, Search, Sort, Task, TaskStatus, Transfer, Want,
 };
+use crate::cloud::give_back::Asked;
 use crate::cloud::lenient::Perhaps;
 use crate::cloud::{BoxFuture, Code, Cursor, Error, Files, GiveBack, Kind, Page, Result, Stored};
 
@@ -176,8 +177,11 @@ impl GiveBack for Xpan {
         })
     }
 
-    fn details<'a>(&'a self, ids: &'a [String]) -> BoxFuture<'a, Result<Vec<Item>>> {
-        Box::pin(self.metas(ids, Want { dlink: true, ..Want::default() }))
+    fn details<'a>(&'a self, files: &'a [Asked]) -> BoxFuture<'a, Result<Vec<Item>>> {
+        Box::pin(async move {
+            let ids: Vec<String> = files.iter().map(|file| file.id.clone()).collect();
+            self.metas(&ids, Want { dlink: true, ..Want::default() }).await
+        })
     }
 
     fn download<'a>(&'a self, dlink: &'a str, from: u64, size: u64) -> BoxFuture<'a, Result<Download>> {

@@ -43,8 +43,8 @@ use serde::de::DeserializeOwned;
 use super::http::{self, Answer, Body, Http, Limits, Options, Request};
 use super::renewed::with_token;
 use super::{
-    Authority, Begin, BoxFuture, Calls, Cloud, Content, Cursor, Devices, Drive, Entry, GiveBack, Page, Quota,
-    Result, Slice, Stored, Takes, Token, TokenSource, Upload, User,
+    Authority, Begin, BoxFuture, Calls, Cloud, Content, Copies, Cursor, Devices, Drive, Entry, Finish,
+    GiveBack, Page, Quota, Result, Service, Slice, Takes, Token, TokenSource, Upload, User,
 };
 use crate::config;
 use crate::content::Md5;
@@ -96,6 +96,10 @@ impl Cloud for Baidu {
             only: "Baidu Netdisk does not take this kind of file",
             at_most: "it is larger than the account's membership allows (4, 10 or 20 GB)",
         }
+    }
+
+    fn services(&self) -> &'static [Service] {
+        &[Service::Files, Service::Devices, Service::Shares]
     }
 
     fn explain(&self, code: &str) -> Vec<String> {
@@ -283,16 +287,12 @@ impl Drive for Xpan {
         Box::pin(async move { self.superfile2(file, session, slice).await.map(Some) })
     }
 
-    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Stored>> {
-        Box::pin(self.create(file, session))
+    fn finish<'a>(&'a self, file: &'a Upload, session: &'a str) -> BoxFuture<'a, Result<Finish>> {
+        Box::pin(async move { self.create(file, session).await.map(Finish::Made) })
     }
 
     fn list<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
         Box::pin(self.page(folder, number(after)))
-    }
-
-    fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
-        Box::pin(self.copy_files(files))
     }
 
     fn list_all<'a>(&'a self, folder: &'a str, after: Option<Cursor>) -> BoxFuture<'a, Result<Page>> {
@@ -334,6 +334,10 @@ impl Drive for Xpan {
         (!entry.is_folder && entry.size <= files::SLICE_SIZES[0]).then_some(md5)
     }
 
+    fn copies(&self) -> Option<&dyn Copies> {
+        Some(self)
+    }
+
     fn give_back(&self) -> Option<&dyn GiveBack> {
         Some(self)
     }
@@ -348,6 +352,12 @@ impl Drive for Xpan {
 
     fn shares(&self) -> Option<&dyn super::Shares> {
         Some(self)
+    }
+}
+
+impl Copies for Xpan {
+    fn copy<'a>(&'a self, files: &'a [(&'a str, &'a str)]) -> BoxFuture<'a, Result<Vec<bool>>> {
+        Box::pin(self.copy_files(files))
     }
 }
 

@@ -12,8 +12,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 
 use super::*;
-use crate::cloud::Kind;
 use crate::cloud::testing::{Seen, Server, TwoTokens};
+use crate::cloud::{Kind, Stored};
 use crate::content::{ExifInfo, Media, OnConflict, Purpose};
 
 fn open(server: &Server) -> (Xpan, Arc<TwoTokens>) {
@@ -187,7 +187,7 @@ async fn create_repeats_precreate_and_adds_mode_and_exif() {
         orientation: 6,
         recovery: 0,
     });
-    let stored = xpan.finish(&photo, "U").await.unwrap();
+    let stored = xpan.create(&photo, "U").await.unwrap();
     let id = "18446744073709551615".to_owned();
     assert_eq!(stored, Stored { id, path: "/apps/xpand/x".into(), size: 5 });
     let seen = server.last();
@@ -208,12 +208,12 @@ async fn create_repeats_precreate_and_adds_mode_and_exif() {
 
     photo.media = Media::Video;
     photo.on_conflict = OnConflict::Version;
-    xpan.finish(&photo, "U").await.unwrap();
+    xpan.create(&photo, "U").await.unwrap();
     let seen = server.last();
     assert_eq!(seen.form("mode").unwrap(), "5");
     for (purpose, mode) in [(Purpose::Manual, "1"), (Purpose::Batch, "2")] {
         photo.purpose = purpose;
-        xpan.finish(&photo, "U").await.unwrap();
+        xpan.create(&photo, "U").await.unwrap();
         assert_eq!(server.last().form("mode").as_deref(), Some(mode));
     }
     assert_eq!(seen.form("is_revision").unwrap(), "1");
@@ -241,7 +241,7 @@ async fn texts_that_are_kept_on_disk_are_not_taken_at_any_length() {
         let file = file(5, &["a"]);
         let error = match words.split_once(':').unwrap().0 {
             "precreate" => xpan.begin(&file, None).await.unwrap_err(),
-            "create" => xpan.finish(&file, "U").await.unwrap_err(),
+            "create" => xpan.create(&file, "U").await.unwrap_err(),
             "uinfo" => xpan.user().await.unwrap_err(),
             _ => xpan.register("7", "box").await.unwrap_err(),
         };
@@ -256,7 +256,7 @@ async fn a_create_without_size_or_id_is_not_believed() {
         (r#"{"errno":0,"path":"/apps/xpand/x","size":5}"#, "create: the answer has no fs_id"),
     ] {
         let server = Server::start(move |_| ok(answer)).await;
-        let error = open(&server).0.finish(&file(5, &["a"]), "U").await.unwrap_err();
+        let error = open(&server).0.create(&file(5, &["a"]), "U").await.unwrap_err();
         assert_eq!((error.kind, error.to_string().as_str()), (Kind::Broken, words));
     }
 }

@@ -191,19 +191,16 @@ wire! {
     }
 }
 
-/// The token answer of OAuth (field notes 1.1, 1.3). No `Debug`: it is made of secrets.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-pub(super) struct TokenAnswer {
-    /// Secret.
-    #[serde(deserialize_with = "text::<_, TOKEN>")]
-    pub(super) access_token: Option<String>,
-    /// Secret, single-use.
-    #[serde(deserialize_with = "text::<_, TOKEN>")]
-    pub(super) refresh_token: Option<String>,
-    /// Seconds.
-    #[serde(deserialize_with = "int")]
-    pub(super) expires_in: Option<u64>,
+wire! {
+    /// The token answer of OAuth (field notes 1.1, 1.3).
+    secret TokenAnswer {
+        /// Secret.
+        access_token: Option<String> = "text::<_, TOKEN>",
+        /// Secret, single-use.
+        refresh_token: Option<String> = "text::<_, TOKEN>",
+        /// Seconds.
+        expires_in: Option<u64> = "int",
+    }
 }
 
 /// Slice numbers: a list of numbers or of strings, or a string with such a list in it.

@@ -42,9 +42,12 @@ struct Sums {
     done: u64,
     bytes: u64,
     instant: u64,
+    there: u64,
     rehearsed: u64,
     skipped: u64,
     failed: u64,
+    /// Of those, what no second try helps.
+    refused: u64,
     passed: Passed,
     /// Nobody reads our output any more.
     broken: Outcome,
@@ -66,9 +69,10 @@ struct Line<'a> {
 
 impl<'c> Teller<'c> {
     pub(in crate::cli) fn new(context: &'c Context, is_dry: bool) -> Self {
-        let (done, bytes, instant, rehearsed, skipped, failed) = Default::default();
+        let (done, bytes, instant, there, rehearsed, skipped, failed, refused) = Default::default();
         let (passed, broken) = (Passed::default(), Ok(()));
-        let sums = Sums { is_dry, done, bytes, instant, rehearsed, skipped, failed, passed, broken };
+        let sums =
+            Sums { is_dry, done, bytes, instant, there, rehearsed, skipped, failed, refused, passed, broken };
         Self {
             context,
             screen: Screen::new(context, !is_dry),
@@ -115,16 +119,28 @@ impl<'c> Teller<'c> {
         }
     }
 
-    pub(in crate::cli) fn has_failed(&self) -> bool {
-        self.sums.borrow().failed > 0
+    /// Says something, above the bars.
+    pub(in crate::cli) fn say(&self, words: &str) {
+        self.screen.say(words);
     }
 
-    /// Takes the bars away, and sums up. `ran` is how it ended before every file was told of.
-    pub(in crate::cli) fn end(self, ran: Outcome) -> Outcome {
+    /// Something has failed that a second try may mend.
+    pub(in crate::cli) fn is_unfinished(&self) -> bool {
+        let sums = self.sums.borrow();
+        sums.failed > sums.refused
+    }
+
+    /// Takes the bars away.
+    pub(in crate::cli) fn clear(&self) {
         if let Some(bars) = &self.screen.bars {
             self.files.take().into_values().for_each(|file| file.bar.finish_and_clear());
             bars.total.finish_and_clear();
         }
+    }
+
+    /// Takes the bars away, and sums up. `ran` is how it ended before every file was told of.
+    pub(in crate::cli) fn end(self, ran: Outcome) -> Outcome {
+        self.clear();
         let sums = self.sums.into_inner();
         self.context.say(&sums.text());
         ran?;
@@ -170,7 +186,7 @@ impl<'c> Teller<'c> {
                 bars.total.set_position(bars.total.position().saturating_sub(sent));
                 bars.total.inc_length(from);
             }
-            End::Instant(_) | End::Rehearsed | End::Skipped(_) | End::Failed(_) => {
+            End::Instant(_) | End::There(_) | End::Rehearsed | End::Skipped(_) | End::Failed(_) => {
                 bars.shorten(size.saturating_sub(from + sent));
             }
         }
@@ -204,15 +220,24 @@ impl Watch for Teller<'_> {
             End::Done(copy) => {
                 sums.done += 1;
                 sums.bytes += size;
-                ("done", Some(copy.id.as_str()), None)
+                ("sent", Some(copy.id.as_str()), None)
             }
             End::Instant(copy) => {
                 sums.instant += 1;
                 ("instant", Some(copy.id.as_str()), None)
             }
+            End::There(copy) => {
+                sums.there += 1;
+                ("there", Some(copy.id.as_str()), None)
+            }
             End::Rehearsed => {
                 sums.rehearsed += 1;
                 ("would_send", None, None)
+            }
+            // What a person named is not left out in silence.
+            End::Skipped(why) if self.of_troubles => {
+                (sums.failed, sums.refused) = (sums.failed + 1, sums.refused + 1);
+                ("failed", None, Some(why.as_str()))
             }
             End::Skipped(why) => {
                 sums.skipped += 1;
@@ -228,7 +253,7 @@ impl Watch for Teller<'_> {
         let local = local.to_string_lossy();
         if self.of_troubles {
             if let Some(reason) = reason {
-                Failed::words(format!("{local}: {reason}")).warn();
+                self.screen.above_bars(|| Failed::words(format!("{local}: {reason}")).warn());
             }
             return;
         }
@@ -256,7 +281,10 @@ impl Sums {
             false => format!("{} sent ({})", files(self.done), bytes(self.bytes)),
         };
         if self.instant > 0 {
-            text += &format!(", {} there already", count(self.instant));
+            text += &format!(", {} instant: the cloud had the content", count(self.instant));
+        }
+        if self.there > 0 {
+            text += &format!(", {} there already", count(self.there));
         }
         if self.rehearsed > 0 {
             text += &format!(", {} would be sent", count(self.rehearsed));

@@ -4,13 +4,13 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::cloud::{Begin, Drive, Stored, Upload};
+use crate::cloud::{Begin, Drive, Finish, Stored, Upload};
 use crate::content::{Media, OnConflict, Purpose};
 
 /// Something in the cloud.
 #[derive(Clone, Debug)]
-struct Thing {
-    id: String,
+pub(super) struct Thing {
+    pub(super) id: String,
     parent: String,
     name: String,
     /// None of a folder.
@@ -20,13 +20,19 @@ struct Thing {
 
 /// What a server has.
 #[derive(Default)]
-struct Things {
-    all: Vec<Thing>,
+pub(super) struct Things {
+    pub(super) all: Vec<Thing>,
     /// Announced: folder, name, etag, size.
     uploads: Vec<(String, String, String, u64)>,
     made: usize,
     /// Status of what is made from now on.
     status: i64,
+    /// What was sent is checked before it is made, and that takes a while.
+    pub(super) checks: bool,
+    /// So often it is said to be verified, of an upload that the cloud has done nothing with.
+    pub(super) verifies: usize,
+    /// Entries of a page; 0: all.
+    pub(super) page: usize,
 }
 
 impl Things {
@@ -80,7 +86,11 @@ impl Things {
                     .filter(|thing| thing.parent == parent)
                     .map(|thing| self.show(thing))
                     .collect();
-                ok(json!({"lastFileId": "-1", "fileList": all}))
+                let from = all.iter().position(|thing| thing["fileId"] == text("lastFileId")).unwrap_or(0);
+                let next = Some(from + self.page).filter(|next| self.page > 0 && *next < all.len());
+                let last = next.map_or(json!("-1"), |next| all[next]["fileId"].clone());
+                let page = &all[from..next.unwrap_or(all.len())];
+                ok(json!({"lastFileId": last, "fileList": page}))
             }
             "mkdir" => {
                 let (parent, name) = (text("parentID"), body["name"][0].as_str().unwrap());
@@ -113,7 +123,19 @@ impl Things {
                 let id = format!("P{}", self.uploads.len() - 1);
                 ok(json!({"reuse": false, "preuploadID": id, "sliceSize": 104_857_600}))
             }
-            "upload_complete" => {
+            "upload_complete" if self.verifies > 0 => {
+                self.verifies -= 1;
+                no(20103, "文件正在校验中")
+            }
+            "upload_complete" if self.checks => ok(json!({"async": true, "completed": false, "fileID": ""})),
+            "upload_async_result" if self.checks => ok(json!({"completed": false, "fileID": ""})),
+            "upload_complete" | "upload_async_result" => {
+                if text("preuploadID") == "wordless" {
+                    return no(1, "内部错误");
+                }
+                if text("preuploadID").is_empty() || text("preuploadID") == "forgotten" {
+                    return no(1, "preuploadID不存在或已失效");
+                }
                 let at: usize = text("preuploadID")[1..].parse().unwrap();
                 let (parent, name, etag, size) = self.uploads[at].clone();
                 match self.put(&parent, &name, (etag, size)) {
@@ -155,15 +177,15 @@ impl Things {
     }
 }
 
-struct Rig {
-    things: Arc<Mutex<Things>>,
+pub(super) struct Rig {
+    pub(super) things: Arc<Mutex<Things>>,
     server: Server,
     folder: tempfile::TempDir,
-    oss: Oss,
+    pub(super) oss: Oss,
 }
 
 impl Rig {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let things: Arc<Mutex<Things>> = Arc::default();
         let there = Arc::clone(&things);
         let server = Server::start(move |seen| there.lock().unwrap().answer(seen)).await;
@@ -173,26 +195,27 @@ impl Rig {
     }
 
     /// As after a restart.
-    fn again(&mut self) {
+    pub(super) fn again(&mut self) {
         self.oss = open_in(&self.server, self.folder.path()).0;
     }
 
-    async fn begin(&self, file: &Upload) -> crate::cloud::Result<Begin> {
+    pub(super) async fn begin(&self, file: &Upload) -> crate::cloud::Result<Begin> {
         self.oss.begin(file, None).await
     }
 
-    async fn send(&self, file: &Upload) -> crate::cloud::Result<Stored> {
+    pub(super) async fn send(&self, file: &Upload) -> crate::cloud::Result<Stored> {
         match self.begin(file).await? {
-            Begin::Present(stored) => Ok(stored),
+            Begin::Present(stored) | Begin::There(stored) => Ok(stored),
             Begin::Send { session, missing, .. } => {
                 assert_eq!(missing, [0]);
-                self.oss.finish(file, &session).await
+                self.oss.finish(file, &session).await.map(made)
             }
+            Begin::Making { session } => panic!("{session}"),
         }
     }
 
     /// Path and first letters of the content of every picture, in order.
-    fn files(&self) -> Vec<(String, String)> {
+    pub(super) fn files(&self) -> Vec<(String, String)> {
         let things = self.things.lock().unwrap();
         let files =
             things.all.iter().filter_map(|thing| Some((things.path(thing), thing.content.clone()?.0)));
@@ -201,13 +224,20 @@ impl Rig {
         files
     }
 
-    fn calls(&self) -> Vec<String> {
+    pub(super) fn calls(&self) -> Vec<String> {
         let name = |seen: &Seen| seen.call().rsplit('/').next().unwrap().to_owned();
         self.server.seen().iter().map(name).collect()
     }
 }
 
-fn upload(path: &str, content: &str) -> Upload {
+pub(super) fn made(finish: Finish) -> Stored {
+    match finish {
+        Finish::Made(stored) => stored,
+        Finish::Making { session } => panic!("{session}"),
+    }
+}
+
+pub(super) fn upload(path: &str, content: &str) -> Upload {
     Upload {
         path: path.to_owned(),
         size: content.len() as u64,
@@ -335,7 +365,7 @@ async fn overwriting_takes_the_old_picture_away_only_when_the_new_one_is_there()
         "nothing is lost by announcing it"
     );
     let Begin::Send { session, .. } = begun else { panic!("{begun:?}") };
-    let stored = rig.oss.finish(&over("/nas/a.jpg", "new"), &session).await.unwrap();
+    let stored = made(rig.oss.finish(&over("/nas/a.jpg", "new"), &session).await.unwrap());
     assert_eq!(stored.path, "/nas/a.jpg");
     assert_eq!(rig.files(), [file("/nas/a.jpg", "new"), file("/nas/b.jpg", "2")]);
     assert_eq!(rig.things.lock().unwrap().all.len(), 3, "and no folder is left over");

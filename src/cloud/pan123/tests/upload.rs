@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::cloud::Slice;
-use crate::cloud::pan123::upload::{Announced, Created};
+use crate::cloud::pan123::upload::{Announced, Created, Told};
 
 fn announced() -> Announced<'static> {
     Announced { parent: "F", name: "测试图床.jpg", md5: Md5::of("content"), size: 7 }
@@ -99,51 +99,47 @@ async fn no_slice_goes_to_an_address_that_is_not_safe() {
 }
 
 #[tokio::test]
-async fn the_result_of_an_upload_is_asked_for_until_it_is_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let count = std::sync::atomic::AtomicUsize::new(0);
-    let server = Server::start(move |seen| match (seen.call(), count.fetch_add(1, Ordering::Relaxed)) {
+async fn the_result_of_an_upload_is_there_when_it_has_an_id() {
+    let server = Server::start(move |seen| match (seen.call(), asked(seen)["preuploadID"].as_str()) {
         ("POST /upload/v1/oss/file/upload_complete", _) => {
             ok(json!({"async": true, "completed": false, "fileID": ""}))
         }
-        (_, 1) => ok(json!({"completed": false, "fileID": ""})),
-        (_, 2) => no(20103, "文件正在校验中"),
+        (_, Some("P1")) => ok(json!({"completed": false, "fileID": ""})),
+        (_, Some("P2")) => no(20103, "文件正在校验中"),
         // Completed without an id is not completed (field notes 8.3).
-        (_, 3) => ok(json!({"completed": true, "fileID": ""})),
+        (_, Some("P3")) => ok(json!({"completed": true, "fileID": ""})),
         _ => ok(json!({"completed": true, "fileID": "A"})),
     })
     .await;
-    let (oss, _) = open_in(&server, folder.path());
-    assert_eq!(oss.complete("P").await.unwrap(), "A");
-    assert_eq!(server.seen().len(), 5);
-    assert_eq!(server.last().call(), "POST /upload/v1/oss/file/upload_async_result");
-    assert_eq!(asked(&server.last()), json!({"preuploadID": "P"}));
-}
-
-#[tokio::test]
-async fn a_result_that_never_comes_is_given_up() {
-    let folder = tempfile::tempdir().unwrap();
-    let server = Server::start(|_| ok(json!({"completed": false}))).await;
-    let (oss, _) = open_in(&server, folder.path());
-    let error = oss.complete("P").await.unwrap_err();
-    assert_eq!(error.kind, Kind::Busy { after: None });
-    assert_eq!(error.message, "the cloud did not say in 2 minutes whether it has the file");
+    let (oss, _) = open(&server);
+    assert_eq!(oss.complete("P4").await.unwrap(), Told::Later);
+    for (id, told) in
+        [("P1", Told::Later), ("P2", Told::Again), ("P3", Told::Later), ("P4", Told::Made("A".into()))]
+    {
+        assert_eq!(oss.result(id).await.unwrap(), told, "{id}");
+        assert_eq!(server.last().call(), "POST /upload/v1/oss/file/upload_async_result");
+        assert_eq!(asked(&server.last()), json!({"preuploadID": id}));
+    }
 }
 
 #[tokio::test]
 async fn content_that_is_not_what_was_announced_and_an_upload_that_is_forgotten_begin_again() {
     for (answer, words) in [
-        (no(1, "文件上传失败"), "upload_complete: what arrived is not what was announced (code 1)"),
-        (no(1, "preuploadID不存在或已失效"), "upload_complete: the upload is not known any more (code 1)"),
-        (no(5066, ""), "upload_complete: there is no such file or folder (code 5066)"),
-        (no(1, "分片未上传: [1]"), "upload_complete: not all of the file has arrived (code 1)"),
+        (no(1, "文件上传失败"), "what arrived is not what was announced (code 1)"),
+        (no(1, "preuploadID不存在或已失效"), "the upload is not known any more (code 1)"),
+        (no(5066, ""), "there is no such file or folder (code 5066)"),
+        (no(1, "分片未上传: [1]"), "not all of the file has arrived (code 1)"),
     ] {
         let server = Server::start(move |_| answer.clone()).await;
         let (oss, _) = open(&server);
-        let error = oss.complete("P").await.unwrap_err();
-        assert_eq!((error.kind, error.to_string().as_str()), (Kind::Expired, words));
+        for (error, call) in [
+            (oss.complete("P").await.unwrap_err(), "upload_complete"),
+            (oss.result("P").await.unwrap_err(), "upload_async_result"),
+        ] {
+            assert_eq!((error.kind, error.to_string()), (Kind::Expired, format!("{call}: {words}")));
+        }
     }
     let server = Server::start(|_| ok(json!({"async": false, "completed": true, "fileID": "A"}))).await;
     let (oss, _) = open(&server);
-    assert_eq!(oss.complete("P").await.unwrap(), "A");
+    assert_eq!(oss.complete("P").await.unwrap(), Told::Made("A".into()));
 }

@@ -5,7 +5,7 @@ use crate::cloud::files::{
     Files, ItemResult, MOST_MANAGED, Managed, OnDup, Opera, Run, Task, TaskStatus, Transfer,
 };
 use crate::cloud::testing::Server;
-use crate::cloud::{Drive as _, Kind, Stored};
+use crate::cloud::{Copies as _, Kind, Stored};
 
 fn way(path: &str, ondup: OnDup) -> Transfer {
     let (dest, newname) = ("/测试目录/abc".into(), "11223.docx".into());

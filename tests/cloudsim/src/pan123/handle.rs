@@ -158,6 +158,12 @@ impl Pan123Sim<'_> {
         self.0.lock().pan123.uploads.forget_all()
     }
 
+    /// What was sent is checked now, whatever the delay: all of it is in its place, or has failed.
+    pub fn end_checks(&self) -> io::Result<()> {
+        let now_ms = self.0.now_ms();
+        super::upload::settle_those(&mut self.0.lock(), u64::MAX, now_ms)
+    }
+
     /// How many uploads are under way.
     pub fn open_uploads(&self) -> usize {
         self.0.lock().pan123.uploads.open_ones().count()

@@ -139,7 +139,12 @@ pub(super) fn async_result(cloud: &Cloud, ask: &Ask, account: &str) -> Reply {
 
 /// Puts uploads in their places whose time has come.
 pub(crate) fn settle(state: &mut State, now_ms: u64) -> io::Result<()> {
-    while let Some(upload) = state.pan123.uploads.take_due(now_ms) {
+    settle_those(state, now_ms, now_ms)
+}
+
+/// Puts uploads in their places whose time comes until then.
+pub(super) fn settle_those(state: &mut State, until_ms: u64, now_ms: u64) -> io::Result<()> {
+    while let Some(upload) = state.pan123.uploads.take_due(until_ms) {
         let stage = match state.pan123.finish(&upload, now_ms, &mut state.dice) {
             Ok(file_id) => Stage::Done { file_id },
             Err(Refusal::Pan123 { code, message }) => Stage::Failed { code, message },

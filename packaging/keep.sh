@@ -59,6 +59,8 @@ run() {
     while [ -z "$ending" ]; do
         "$@" </dev/null >&3 2>&3 3>&- &
         program=$!
+        # A signal that came in between found no number to kill.
+        [ -z "$ending" ] || kill $program 2>/dev/null
         wait $program
         code=$?
         # A signal ends that wait, not the program.
@@ -67,6 +69,7 @@ run() {
         [ $code != 2 ] || break
         sleep "${XPAND_PAUSE:-30}" &
         nap=$!
+        [ -z "$ending" ] || kill $nap 2>/dev/null
         wait $nap
         nap=''
     done

@@ -349,7 +349,7 @@ impl Storm {
         common::check_sums(&status);
         let account = status.accounts.first()?;
         let reason = account.reason.as_deref().unwrap_or("");
-        let words = ["once an hour", "no answer came to the last login"];
+        let words = ["what became of the last renewal", "no answer came to the last login"];
         if account.state == AccountState::NeedsLogin || words.iter().any(|words| reason.contains(words)) {
             match self.rig.cloud() {
                 Cloud::Baidu => self.rig.log_in("home"),

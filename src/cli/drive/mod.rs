@@ -178,7 +178,7 @@ impl Session<'_> {
     /// A failed call about a path, which is named.
     pub(super) fn failed_at(&self, path: &str, error: cloud::Error) -> Failed {
         // Without a login or a network no path is better than another.
-        if error.is_about_login() || error.kind == cloud::Kind::Offline {
+        if error.is_about_login() || (error.kind == cloud::Kind::Offline && !error.sent) {
             return self.failed(&error);
         }
         let message = format!("{path}: {}", error.message);

@@ -137,7 +137,7 @@ pub fn explain(number: i64) -> Vec<String> {
             let at = if row.at.is_empty() { String::new() } else { format!(" at {}", row.at.join(", ")) };
             let text = match row.text {
                 [] => String::new(),
-                texts => format!(" when the cloud says {:?}", texts.join("\" or \"")),
+                texts => format!(" when the cloud says \"{}\"", texts.join("\" or \"")),
             };
             let consequence = match row.at {
                 LOGIN => "the account waits until they are those that 123pan gave out".to_owned(),
@@ -187,7 +187,7 @@ mod tests {
         assert!(rejected.len() == 1 && rejected[0].contains("the review rejected it"), "{rejected:?}");
         // What nearly always comes with words is explained with them.
         let ones = explain(1);
-        for words in ["\"格式\"", "\"重名\"", "does not say why"] {
+        for words in ["\"格式\"", "\"重名\"", "the cloud failed"] {
             assert!(ones.iter().any(|line| line.contains(words)), "{words}: {ones:#?}");
         }
         assert!(explain(401).iter().any(|line| line.contains("too many logins")));

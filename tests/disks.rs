@@ -275,9 +275,9 @@ async fn what_may_not_be_read_waits_until_it_may() {
     let line = rig.client.explain(&secret).await.unwrap();
     assert!(line.reason.as_deref().is_some_and(|why| why.contains("Permission denied")), "{line:?}");
     let hint = line.hint.unwrap_or_default();
-    assert!(hint.contains("is closed to the user root; as root: setfacl -m u:root:r /"), "{hint}");
+    assert!(hint.contains("is closed to the user root; as root: setfacl -m u:root:r -- /"), "{hint}");
     let told = |status: &xpand::status::Status| {
-        let command = "as root: setfacl -R -m u:root:rX,d:u:root:rX /";
+        let command = "as root: setfacl -R -m u:root:rX,d:u:root:rX -- /";
         status.folders[0].reason.as_deref().is_some_and(|why| {
             why.contains("closed: Permission denied")
                 && why.contains(command)

@@ -181,6 +181,26 @@ async fn a_path_comes_home_from_both_accounts_and_a_label_from_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_account_has_just_brought_home_is_not_overwritten_by_the_other() {
+    let mut rig = backed_up().await;
+    rig.stop().await;
+    let (path, home, newer) = (rig.root("photo"), rig.path("home"), photo(99, 2000));
+    lose_at_baidu(&rig, "a.jpg");
+    rig.sim.put_file("demo", "/apps/xpand/photo/a.jpg", &newer).unwrap();
+    // Written before the run, by more than the kernel's clock for files lags behind.
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join("a.jpg"), b"old").unwrap();
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    let args = ["restore", path.to_str().unwrap(), "--overwrite", "--to", home.to_str().unwrap()];
+    let said = run(&rig, &args);
+    assert!(fs::read(home.join("a.jpg")).unwrap() == newer, "{said:?}");
+    assert!(
+        said.out.contains("written there a moment ago") && said.err.contains("2 there already"),
+        "{said:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_tried_again_at_both_accounts() {
     let mut rig = rig();
     for cloud in [Cloud::Baidu, Cloud::Pan123] {

@@ -88,8 +88,7 @@ fn parse(json: &str, now: Timestamp) -> Result<Stored, String> {
         expires_at: Option<String>,
         /// From here on only what another state folder has.
         application: Option<String>,
-        #[serde(default, rename = "version")]
-        _version: IgnoredAny,
+        version: Option<u64>,
         #[serde(default, rename = "login")]
         _login: IgnoredAny,
         #[serde(default, rename = "obtained_at")]
@@ -107,6 +106,11 @@ fn parse(json: &str, now: Timestamp) -> Result<Stored, String> {
         r#"expected {"access_token": "…", "refresh_token": "…", "expires_at": "2026-12-21T18:00:00Z"}"#;
     let import: Import =
         serde_json::from_str(json).map_err(|error| format!("{}; {SHAPE}", file::place(&error)))?;
+    if import.version.is_some() && import.application.is_none() && import.refresh_token.is_some() {
+        let words = "that is the login of another box, which can be renewed by one of the two only: it would end there. \
+                     Log in here: xpand account login";
+        return Err(words.to_owned());
+    }
     let token = |text: String, key| {
         let fits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
         fits.then_some(text).ok_or_else(|| format!("{key} is empty or has blanks in it; {SHAPE}"))

@@ -7,7 +7,7 @@
 //! | what happened | another token is asked for |
 //! | --- | --- |
 //! | it ends soon by its `expiredAt` | then |
-//! | the cloud refuses it before its end, and takes the next one where it refused this one | at once, three times a day at most |
+//! | the cloud refuses it before its end, and takes the next one where it refused this one | at once, twenty times a day at most |
 //! | it takes the next one no more than this one | at once; within 30 days a second time a day after the first, from then on a week after the last |
 //! | the answer that had one in it was lost | a minute later, ten minutes, a hundred, every six hours |
 //! | a crash came between asking and saving | at the next start, once |
@@ -30,14 +30,16 @@ use super::file::Stored;
 const MINUTE: i64 = 60;
 pub(super) const HOUR: i64 = 3600;
 const DAY: i64 = 86_400;
+/// Nothing keeps the next attempt off for longer.
+pub(super) const LONGEST_REST: i64 = 6 * HOUR;
 /// For so long a replaced token is remembered: it may live as long (field notes 8.1).
 const REMEMBERED: i64 = 30 * DAY;
 /// So many that were dead are replaced within a day.
-const DEAD_A_DAY: usize = 3;
+const DEAD_A_DAY: usize = 20;
 
 /// For how many seconds attempts of unknown outcome keep the next one off.
 pub(super) fn after_lost(tries: u32) -> i64 {
-    (MINUTE * 10_i64.saturating_pow(tries.saturating_sub(1).min(4))).min(6 * HOUR)
+    (MINUTE * 10_i64.saturating_pow(tries.saturating_sub(1).min(4))).min(LONGEST_REST)
 }
 
 impl Stored {

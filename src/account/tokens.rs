@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::file::{self, Attempt, Stored};
 use super::lock;
-use super::rest::{HOUR, after_lost};
+use super::rest::{HOUR, LONGEST_REST, after_lost};
 use super::words::{Words, is_lost, is_refusal, seconds};
 use crate::clock::Clock;
 use crate::cloud::{Authority, BoxFuture, Calls, Code, Error, Grant, Kind, Result, Token, TokenSource};
@@ -467,7 +467,7 @@ impl Inner {
     fn allowed(&self, stored: &Stored, now: Timestamp) -> Result<()> {
         // A clock that was set back does not stop us for longer than an hour.
         let since = |at: Timestamp| match now.as_second() - at.as_second() {
-            gone if gone < 0 => HOUR,
+            gone if gone < 0 => LONGEST_REST,
             gone => gone,
         };
         let is_application = self.authority.application().is_some();

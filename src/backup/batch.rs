@@ -332,7 +332,7 @@ impl Run<'_> {
         }
         // After trouble one goes first, to see whether it is over.
         let beside = self.uploader.waiting().min(MOST_WAITING);
-        let room = if self.troubles > 0 { 1 } else { self.setting.parallel + AHEAD + beside };
+        let room = beside + if self.troubles > 0 { 1 } else { self.setting.parallel + AHEAD };
         let is_due = self.uploads.len() < room || self.asked.elapsed() >= LOGIN;
         if is_due && (self.is_anew || self.has_another_login()) {
             self.ask_who().await?;

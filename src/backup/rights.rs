@@ -22,8 +22,8 @@ pub fn advice(path: &Path) -> String {
     let place = path.display();
     match closed(path, |ancestor| fs::metadata(ancestor).map(drop)) {
         Closed::Way(above) => {
-            let above = above.display();
-            format!("{above} is closed to the user {user}; as root: setfacl -m u:{user}:x {above}")
+            let (shown, above) = (above.display(), quoted(&above));
+            format!("{shown} is closed to the user {user}; as root: setfacl -m u:{user}:x -- {above}")
         }
         Closed::Place => {
             format!("{place} is closed to the user {user}; as root: {}", open(path, &user))
@@ -34,11 +34,18 @@ pub fn advice(path: &Path) -> String {
 /// The command that opens a file to a user, or a folder with all that is in it now or later.
 #[must_use]
 pub fn open(path: &Path, user: &str) -> String {
-    let place = path.display();
+    let place = quoted(path);
     if path.is_file() {
-        return format!("setfacl -m u:{user}:r {place}");
+        return format!("setfacl -m u:{user}:r -- {place}");
     }
-    format!("setfacl -R -m u:{user}:rX,d:u:{user}:rX {place}")
+    format!("setfacl -R -m u:{user}:rX,d:u:{user}:rX -- {place}")
+}
+
+/// As a shell takes it for one word, whatever is in the name.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if text.bytes().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 /// What is closed, going by which of the folders above can be looked at: the one below a folder that may not be
@@ -86,6 +93,18 @@ mod tests {
                 false => Ok(()),
             };
             assert_eq!(closed(path, look), expected, "{denied}");
+        }
+    }
+
+    #[test]
+    fn a_name_cannot_become_another_command() {
+        for (path, word) in [
+            ("/v/a-b_1.jpg", "/v/a-b_1.jpg"),
+            ("/v/my photos", "'/v/my photos'"),
+            ("/v/x;reboot", "'/v/x;reboot'"),
+            ("/v/it's $(x)", r"'/v/it'\''s $(x)'"),
+        ] {
+            assert_eq!(quoted(Path::new(path)), word);
         }
     }
 

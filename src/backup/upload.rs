@@ -353,7 +353,11 @@ impl Uploader {
                 let why = format!("the cloud says it has {} bytes of it, not {}", stored.size, file.size);
                 return Err(self.later(job, &why));
             }
-            Begin::Making { session } => return self.until_made(job, file, session).await,
+            Begin::Making { session } => {
+                // The cloud works; the others need not wait for its end.
+                progress.confirm();
+                return self.until_made(job, file, session).await;
+            }
             Begin::Send { session, slice_size, missing } => (session, slice_size, missing),
         };
         let Some(cut) = Cut::of(file, slice_size) else {

@@ -38,10 +38,19 @@ pub(super) struct How {
     dry_run: bool,
 }
 
+/// What a run begins with. Several accounts may come to one folder in it, one after the other.
+#[derive(Clone)]
+pub(super) struct Begun {
+    pub(super) disk: Disk,
+    /// Nanoseconds since 1970: what was written since then is not overwritten.
+    since_ns: i64,
+}
+
 /// Starts the threads that write, with the rights of the person: see [`crate::fetch::disk`]. To be called
 /// before the cloud is opened.
-pub(super) fn disk(how: &How) -> Outcome<Disk> {
-    Ok(Disk::start(usize::from(how.parallel) + 1)?)
+pub(super) fn begin(context: &Context, how: &How) -> Outcome<Begun> {
+    let since_ns = context.clock().now_ns();
+    Ok(Begun { disk: Disk::start(usize::from(how.parallel) + 1)?, since_ns })
 }
 
 /// Where found files go to be fetched.
@@ -81,7 +90,7 @@ impl Sink<'_> {
 /// its content to be.
 pub(super) async fn fetch(
     session: &Session<'_>,
-    disk: Disk,
+    Begun { disk, since_ns }: Begun,
     to: &Path,
     how: How,
     copies: Option<&dyn Copies>,
@@ -109,6 +118,7 @@ pub(super) async fn fetch(
         })?;
         let (drive, clock) = (Arc::clone(&session.drive), context.clock().clone());
         let mut fetcher = Fetcher::new(drive, disk, Arc::new(target), options, clock, &teller);
+        fetcher = fetcher.since(since_ns);
         if let Some(copies) = copies {
             fetcher = fetcher.with_copies(copies);
         }

@@ -13,14 +13,14 @@ use std::path::PathBuf;
 
 use super::drive::get::{list_all, wanted};
 use super::drive::{Session, folder_and_name, glob, in_session};
-use super::fetching::{self, How, Sink};
+use super::fetching::{self, Begun, How, Sink};
 use super::parts::{Part, parts};
 use super::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::Item;
 use crate::config::Config;
 use crate::control::client::ClientError;
 use crate::control::{CopiesQuery, CopyLine};
-use crate::fetch::{Copies, Disk, Found, Place, Wanted};
+use crate::fetch::{Copies, Found, Place, Wanted};
 use crate::remote::names::{Rules, unescape};
 use crate::remote::template::Template;
 use elsewhere::Elsewhere;
@@ -54,13 +54,13 @@ enum Source {
 /// Does it.
 pub(super) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
     // Before anything else: what is fetched belongs to whoever typed it.
-    let disk = fetching::disk(&args.how)?;
+    let begun = fetching::begin(context, &args.how)?;
     match source(&context.config()?, args)? {
         Source::Remote(typed) => {
             let account = args.account.as_deref();
-            in_session(context, account, async |session| remote_path(session, disk, args, &typed).await)
+            in_session(context, account, async |session| remote_path(session, begun, args, &typed).await)
         }
-        Source::Parts(parts) => all(context, &disk, args, &parts),
+        Source::Parts(parts) => all(context, &begun, args, &parts),
     }
 }
 
@@ -89,10 +89,10 @@ fn source(config: &Config, args: &RestoreArgs) -> Outcome<Source> {
 
 /// One after the other: what the first account brings home is there already for the next, and what it has not
 /// may come from the next.
-fn all(context: &Context, disk: &Disk, args: &RestoreArgs, parts: &[Part]) -> Outcome {
+fn all(context: &Context, begun: &Begun, args: &RestoreArgs, parts: &[Part]) -> Outcome {
     let one = |part: &Part, has_none: &Cell<bool>| {
         in_session(context, Some(&part.folder.account), async |session| {
-            restore(session, disk.clone(), args, part, has_none).await
+            restore(session, begun.clone(), args, part, has_none).await
         })
     };
     if let [part] = parts {
@@ -103,11 +103,12 @@ fn all(context: &Context, disk: &Disk, args: &RestoreArgs, parts: &[Part]) -> Ou
         context.say(&format!("from {} (folder {}):", part.folder.account, part.folder.label));
         let has_none = Cell::new(false);
         let Err(failed) = one(part, &has_none) else { continue };
-        let status = failed.tell();
-        if has_none.get() {
-            without += 1;
-        } else {
-            worst.get_or_insert(status);
+        match failed.tell() {
+            // Nobody reads what is told any more.
+            ExitStatus::Done => break,
+            _ if has_none.get() => without += 1,
+            status if worst != Some(ExitStatus::UserMustAct) => worst = Some(status),
+            _ => {}
         }
     }
     match worst {
@@ -118,7 +119,7 @@ fn all(context: &Context, disk: &Disk, args: &RestoreArgs, parts: &[Part]) -> Ou
 }
 
 /// Brings home what is at a remote path.
-async fn remote_path(session: &Session<'_>, disk: Disk, args: &RestoreArgs, typed: &str) -> Outcome {
+async fn remote_path(session: &Session<'_>, begun: Begun, args: &RestoreArgs, typed: &str) -> Outcome {
     let path = glob::find(session, std::slice::from_ref(&typed.to_owned()), &[]).await?;
     let [item] = path.items.as_slice() else {
         if path.items.len() > 1 {
@@ -132,13 +133,13 @@ async fn remote_path(session: &Session<'_>, disk: Disk, args: &RestoreArgs, type
         .hint(format!("xpand check shows the folders, {} what is in the cloud", session.lister())));
     };
     let looked = async |sink: &Sink<'_>| remote(session, sink, item).await;
-    fetching::fetch(session, disk, &args.to, args.how, None, looked).await
+    fetching::fetch(session, begun, &args.to, args.how, None, looked).await
 }
 
 /// Brings home what one folder keeps of a path. Sets `has_none` when that is nothing, which then is the failure.
 async fn restore(
     session: &Session<'_>,
-    disk: Disk,
+    begun: Begun,
     args: &RestoreArgs,
     part: &Part,
     has_none: &Cell<bool>,
@@ -155,7 +156,7 @@ async fn restore(
     }
     let elsewhere = Elsewhere(session);
     let copies = first.is_some().then_some(&elsewhere as &dyn Copies);
-    fetching::fetch(session, disk, &args.to, args.how, copies, async |sink| {
+    fetching::fetch(session, begun, &args.to, args.how, copies, async |sink| {
         let any = match first {
             Some(first) => from_index(session, sink, first, &part.below).await?,
             None => from_listing(session, sink, part).await?,

@@ -148,6 +148,9 @@ pub struct Answer {
     secrets: Vec<String>,
 }
 
+/// So long a word of letters, digits, dots and dashes is a token or an id, and no word for a person.
+const TOKEN_LIKE: usize = 40;
+
 impl Answer {
     #[cfg(test)]
     pub(super) fn for_test(endpoint: &'static str, status: u16, body: &str, secrets: &[&str]) -> Self {
@@ -167,6 +170,19 @@ impl Answer {
         for secret in self.secrets.iter().filter(|secret| !secret.is_empty()) {
             text = text.replace(secret, "…");
         }
+        // It may repeat one that this call does not know: an earlier token.
+        let is_of_token = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let words = text.split_inclusive(|c| !is_of_token(c));
+        let text: String = words
+            .map(|word| {
+                let (word, end) = match word.char_indices().next_back() {
+                    Some((at, last)) if !is_of_token(last) => word.split_at(at),
+                    _ => (word, ""),
+                };
+                let word = if word.len() < TOKEN_LIKE { word } else { "…" };
+                format!("{word}{end}")
+            })
+            .collect();
         let mut words: String = text.chars().filter(|c| !c.is_control()).take(300).collect();
         words.truncate(words.trim_end().len());
         words

@@ -70,6 +70,13 @@ impl<'a> Fetcher<'a> {
         Self { drive, disk, target, options, watch, line, copies, lost, since_ns, under_way }
     }
 
+    /// It is part of a run that began at this time, nanoseconds since 1970: what was written since then is not
+    /// overwritten.
+    #[must_use]
+    pub fn since(self, since_ns: i64) -> Self {
+        Self { since_ns, ..self }
+    }
+
     /// What is not where it should be is fetched from where `copies` says that its content is too.
     #[must_use]
     pub fn with_copies(self, copies: &'a dyn Copies) -> Self {

@@ -4,11 +4,11 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use super::{Session, folder_and_name, glob, in_session};
-use crate::cli::fetching::{self, How, Sink, fetch};
+use crate::cli::fetching::{self, Begun, How, Sink, fetch};
 use crate::cli::{Context, ExitStatus, Failed, Outcome};
 use crate::cloud::files::Item;
 use crate::cloud::{Cursor, Kind};
-use crate::fetch::{Disk, Found, Place, Reader, Wanted};
+use crate::fetch::{Found, Place, Reader, Wanted};
 
 /// `xpand drive get`.
 #[derive(clap::Args, Debug)]
@@ -29,13 +29,13 @@ pub struct GetArgs {
 /// Does it.
 pub(super) fn run(context: &Context, account: Option<&str>, args: &GetArgs) -> Outcome {
     // Before the account is opened: what is fetched belongs to whoever typed it.
-    let disk = fetching::disk(&args.how)?;
-    in_session(context, account, async |session| get(session, disk, args).await)
+    let begun = fetching::begin(context, &args.how)?;
+    in_session(context, account, async |session| get(session, begun, args).await)
 }
 
-async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
+async fn get(session: &Session<'_>, begun: Begun, args: &GetArgs) -> Outcome {
     let local = args.local.clone();
-    let is_folder = disk.run(move || Ok(local.is_dir())).await?;
+    let is_folder = begun.disk.run(move || Ok(local.is_dir())).await?;
     let many = args.remote.len() > 1 || args.remote.iter().any(|path| glob::is_pattern(path));
     if many && !is_folder {
         let words = format!("{}: several files need a folder to go to", args.local.display());
@@ -59,14 +59,14 @@ async fn get(session: &Session<'_>, disk: Disk, args: &GetArgs) -> Outcome {
         Some(one) if !one.isdir => {
             let above = folder_above(&args.local)?;
             let there = above.clone();
-            if !disk.run(move || Ok(there.is_dir())).await? {
+            if !begun.disk.run(move || Ok(there.is_dir())).await? {
                 return Err(no_folder(&above));
             }
             above
         }
         _ => args.local.clone(),
     };
-    fetch(session, disk, &to, args.how, None, async |sink| {
+    fetch(session, begun, &to, args.how, None, async |sink| {
         for words in &found.missing {
             let (path, why) = words.rsplit_once(": ").unwrap_or((words, ""));
             sink.bad(path, 0, why).await;

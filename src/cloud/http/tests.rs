@@ -295,3 +295,15 @@ async fn a_slice_that_moves_slowly_is_sent_and_one_that_nobody_takes_is_given_up
     let error = http.call(request(&http, file(vec![Ok(&ZEROS)], BIG as u64))).await.err().unwrap();
     assert_eq!(error.kind, Kind::Offline);
 }
+
+#[test]
+fn what_looks_like_a_token_is_not_repeated_even_when_it_is_none_of_this_call() {
+    let answer = Answer::for_test("list", 200, "", &["mine"]);
+    let token = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.f44b-16_9";
+    assert_eq!(
+        answer.clean(&format!("client refused: mine,{token} 照片 {token}")),
+        "client refused: …,… 照片 …"
+    );
+    let words = "文件名 IMG_20240703_094612.jpg: uploadid N1-MTAuMTMzLjE0MC4xNzoxNjA0 is gone";
+    assert_eq!(answer.clean(words), words);
+}

@@ -82,7 +82,7 @@ const TABLE: &[Row] = &[
     // 常见问题 6; field notes 8.1: three at a time, 30 days or 90 each. "请及时退出登录" it says, but has no call for it.
     said(&["tokens number has exceeded"], BLOCKED, "too many logins of this client_id are alive, and no call ends one: the next is possible when the oldest ends by itself, 30 or 90 days after it began").often(&[401, 1]),
     row(429, wait_ms(500), "too many calls a second"),
-    said(&["client", "secret"], Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
+    said(&["clientid", "client_id", "client id", "secret"], Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
     row(401, Kind::Unauthorized, WRONG_CLIENT).at(LOGIN),
     row(401, Kind::Unauthorized, "the access token is not valid"),
     row(400, Kind::Unauthorized, "the access token is not valid").text(&["token"]),

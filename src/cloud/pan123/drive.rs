@@ -13,8 +13,8 @@ use super::upload::{Announced, Created, Told};
 use super::{LARGEST, Oss, SLICE, answer};
 use crate::cloud::images::Image;
 use crate::cloud::{
-    Begin, BoxFuture, Code, Content, Cursor, Drive, Entry, Error, Finish, GiveBack, Images, Kind, Page,
-    Quota, Result, Slice, Stored, Upload, User,
+    Begin, BoxFuture, Content, Cursor, Drive, Entry, Error, Finish, GiveBack, Images, Kind, Page, Quota,
+    Result, Slice, Stored, Upload, User,
 };
 use crate::content::{Md5, OnConflict};
 
@@ -42,12 +42,10 @@ impl Drive for Oss {
                 match self.result_of(file, session).await {
                     Ok(Finish::Made(stored)) => return Ok(Begin::Present(stored)),
                     Ok(Finish::Making { session }) => return Ok(Begin::Making { session }),
-                    // Forgotten; or in a way that the cloud has no words for, which might never end.
-                    Err(error) if error.kind == Kind::Expired => {}
-                    Err(Error {
-                        kind: Kind::Busy { after: None }, code: Some(Code::Envelope(_)), ..
-                    }) => {}
-                    Err(error) => return Err(error),
+                    Err(error) if is_about_more(&error) => return Err(error),
+                    // Forgotten, made and deleted, or in a way that the cloud has no words for, which might never end:
+                    // the same session would be asked for ever.
+                    Err(_) => {}
                 }
             }
             self.announce(file).await
@@ -116,6 +114,18 @@ impl Drive for Oss {
 
     fn images(&self) -> Option<&dyn Images> {
         Some(self)
+    }
+}
+
+/// Whether an error is about the line, the account, or the picture itself: announcing it anew would not mend it.
+fn is_about_more(error: &Error) -> bool {
+    match error.kind {
+        Kind::Offline | Kind::Unauthorized | Kind::DayLimit | Kind::Full => true,
+        Kind::Busy { after } => after.is_some(),
+        Kind::Blocked { .. } | Kind::Local => true,
+        // The review's word.
+        Kind::Refused => error.endpoint == "detail",
+        Kind::Expired | Kind::Exists | Kind::Missing | Kind::Broken | Kind::SliceSize => false,
     }
 }
 
@@ -211,7 +221,8 @@ impl Oss {
             Told::Again => session.stage.max(Stage::Again),
         };
         let mut known = self.known().await;
-        if let Some(id) = known.id(&folder).map(str::to_owned) {
+        let id = if folder.is_empty() { Some(ROOT) } else { known.id(&folder) }.map(str::to_owned);
+        if let Some(id) = id {
             known.expect(&id, NameHash::of(name), ContentHash::of(file.content_md5, file.size));
         }
         Ok(Finish::Making { session: Session { stage, ..session }.text(file)? })

@@ -128,7 +128,7 @@ impl Oss {
 }
 
 fn told(answer: wire::Completed) -> Told {
-    let id = answer.file_id.filter(|id| answer.completed == Some(1) && !id.is_empty());
+    let id = answer.file_id.filter(|id| answer.completed == Some(1) && !id.is_empty() && id != "0");
     id.map_or(Told::Later, Told::Made)
 }
 

@@ -133,6 +133,15 @@ impl Things {
                 if text("preuploadID") == "wordless" {
                     return no(1, "内部错误");
                 }
+                match text("preuploadID").as_str() {
+                    // In words that no document has; of a picture that somebody has deleted since; in no words at all.
+                    "strange" => return no(5103, "上传任务已经结束"),
+                    "deleted" => return ok(json!({"completed": true, "fileID": "gone"})),
+                    "none" => return ok(json!({"completed": true, "fileID": "0"})),
+                    "taken" => return no(1, "该目录下已经有同名文件,不能重名"),
+                    "broken" => return (500, String::new()),
+                    _ => {}
+                }
                 if text("preuploadID").is_empty() || text("preuploadID") == "forgotten" {
                     return no(1, "preuploadID不存在或已失效");
                 }

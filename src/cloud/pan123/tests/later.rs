@@ -41,10 +41,15 @@ async fn a_picture_that_is_still_checked_is_asked_for_again_and_after_a_restart_
     assert_eq!(made(rig.oss.made(&file, &session).await.unwrap()).path, "/nas/v.jpg");
     // What the cloud does not know any more is announced, and so is what was never whole, or ends in no words.
     rig.things.lock().unwrap().checks = false;
-    for session in ["forgotten whole", "P0", "", "forgotten again /nas/x.jpg", "wordless whole"] {
+    // The same session would be asked for ever.
+    let wordless = ["wordless whole", "strange whole", "deleted whole", "taken whole", "broken whole"];
+    for session in ["forgotten whole", "P0", "", "forgotten again /nas/x.jpg"].into_iter().chain(wordless) {
         let begun = rig.oss.begin(&upload("/nas/c.jpg", session), Some(session)).await.unwrap();
         assert!(matches!(begun, Begin::Send { .. }), "{session}: {begun:?}");
     }
+    // "fileID不为0" (上传完成): there is none yet.
+    let begun = rig.oss.begin(&upload("/nas/d.jpg", "none"), Some("none whole")).await.unwrap();
+    assert!(matches!(begun, Begin::Making { .. }), "{begun:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -42,15 +42,15 @@ pub(super) struct How {
 #[derive(Clone)]
 pub(super) struct Begun {
     pub(super) disk: Disk,
-    /// Nanoseconds since 1970: what was written since then is not overwritten.
-    since_ns: i64,
+    /// When the first account began to bring something, nanoseconds since 1970: what was written since then is not
+    /// overwritten.
+    since_ns: Arc<OnceLock<i64>>,
 }
 
 /// Starts the threads that write, with the rights of the person: see [`crate::fetch::disk`]. To be called
 /// before the cloud is opened.
-pub(super) fn begin(context: &Context, how: &How) -> Outcome<Begun> {
-    let since_ns = context.clock().now_ns();
-    Ok(Begun { disk: Disk::start(usize::from(how.parallel) + 1)?, since_ns })
+pub(super) fn begin(how: &How) -> Outcome<Begun> {
+    Ok(Begun { disk: Disk::start(usize::from(how.parallel) + 1)?, since_ns: Arc::default() })
 }
 
 /// Where found files go to be fetched.
@@ -118,7 +118,7 @@ pub(super) async fn fetch(
         })?;
         let (drive, clock) = (Arc::clone(&session.drive), context.clock().clone());
         let mut fetcher = Fetcher::new(drive, disk, Arc::new(target), options, clock, &teller);
-        fetcher = fetcher.since(since_ns);
+        fetcher = fetcher.since(*since_ns.get_or_init(|| context.clock().now_ns()));
         if let Some(copies) = copies {
             fetcher = fetcher.with_copies(copies);
         }

@@ -54,7 +54,7 @@ enum Source {
 /// Does it.
 pub(super) fn run(context: &Context, args: &RestoreArgs) -> Outcome {
     // Before anything else: what is fetched belongs to whoever typed it.
-    let begun = fetching::begin(context, &args.how)?;
+    let begun = fetching::begin(&args.how)?;
     match source(&context.config()?, args)? {
         Source::Remote(typed) => {
             let account = args.account.as_deref();

@@ -29,7 +29,7 @@ pub struct GetArgs {
 /// Does it.
 pub(super) fn run(context: &Context, account: Option<&str>, args: &GetArgs) -> Outcome {
     // Before the account is opened: what is fetched belongs to whoever typed it.
-    let begun = fetching::begin(context, &args.how)?;
+    let begun = fetching::begin(&args.how)?;
     in_session(context, account, async |session| get(session, begun, args).await)
 }
 

@@ -224,7 +224,7 @@ async fn a_123pan_that_repeats_our_secrets_does_not_make_us_say_them() {
     let said = loudly(&rig, &["queue", "--state", "failed"]);
     assert_eq!(said.out.matches("refused").count(), 3, "{said:?}");
     // And the login's, which has the secret in its body.
-    let words = format!("client refused: {token} {}", rig.setup.sim.client_secret);
+    let words = format!("clientID refused: {token} {}", rig.setup.sim.client_secret);
     rig.sim.fault(Fault::always("access_token", FaultKind::Code(1)).saying(&words)).unwrap();
     rig.sim.expire().unwrap();
     rig.put("c.jpg", &photo(9, 900));

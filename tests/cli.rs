@@ -88,16 +88,10 @@ fn without_an_agent_the_exit_code_is_3_and_the_next_command_is_said() {
         &["reload"],
     ] {
         let said = shell.run(args);
-        assert_eq!(
-            (said.code, said.out.as_str(), said.err.as_str()),
-            (
-                3,
-                "",
-                "xpand: the agent is not running: nobody answers at /nowhere/x.sock\n  \
-                 start it: systemctl start xpand, or in the foreground: xpand run\n"
-            ),
-            "{args:?}"
-        );
+        assert_eq!((said.code, said.out.as_str()), (3, ""), "{args:?}");
+        // Where xpand is installed there is more between the two.
+        let words = "xpand: the agent is not running: nobody answers at /nowhere/x.sock\n  start it: ";
+        assert!(said.err.starts_with(words) && said.err.ends_with("xpand run\n"), "{args:?}: {}", said.err);
     }
 }
 

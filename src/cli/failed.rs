@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use super::cloud::AS_ROOT;
 use super::{ExitStatus, plain};
@@ -175,12 +176,32 @@ fn disk_hint(error: &agent::Error) -> Option<&'static str> {
     })
 }
 
+/// How the agent is started on this box, which its packages tell by what they have left below `root`.
+pub(super) fn how_to_start(root: &Path) -> String {
+    let is_there = |path: &str| root.join(path).exists();
+    let unit = ["etc", "usr/lib", "lib"].map(|place| format!("{place}/systemd/system/xpand.service"));
+    // Synology's DSM runs systemd, too, but starts packages by its own command.
+    let service = if is_there("var/packages/xpand") {
+        "sudo synopkg start xpand, "
+    } else if is_there("run/systemd/system") && unit.iter().any(|unit| is_there(unit)) {
+        "sudo systemctl start xpand, "
+    } else if is_there("sbin/procd") && is_there("etc/init.d/xpand") {
+        // There one is root, and sudo is not.
+        "/etc/init.d/xpand start, "
+    } else if is_there("etc/init.d/xpand") {
+        "sudo /etc/init.d/xpand start, "
+    } else {
+        return "start it: xpand run".to_owned();
+    };
+    format!("start it: {service}or in the foreground: xpand run")
+}
+
 impl From<ClientError> for Failed {
     fn from(error: ClientError) -> Self {
         match &error {
-            ClientError::NotRunning(_) => Self::new(&error)
-                .status(ExitStatus::NotRunning)
-                .hint("start it: systemctl start xpand, or in the foreground: xpand run"),
+            ClientError::NotRunning(_) => {
+                Self::new(&error).status(ExitStatus::NotRunning).hint(how_to_start(Path::new("/")))
+            }
             ClientError::Denied(_) => {
                 Self::new(&error).hint("join its group and log in anew: sudo usermod -aG xpand $USER")
             }
@@ -207,6 +228,7 @@ impl From<ClientError> for Failed {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::agent::place::PlaceError;
@@ -251,6 +273,32 @@ mod tests {
             let hint = Failed::from(agent::Error::from(while_running)).hint;
             assert_eq!(hint.is_some(), advice.is_some(), "{errno}");
             assert!(hint.unwrap_or_default().contains(advice.unwrap_or_default()), "{errno}");
+        }
+    }
+
+    #[test]
+    fn the_agent_is_started_as_this_box_starts_it() {
+        let (systemd, unit) = ("run/systemd/system", "etc/systemd/system/xpand.service");
+        let (init, procd, dsm) = ("etc/init.d/xpand", "sbin/procd", "var/packages/xpand");
+        for (there, says) in [
+            (vec![systemd, unit], "start it: sudo systemctl start xpand, or in"),
+            (
+                vec![systemd, "usr/lib/systemd/system/xpand.service"],
+                "start it: sudo systemctl start xpand, or in",
+            ),
+            (vec![init], "start it: sudo /etc/init.d/xpand start, or in"),
+            (vec![init, procd], "start it: /etc/init.d/xpand start, or in"),
+            (vec![systemd, dsm], "start it: sudo synopkg start xpand, or in"),
+            // It was never installed as a service.
+            (vec![systemd], "start it: xpand run"),
+            (vec![], "start it: xpand run"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            for path in &there {
+                std::fs::create_dir_all(root.path().join(path)).unwrap();
+            }
+            let hint = how_to_start(root.path());
+            assert!(hint.starts_with(says), "{there:?}: {hint}");
         }
     }
 

@@ -152,6 +152,28 @@ fn hand_over(made: impl AsFd, path: &Path) -> io::Result<()> {
     Ok(rustix::fs::fchown(made, Some(user), Some(group))?)
 }
 
+/// Refuses a file of ours, JSON with a `version` in it, that a later xpand has written: it is left as it is.
+/// `meanwhile` goes on after "move the file away", which is what a person can do instead.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidData`], with the words for that person. Of all else that may be wrong with it nothing.
+pub fn refuse_newer(json: &[u8], known: u32, meanwhile: &str) -> io::Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        version: u32,
+    }
+    match serde_json::from_slice(json) {
+        Ok(Format { version }) if version > known => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "it was written by a newer xpand (format {version}, this one knows {known}): \
+                 install that one again, or move the file away {meanwhile}"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Tells one state of a file from the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stamp(Option<(i64, i64, u64, u64)>);

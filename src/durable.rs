@@ -153,11 +153,11 @@ fn hand_over(made: impl AsFd, path: &Path) -> io::Result<()> {
 }
 
 /// Refuses a file of ours, JSON with a `version` in it, that a later xpand has written: it is left as it is.
-/// `meanwhile` goes on after "move the file away", which is what a person can do instead.
+/// `instead` is what a person can do who does not want that one again.
 ///
 /// # Errors
 /// [`io::ErrorKind::InvalidData`], with the words for that person. Of all else that may be wrong with it nothing.
-pub fn refuse_newer(json: &[u8], known: u32, meanwhile: &str) -> io::Result<()> {
+pub fn refuse_newer(json: &[u8], known: u32, instead: &str) -> io::Result<()> {
     #[derive(serde::Deserialize)]
     struct Format {
         version: u32,
@@ -167,7 +167,7 @@ pub fn refuse_newer(json: &[u8], known: u32, meanwhile: &str) -> io::Result<()> 
             io::ErrorKind::InvalidData,
             format!(
                 "it was written by a newer xpand (format {version}, this one knows {known}): \
-                 install that one again, or move the file away {meanwhile}"
+                 install that one again, or {instead}"
             ),
         )),
         _ => Ok(()),
@@ -286,6 +286,16 @@ mod tests {
             assert_eq!((meta.uid(), meta.gid()), (NOBODY, NOBODY), "{}", path.display());
             assert_eq!(meta.permissions().mode() & 0o077, 0, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn only_what_says_that_it_is_newer_is_refused_for_that() {
+        for good in ["{\"version\":1}", "{\"version\":0}", "{}", "", "{\"version\":-1}", "not json"] {
+            refuse_newer(good.as_bytes(), 1, "").unwrap();
+        }
+        let refused = refuse_newer(b"{\"version\":2,\"new\":[]}", 1, "begin anew").unwrap_err().to_string();
+        let words = "it was written by a newer xpand (format 2, this one knows 1): install that one again, or begin anew";
+        assert_eq!(refused, words);
     }
 
     #[test]

@@ -389,6 +389,32 @@ fn who_is_not_logged_in_has_to_act_and_is_told_how() {
 }
 
 #[test]
+fn what_a_newer_xpand_has_written_is_left_as_it_is_and_what_to_do_is_said() {
+    let shell = with_state("[device]\ntype = \"1\"\nserial = \"SN\"\n");
+    let newer = "it was written by a newer xpand (format 2, this one knows 1): install that one again, or";
+    for (file, args, code, instead) in [
+        ("accounts/home.json", &["account", "list"][..], 0, "log in anew"),
+        ("accounts/home.json", &["drive", "ls"], 1, "log in anew"),
+        ("device.json", &["device", "show"], 1, "move DIR/state/device.json away, and the box is registered"),
+        (
+            "device.json",
+            &["device", "register"],
+            1,
+            "move DIR/state/device.json away, and the box is registered",
+        ),
+    ] {
+        let path = shell.path("state").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "{\"version\": 2, \"and\": [\"more\"]}").unwrap();
+        let said = shell.run(args);
+        let words = said.out + &said.err;
+        assert_eq!(said.code, code, "{args:?}: {words}");
+        assert!(words.contains(&format!("{newer} {instead}")), "{args:?}: {words}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"version\": 2, \"and\": [\"more\"]}");
+    }
+}
+
+#[test]
 fn without_a_device_its_commands_say_so() {
     let shell = with_state("");
     let said = shell.run(&["device", "show"]);

@@ -97,7 +97,8 @@ impl Stored {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes?,
         };
-        durable::refuse_newer(&bytes, VERSION, "to have the box registered and bound anew")?;
+        let instead = format!("move {} away, and the box is registered and bound anew", path.display());
+        durable::refuse_newer(&bytes, VERSION, &instead)?;
         let stored: Self = serde_json::from_slice(&bytes)
             .map_err(|error| invalid(format!("not the file of a device: {error}")))?;
         if stored.version != VERSION {

@@ -156,7 +156,8 @@ fn hand_over(made: impl AsFd, path: &Path) -> io::Result<()> {
 /// `instead` is what a person can do who does not want that one again.
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidData`], with the words for that person. Of all else that may be wrong with it nothing.
+/// [`io::ErrorKind::Unsupported`], with the words for that person: it is no damaged file, which may be set aside. Of
+/// all else that may be wrong with it nothing.
 pub fn refuse_newer(json: &[u8], known: u32, instead: &str) -> io::Result<()> {
     #[derive(serde::Deserialize)]
     struct Format {
@@ -164,7 +165,7 @@ pub fn refuse_newer(json: &[u8], known: u32, instead: &str) -> io::Result<()> {
     }
     match serde_json::from_slice(json) {
         Ok(Format { version }) if version > known => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
+            io::ErrorKind::Unsupported,
             format!(
                 "it was written by a newer xpand (format {version}, this one knows {known}): \
                  install that one again, or {instead}"
@@ -293,9 +294,10 @@ mod tests {
         for good in ["{\"version\":1}", "{\"version\":0}", "{}", "", "{\"version\":-1}", "not json"] {
             refuse_newer(good.as_bytes(), 1, "").unwrap();
         }
-        let refused = refuse_newer(b"{\"version\":2,\"new\":[]}", 1, "begin anew").unwrap_err().to_string();
+        let refused = refuse_newer(b"{\"version\":2,\"new\":[]}", 1, "begin anew").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
         let words = "it was written by a newer xpand (format 2, this one knows 1): install that one again, or begin anew";
-        assert_eq!(refused, words);
+        assert_eq!(refused.to_string(), words);
     }
 
     #[test]

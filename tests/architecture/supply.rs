@@ -11,7 +11,7 @@ use serde_json::Value;
 /// Crates with a build script. Somebody has read each: none of them fetches anything, and of all only ring compiles
 /// more than a probe.
 const BUILD_SCRIPTS: &str = "assert_cmd crc32fast crossbeam-epoch crossbeam-utils encoding_rs getrandom httparse \
-    icu_normalizer_data icu_properties_data libc memoffset mime_guess multer nix num-traits parking_lot_core \
+    libc memoffset mime_guess multer nix num-traits parking_lot_core \
     portable-atomic proc-macro2 quinn quinn-udp quote ring rustix rustls rustversion serde serde_core serde_json \
     thiserror zmij";
 

@@ -114,6 +114,52 @@ fn the_tarball_comes_again_after_a_boot_with_openrc_and_says_so_where_nothing_is
     );
 }
 
+/// As OpenWrt's procd is told, written down.
+const PROCD: &str = r#"
+printf '#!/bin/sh\n' >/sbin/procd
+cat >/etc/rc.common <<'END'
+procd_open_instance() { :; }
+procd_close_instance() { :; }
+procd_set_param() { echo "$*" >>/tmp/told; }
+. "$1"
+case $2 in restart) start_service ;; *) echo "$2" >>/tmp/told ;; esac
+END
+chmod 755 /sbin/procd
+rm -f /etc/localtime
+echo CST-8 >/etc/TZ
+"#;
+
+#[test]
+fn the_tarball_goes_onto_openwrt_and_outlives_a_new_firmware() {
+    let Some(mut machine) = without_systemd() else { return };
+    let name = format!("xpand-{VERSION}-{}", HERE.0);
+    machine.give(&packages().join(format!("out/{name}.tar.gz")), "xpand.tar.gz");
+    machine.runs("tar -C /tmp -xf /mnt/xpand.tar.gz");
+    machine.runs(PROCD);
+    machine.runs(&format!("/tmp/{name}/install.sh"));
+    let told = machine.runs("cat /tmp/told; rm /tmp/told");
+    for words in ["enable", "command /usr/bin/xpand run", "user xpand", "respawn 3600 30 0", "env TZ=CST-8"] {
+        assert!(told.lines().any(|line| line == words), "{told}");
+    }
+    let rights = "stat -c '%a %U %G' /etc/xpand/config.toml /etc/xpand/state /etc/xpand/state/accounts";
+    let expected = "640 root xpand\n700 xpand xpand\n700 xpand xpand\n";
+    assert_eq!(machine.runs(rights), expected);
+    assert!(machine.runs("xpand check").contains("socket = \"/var/run/xpand/xpand.sock\""));
+
+    // What is in keep.d is there again after it, in folders that are root's; the program is not.
+    machine.runs(
+        "cat /lib/upgrade/keep.d/xpand | while read -r kept; do ! test -e \"$kept\" || find \"$kept\" -type f; done >/tmp/kept
+         grep -qx /etc/xpand/config.toml /tmp/kept; echo '# mine' >>/etc/xpand/config.toml
+         chown root:root /etc/xpand/state /etc/xpand/state/accounts; chmod 755 /etc/xpand/state /etc/xpand/state/accounts
+         rm /usr/bin/xpand",
+    );
+    machine.runs(&format!("/tmp/{name}/install.sh"));
+    assert_eq!(machine.runs(rights), expected);
+    machine.runs("grep -qx '# mine' /etc/xpand/config.toml; /usr/lib/xpand/uninstall.sh");
+    machine
+        .runs("test ! -e /lib/upgrade/keep.d/xpand; test ! -e /etc/init.d/xpand; test -e /etc/xpand/state");
+}
+
 #[test]
 fn the_tarball_installs_an_agent_that_is_started_again_upgraded_and_removed() {
     let Some(mut machine) = without_systemd() else { return };

@@ -140,7 +140,7 @@ impl From<agent::Error> for Failed {
         match error {
             agent::Error::Socket(error) => error.into(),
             agent::Error::Config(_) => Self::new(&error).status(ExitStatus::Usage),
-            _ => match disk_hint(&error) {
+            _ => match disk_hint(&error, std::env::var_os("INVOCATION_ID").is_some()) {
                 Some(hint) => Self::new(&error).hint(hint),
                 None => Self::new(&error),
             },
@@ -149,7 +149,8 @@ impl From<agent::Error> for Failed {
 }
 
 /// What to do about a disk that does not take the state. Nothing is lost: xpand goes on where it was.
-fn disk_hint(error: &agent::Error) -> Option<&'static str> {
+/// `in_service`: systemd has started this, whose unit lets it write to two places only.
+fn disk_hint(error: &agent::Error, in_service: bool) -> Option<&'static str> {
     let mut cause = error.source();
     let said = loop {
         match cause?.downcast_ref::<io::Error>() {
@@ -160,6 +161,11 @@ fn disk_hint(error: &agent::Error) -> Option<&'static str> {
     Some(match said {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space on the disk that agent.state_dir is on; xpand then goes on where it was"
+        }
+        io::ErrorKind::ReadOnlyFilesystem if in_service => {
+            "the service may write to /var/lib/xpand and /run/xpand only; for another agent.state_dir run \
+             sudo systemctl edit xpand, and write [Service] and ReadWritePaths= with that folder, which has to be \
+             there. If it is none other, its disk had an error of its own (see dmesg): check and remount it"
         }
         io::ErrorKind::ReadOnlyFilesystem => {
             "the disk that agent.state_dir is on takes no writes, as after an error of its own (see dmesg): \
@@ -258,6 +264,17 @@ mod tests {
             let others = all.iter().filter(|(_, other)| *other != advice && hint.contains(other));
             assert!(hint.contains(advice) && others.count() == 0, "{errno}: {hint}");
         }
+    }
+
+    #[test]
+    fn a_service_is_told_that_its_unit_keeps_it_from_writing_elsewhere() {
+        let refused = |errno: Errno| {
+            agent::Error::from(PlaceError::Io { path: "/mnt/disk/xpand".into(), source: errno.into() })
+        };
+        let hint = |errno, in_service| disk_hint(&refused(errno), in_service).unwrap_or_default();
+        assert!(hint(Errno::ROFS, true).contains("ReadWritePaths="));
+        assert!(!hint(Errno::ROFS, false).contains("systemctl"));
+        assert_eq!(hint(Errno::NOSPC, true), hint(Errno::NOSPC, false));
     }
 
     #[test]

@@ -102,7 +102,7 @@ fn not_there(folder: &Folder) -> Option<String> {
             ErrorKind::NotFound => format!("{path} does not exist now; it is waited for"),
             ErrorKind::NotADirectory => format!("{path} is not a folder"),
             ErrorKind::PermissionDenied => format!(
-                "{path} cannot be read by this user; if the agent runs as the user xpand: {}",
+                "{path} cannot be read by this user; if the agent runs as the user xpand, {}",
                 rights::open(&folder.path, "xpand")
             ),
             _ => format!("{path} cannot be read: {error}"),

@@ -164,13 +164,15 @@ impl Uploader {
     ) -> Result<(), Failure> {
         let (offset, length, ours) = (cut.offset(number), cut.length(number), cut.md5(number));
         let mut lies = 0;
+        let cached = progress.cached.get().cloned().unwrap_or_default();
         let attempt = Attempt::new(progress, &self.meters);
         loop {
             let partseq = u32::try_from(number).unwrap_or(u32::MAX);
             let sent = self.tried(Call::Send, || {
                 attempt.begin();
                 let count = attempt.counter();
-                let body = slice_body(Arc::clone(local), offset, length, count, Arc::clone(&self.throttle));
+                let (local, cached) = (Arc::clone(local), Arc::clone(&cached));
+                let body = slice_body(local, cached, offset, length, count, Arc::clone(&self.throttle));
                 self.drive.send(cut.file, session, Slice { number: partseq, length, body })
             });
             match sent.await {

@@ -42,6 +42,8 @@ stop() {
 
 run() {
     echo $$ >"$dir/keep.pid"
+    # The disk is for others first. What this shell has its children have, too.
+    ionice -c 3 -p $$ >/dev/null 2>&1
     program='' nap='' ending=''
     trap 'ending=1; kill $program $nap 2>/dev/null' TERM INT
     rm -f "$dir/log"

@@ -30,7 +30,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Figure> {
     let (count, videos) = (bench.sized(1000), bench.sized(40) / 10);
     let mut all = files::photos(&photos, 1, count, PHOTO)?;
     all.extend(files::videos(&photos, 1 << 32, videos.max(1), bench.sized(VIDEO))?);
-    let bytes = all.iter().map(|path| fs::metadata(path).map(|meta| meta.len())).sum::<Result<u64, _>>()?;
+    let bytes = files::bytes(&all)?;
     let mebibytes = bytes as f64 / MIB;
 
     let loops = send_by_curl(bench, room.path(), &curl.program, &all)?;

@@ -1,6 +1,5 @@
 //! Upload on a family's line: 80 ms away, 5 MiB a second for all connections together, and two Python clients on the same.
 
-use std::fs;
 use std::time::Duration;
 
 use crate::yard::agent::{Home, Setup};
@@ -9,15 +8,13 @@ use crate::yard::figure::Amount;
 use crate::yard::{Bench, Figure, Measure, Result, files, peers};
 
 const MIB: f64 = (1 << 20) as f64;
-const LINE: Line =
-    Line { latency: Duration::from_millis(80), bandwidth: Some(5 << 20), vip: 0, limits: false, app: None };
 
 pub(crate) fn run(bench: &Bench) -> Result<Figure> {
     let room = bench.room()?;
     let photos = room.path().join("photos");
     let mut all = files::photos(&photos, 1, bench.sized(60), 3_000_000)?;
     all.extend(files::videos(&photos, 1 << 32, 1, bench.sized(120_000_000))?);
-    let bytes = all.iter().map(|path| fs::metadata(path).map(|meta| meta.len())).sum::<Result<u64, _>>()?;
+    let bytes = files::bytes(&all)?;
     let line = Line { latency: Duration::from_millis(80), bandwidth: Some(5 << 20), ..Line::default() };
     let cloud = Cloud::start(bench, &room.path().join("cloud"), line.clone())?;
     let home = Home::new(&room.path().join("home"), &Setup::new(&photos, &cloud))?;

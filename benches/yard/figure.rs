@@ -64,7 +64,9 @@ impl Figure {
             let floor = if floor.is_empty() { String::new() } else { format!("; to be {floor}") };
             let _ = writeln!(text, "  {what}: {figure}{beside}{floor}: {}", outcome.words());
         }
-        self.notes.iter().for_each(|note| drop(writeln!(text, "  {note}")));
+        for note in &self.notes {
+            let _ = writeln!(text, "  {note}");
+        }
         text
     }
 }
@@ -149,7 +151,7 @@ impl Amount {
         let digits = match number.abs() {
             large if large >= 100.0 => 0,
             middle if middle >= 10.0 => 1,
-            zero if zero == 0.0 => 0,
+            0.0 => 0,
             small if small >= 0.1 => 2,
             _ => 4,
         };
@@ -176,7 +178,9 @@ pub(crate) fn markdown(rows: &[(&Row, Figure)], machine: &str, small: bool) -> S
         }
     }
     for (row, figure) in rows {
-        figure.notes.iter().for_each(|note| drop(write!(text, "\n- {}: {note}", row.name)));
+        for note in &figure.notes {
+            let _ = write!(text, "\n- {}: {note}", row.name);
+        }
     }
     text
 }

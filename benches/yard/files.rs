@@ -34,6 +34,15 @@ pub(crate) fn videos(folder: &Path, seed: u64, count: u64, bytes: u64) -> Result
     Ok(paths)
 }
 
+/// How many bytes they are together.
+pub(crate) fn bytes(files: &[PathBuf]) -> Result<u64> {
+    let mut sum = 0;
+    for path in files {
+        sum += fs::metadata(path)?.len();
+    }
+    Ok(sum)
+}
+
 /// A JPEG without an EXIF, which is most of what there is to read in one.
 const JPEG: &[u8] =
     b"\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0\xff\xc0\0\x0b\x08\0\xf0\x01\x40\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0";

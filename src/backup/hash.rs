@@ -26,8 +26,11 @@ pub const HEAD_BYTES: u64 = 256 * 1024;
 /// A good size for the buffer of [`hash`], bytes.
 pub const BUFFER_BYTES: usize = 512 * 1024;
 
-/// Larger files leave the cache while they are read, bytes.
-pub const KEEP_BYTES: u64 = 32 * 1024 * 1024;
+/// Larger files leave the cache while they are read, bytes: on a box with little memory.
+const KEEP_BYTES: u64 = 32 * 1024 * 1024;
+
+/// On one with more it is so much of the memory: a file that is sent out of the cache is read from the disk once.
+const KEEP_PART: u64 = 32;
 
 /// What one pass over a file found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -128,6 +131,7 @@ fn read_through(
 ) -> Result<Cached, HashError> {
     progress.store(0, Ordering::Relaxed);
     check(file, expected)?;
+    let is_large = expected.size > keep_bytes();
     let _ = fadvise(file, 0, None, Advice::Sequential);
     let (mut eyes, mut cached) = (Eyes::on(file), Cached::default());
     let (mut done, mut seen) = (0, 0);
@@ -156,7 +160,7 @@ fn read_through(
         if done - seen >= WINDOW_BYTES || done == expected.size {
             let was_there = eyes.was_there(done - seen);
             cached.push(done, known.was_there(done).unwrap_or(was_there));
-            if expected.size > KEEP_BYTES {
+            if is_large {
                 cached.forget(file, seen, done);
             }
             seen = done;
@@ -164,6 +168,14 @@ fn read_through(
     }
     check(file, expected)?;
     Ok(cached)
+}
+
+/// Up to what size, bytes, a file stays in the cache until it is sent.
+pub(super) fn keep_bytes() -> u64 {
+    let memory = rustix::system::sysinfo();
+    #[allow(clippy::useless_conversion, reason = "32 bits on 32-bit machines")]
+    let bytes = u64::from(memory.totalram).saturating_mul(memory.mem_unit.into());
+    (bytes / KEEP_PART).max(KEEP_BYTES)
 }
 
 /// That the file is still the expected one.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Uploader;
 use crate::backup::disk;
-use crate::backup::hash::KEEP_BYTES;
+use crate::backup::hash::keep_bytes;
 use crate::backup::job::Job;
 use crate::backup::progress::Progress;
 use crate::backup::source::Source;
@@ -17,7 +17,7 @@ impl Uploader {
         // What is sent goes with each slice, and a large file while it is read.
         let is_sent = progress.stage() != Stage::Hashing;
         let Some(cached) = progress.cached.get().filter(|cached| cached.has_ours()) else { return };
-        if is_sent || job.print.size > KEEP_BYTES {
+        if is_sent || job.print.size > keep_bytes() {
             return;
         }
         let (root, below, cached, size) =

@@ -112,9 +112,7 @@ async fn create_file(
         [only] => whole(only, size, target, block_list),
         _ => merge(&parts, target, block_list),
     };
-    let merged = tokio::task::spawn_blocking(join)
-        .await
-        .map_err(io::Error::other)??;
+    let merged = tokio::task::spawn_blocking(join).await.map_err(io::Error::other)??;
     let mut state = cloud.lock();
     let entry =
         state.drives.place(account, path, policy, merged, attributes, cloud.now()).map_err(refuse_put)?;

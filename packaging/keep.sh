@@ -42,7 +42,8 @@ stop() {
 
 run() {
     echo $$ >"$dir/keep.pid"
-    # The disk is for others first. What this shell has its children have, too.
+    # Others go first, with the processor and with the disk. What this shell has its children have, too.
+    renice -n 10 -p $$ >/dev/null 2>&1
     ionice -c 3 -p $$ >/dev/null 2>&1
     program='' nap='' ending=''
     trap 'ending=1; kill $program $nap 2>/dev/null' TERM INT

@@ -98,8 +98,6 @@ fn command(rig: &Rig, group: Option<&Group>) -> Command {
 struct Used {
     /// Processor time.
     millis: u64,
-    /// Niceness.
-    nice: i32,
     /// How often each of its threads went to sleep by itself: there was a wake-up before each time.
     sleeps: BTreeMap<PathBuf, u64>,
     /// Bytes for a disk.
@@ -126,7 +124,6 @@ impl Used {
         let status = read(proc.join("status"));
         Self {
             millis: ticks * 10,
-            nice: fields[16].parse().unwrap(),
             sleeps: sleeps.collect(),
             written: number(&read(proc.join("io")), "write_bytes:"),
             rss: number(&status, "VmRSS:"),
@@ -207,7 +204,6 @@ async fn a_large_library_and_a_bad_cloud_stay_within_the_budgets() {
     let before = Used::by(&agent);
     println!("{known} known files: {} ms of processor, {} KiB of memory", before.millis, before.rss);
     assert_eq!(rig.sim.count("superfile2"), 0);
-    assert!(before.nice >= 10, "others are to go first: niceness {}", before.nice);
 
     // A slow cloud that answers too much, without end, or late, while there is work.
     rig.sim.set_latency(Duration::from_millis(5));

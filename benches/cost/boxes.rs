@@ -133,7 +133,11 @@ impl Boxes {
                     break;
                 }
                 if begun.elapsed() > PATIENCE {
-                    return Err(format!("box {number} is not done: {:?}", status.map(|status| status.reason)).into());
+                    return Err(format!(
+                        "box {number} is not done: {:?}",
+                        status.map(|status| status.reason)
+                    )
+                    .into());
                 }
                 std::thread::sleep(Duration::from_millis(100));
             }

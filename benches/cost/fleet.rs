@@ -71,19 +71,18 @@ pub(super) fn tables(bench: &Bench) -> Result<Vec<Table>> {
     all.day.push(row("a new photo of one slice", a_photo));
     all.day.push(row("a box with 50 new photos, a day", a_day + 50.0 * a_photo));
     all.day.push(row("a new box, apart from its photos", once));
-    all.day.push(row("a first backup of 10,000 photos", once + 10_000.0 * uploads(&first) / (all.count * 20.0)));
+    all.day
+        .push(row("a first backup of 10,000 photos", once + 10_000.0 * uploads(&first) / (all.count * 20.0)));
 
     all.peak("started by hand, all in one moment", &by_hand);
     all.peak("the power comes back for all", &after_boot);
     all.peak("any hour after that", &idle);
     let refused = [&first, &by_hand, &after_boot, &idle, &photos].map(|calls| calls.refused(TOO_MANY));
-    let notes = vec![
-        format!(
-            "Of {} calls of {count} boxes the cloud, which enforced the documents' limits, refused {}.",
-            thousands([&first, &by_hand, &after_boot, &idle, &photos].map(Calls::count).iter().sum()),
-            refused.iter().sum::<f64>()
-        ),
-    ];
+    let notes = vec![format!(
+        "Of {} calls of {count} boxes the cloud, which enforced the documents' limits, refused {}.",
+        thousands([&first, &by_hand, &after_boot, &idle, &photos].map(Calls::count).iter().sum()),
+        refused.iter().sum::<f64>()
+    )];
     let Fleet { day, peaks, .. } = all;
     Ok(vec![
         Table {

@@ -125,7 +125,8 @@ fn backup(bench: &Bench, room: &Path, folder: &Path, count: u64) -> Result<Cost>
     })?;
     let rss_kib = agent.process.memory_kib("VmRSS")?;
     agent.end()?;
-    let again = Again { seconds: looked.as_secs_f64(), rss_kib, calls: self::calls(bench, &cloud, calls)? - calls };
+    let again =
+        Again { seconds: looked.as_secs_f64(), rss_kib, calls: self::calls(bench, &cloud, calls)? - calls };
     Ok(Cost { seconds, cpu_seconds, calls, written, state, peak_kib, again })
 }
 

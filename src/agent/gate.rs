@@ -143,7 +143,8 @@ fn in_hours(hours: &[Hours], now_ms: i64, zone: &TimeZone) -> Open {
     // Minute by minute through the next day, by the zone's own clock: an hour that is skipped or comes
     // twice in a night is then what the wall clock shows.
     let start = now_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
-    let change = (1..=25 * 60).map(|minute| start + minute * MINUTE_MS).find(|&at| inside(minute_of(at)) != now);
+    let change =
+        (1..=25 * 60).map(|minute| start + minute * MINUTE_MS).find(|&at| inside(minute_of(at)) != now);
     match (now, change) {
         (true, change) => Open::Yes(change),
         (false, Some(at)) => {

@@ -1,23 +1,10 @@
-//! How the agent keeps out of the way of those who use the box.
+//! How much of the box the agent takes for itself: so many threads as there are processors for it.
+//!
+//! That others go first, with the processor and with the disk, is for whoever starts it to say: the unit in
+//! `systemd/`, `packaging/keep.sh`, procd. A thread cannot be nice for a while: it may not become less so again.
 
 use std::num::NonZero;
 use std::thread::available_parallelism;
-
-use rustix::process::{getpriority_process, setpriority_process};
-
-/// As `Nice=` of the unit in `systemd/`.
-const NICE: i32 = 10;
-
-/// Lets everybody else on the box go first: with the processor, and with a disk whose scheduler goes by niceness.
-/// To be called before there are other threads, which all begin like this one. systemd's unit has done so
-/// before us, gives the disk only when nobody else wants it, and forbids us to change either.
-pub fn step_back() {
-    if getpriority_process(None).is_ok_and(|nice| nice < NICE)
-        && let Err(error) = setpriority_process(None, NICE)
-    {
-        tracing::debug!("the agent stays as nice as it was: {error}");
-    }
-}
 
 /// Processors that this process may use: of this box, of its control group, of the set it is bound to.
 fn processors() -> usize {

@@ -330,7 +330,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_became_shorter_is_an_error_and_the_end() {
-        let mut body = slice_body(file_of(&[1; 200_000]), Arc::default(), 0, 300_000, |_| {}, Throttle::new(None));
+        let mut body =
+            slice_body(file_of(&[1; 200_000]), Arc::default(), 0, 300_000, |_| {}, Throttle::new(None));
         assert_eq!(body.next().await.unwrap().unwrap().len(), PIECE_BYTES);
         let error = body.next().await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);

@@ -19,7 +19,15 @@ pub const WINDOW_BYTES: u64 = 8 * 1024 * 1024;
 /// Disk file systems, of which the kernel counts what is fetched: ext2 to ext4, XFS, Btrfs, F2FS, exFAT,
 /// FAT, NTFS (ntfs3), JFS, overlayfs above them.
 const COUNTED: [u32; 9] = [
-    0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010, 0x2011_BAB0, 0x4D44, 0x7366_746E, 0x3153_464A, 0x794C_7630,
+    0xEF53,
+    0x5846_5342,
+    0x9123_683E,
+    0xF2F5_2010,
+    0x2011_BAB0,
+    0x4D44,
+    0x7366_746E,
+    0x3153_464A,
+    0x794C_7630,
 ];
 
 /// Which parts of a file were in memory before it was read. By default: not known, as if nothing was.

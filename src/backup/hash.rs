@@ -293,7 +293,16 @@ mod tests {
         let (file, print) = file_of(&bytes(700_000));
         let sizes = [65_536, 300_000, 1_000_000];
         let (progress, go_on) = (AtomicU64::new(0), AtomicBool::new(false));
-        let all = slicings(file.as_file(), &print, &Cached::default(), &sizes, &mut vec![0; 100_000], &progress, &go_on).unwrap();
+        let all = slicings(
+            file.as_file(),
+            &print,
+            &Cached::default(),
+            &sizes,
+            &mut vec![0; 100_000],
+            &progress,
+            &go_on,
+        )
+        .unwrap();
         for (size, slices) in sizes.into_iter().zip(all) {
             assert_eq!(slices, hash_of(file.as_file(), &print, size).unwrap().slices);
         }

@@ -119,7 +119,6 @@ pub(super) fn start(context: &Context) -> Outcome {
 /// Runs the agent until SIGTERM, SIGINT or ^C; SIGHUP reads the configuration again.
 fn run_agent(context: &Context, config: Config) -> Outcome {
     memory::share_one_heap();
-    agent::manners::step_back();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(agent::manners::workers())
         // Threads come as they are needed. A dead disk holds those that read it; commits need one more.

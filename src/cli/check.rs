@@ -85,7 +85,9 @@ fn cannot_yield(config: &Config) -> Option<String> {
     let names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
     let proxy = names.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
     proxy.filter(|_| config.upload.yields).map(|name| {
-        format!("upload.yield: through a proxy ({name}) nobody sees how busy the line is; uploads may not yield")
+        format!(
+            "upload.yield: through a proxy ({name}) nobody sees how busy the line is; uploads may not yield"
+        )
     })
 }
 

@@ -243,7 +243,13 @@ impl Http {
         };
         // A system store in which nothing is readable makes the builder fail; we bring our own roots.
         let client = build(true).or_else(|_| build(false))?;
-        Ok(Self { client, endpoint: options.endpoint, domains: options.domains, limits: options.limits, door: Door::default() })
+        Ok(Self {
+            client,
+            endpoint: options.endpoint,
+            domains: options.domains,
+            limits: options.limits,
+            door: Door::default(),
+        })
     }
 
     /// The address of `path` at `origin` (`https://pan.baidu.com`), or at the endpoint that replaces it.

@@ -56,7 +56,9 @@ pub(super) fn tables(bench: &Bench) -> Result<Vec<Table>> {
     let limit = all.trouble(&mut boxes, FaultKind::Errno(TOO_MANY))?;
     boxes.stop()?;
 
-    let uploads = |calls: &Calls| calls.of("precreate") + calls.of("superfile2") + calls.of("method=create");
+    let uploads = |calls: &Calls| -> f64 {
+        ["precreate", "locateupload", "superfile2", "method=create"].map(|call| calls.of(call)).iter().sum()
+    };
     let a_photo = uploads(&photos) / (all.count * 10.0);
     let a_day = idle.count() / all.count * 12.0;
     let once = (first.count() - uploads(&first)) / all.count;

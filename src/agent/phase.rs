@@ -102,13 +102,14 @@ mod tests {
     const HOUR: Duration = Duration::from_hours(1);
 
     #[test]
-    fn a_login_has_one_place_and_a_thousand_are_everywhere() {
+    fn of_a_hundred_thousand_logins_no_second_has_many_more_than_its_share() {
         assert_eq!(of(Some(7)), of(Some(7)));
-        let mut tenths = [0; 10];
-        for login in 0..1000 {
-            tenths[((of(Some(login)) * 10.0) as usize).min(9)] += 1;
+        for (span, most) in [(AFTER_BOOT, 240), (HOUR, 65), (OPENING, 1_900)] {
+            let mut seconds = vec![0; span.as_secs() as usize + 1];
+            (0..100_000).for_each(|login| seconds[(span.as_secs_f64() * of(Some(login))) as usize] += 1);
+            let busiest = seconds.iter().max().unwrap();
+            assert!(*busiest <= most, "{busiest} boxes in one second of {span:?}");
         }
-        assert!(tenths.iter().all(|count| (70..130).contains(count)), "{tenths:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! cargo bench -- --small            # every row at a tenth of its size, to try it out
 //! cargo bench -- --list             # what rows there are
 //! cargo bench -- --cost             # what a file, a byte, a day and a fleet of boxes cost, as Markdown
+//! cargo bench -- --cost fleet       # of that: files, bytes, rate, fleet
 //! ```
 //!
 //! A row does its work with the real release binary on real files; the cloud is a local one, in a process of
@@ -48,7 +49,7 @@ fn main() -> ExitCode {
         return refuse(&format!("there is no row {strange}; `cargo bench -- --list` names them"));
     }
     if has("--cost") {
-        return match Bench::new(has("--small")).and_then(|bench| cost::tables(&bench)) {
+        return match Bench::new(has("--small")).and_then(|bench| cost::tables(&bench, &names)) {
             Ok(tables) => {
                 say(&tables);
                 ExitCode::SUCCESS

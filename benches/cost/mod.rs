@@ -10,15 +10,37 @@ use std::fmt::Write as _;
 
 use crate::yard::{Bench, Result, machine};
 
-/// All tables, as Markdown.
-pub(crate) fn tables(bench: &Bench) -> Result<String> {
-    let mut all = vec![growth::files(bench)?, growth::one_file(bench)?, rate::kept(bench)?];
-    all.extend(fleet::tables(bench)?);
+/// What can be asked for by name, and how it is found out.
+type Part = (&'static str, fn(&Bench) -> Result<Vec<Table>>);
+const PARTS: [Part; 4] = [
+    ("files", |bench| Ok(vec![growth::files(bench)?])),
+    ("bytes", |bench| Ok(vec![growth::one_file(bench)?])),
+    ("rate", |bench| Ok(vec![rate::kept(bench)?])),
+    ("fleet", fleet::tables),
+];
+
+/// The tables of these names, or all of them, as Markdown.
+pub(crate) fn tables(bench: &Bench, names: &[String]) -> Result<String> {
+    if let Some(strange) = names.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
+        let known = PARTS.map(|(part, _)| part).join(", ");
+        return Err(format!("{strange} is none of the costs: {known}").into());
+    }
+    let mut all = Vec::new();
+    for (part, measure) in PARTS {
+        if names.is_empty() || names.iter().any(|name| name == part) {
+            bench.say(&format!("cost: {part}"));
+            all.extend(measure(bench)?);
+        }
+    }
     let mut text = format!("{}\n", machine::name(bench.folder()));
     for Table { title, head, rows, notes } in all {
         let _ = write!(text, "\n{title}\n\n| {} |\n|{}\n", head.join(" | "), " --- |".repeat(head.len()));
-        rows.iter().for_each(|row| drop(writeln!(text, "| {} |", row.join(" | "))));
-        notes.iter().for_each(|note| drop(write!(text, "\n{note}\n")));
+        for row in rows {
+            let _ = writeln!(text, "| {} |", row.join(" | "));
+        }
+        for note in notes {
+            let _ = write!(text, "\n{note}\n");
+        }
     }
     Ok(text)
 }

@@ -330,7 +330,7 @@ mod tests {
         let beside = read(&file, 100, 100, None, Arc::clone(&used)).unwrap();
         let place = first.as_ptr();
         drop(first);
-        let last = read(&file, 200, 50, Some((0, 250)), Arc::clone(&used)).unwrap();
+        let last = read(&file, 200, 50, Some((Arc::default(), 0, 250)), Arc::clone(&used)).unwrap();
         assert_eq!((&beside[..], &last[..], last.as_ptr()), (&bytes[100..200], &bytes[200..], place));
     }
 

@@ -154,10 +154,7 @@ impl Uploader {
         cancelled.store(true, Ordering::Relaxed);
         self.leave(source, &job, progress);
         match stopped {
-            Ok(copy) => {
-                self.let_go(source, &job);
-                Ended::new(job, Outcome::Done(copy))
-            }
+            Ok(copy) => Ended::new(job, Outcome::Done(copy)),
             Err(Stop::Outcome(outcome)) => Ended::new(job, outcome),
             Err(Stop::Failed(failure)) => self.failed(job, failure),
         }

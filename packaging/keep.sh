@@ -46,6 +46,9 @@ stop() {
 
 run() {
     echo $$ >"$dir/keep.pid"
+    # Others go first, with the processor and with the disk. What this shell has its children have, too.
+    renice -n 10 -p $$ >/dev/null 2>&1
+    ionice -c 3 -p $$ >/dev/null 2>&1
     program='' nap='' ending=''
     trap 'kill ${ending:+-KILL} $program $nap 2>/dev/null; ending=1' TERM INT
     # Where there is no /etc/localtime the C library of such a box reads this, and xpand does not.

@@ -7,7 +7,8 @@
 //!                ├─ survey     asks the cloud for all it has, when our memory is lost
 //!                ├─ notice     sees what others did to our files and to the clock
 //!                ├─ folders    looks, watches, settles
-//!                └─ dispatch   files to uploads, and what became of them
+//!                ├─ dispatch   files to uploads, and what became of them
+//!                └─ yielding   how fast they may go, when others want the line
 //! ```
 //!
 //! Nothing is lost by ending at any moment: an upload keeps what the cloud has confirmed, and the queue
@@ -24,12 +25,15 @@ mod folders;
 pub mod gate;
 mod hub;
 mod looks;
+pub mod manners;
+mod phase;
 pub mod place;
 mod repair;
 mod survey;
 mod system;
 mod time;
 mod view;
+mod yielding;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -115,12 +119,17 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     let (opening, longest) = (state_dir.clone(), clock.wait(keeper::LONGEST));
     let opened = tokio::task::spawn_blocking(move || open_state(&opening, longest)).await;
     let keeper = opened.map_err(|panic| Error::Config(panic.to_string()))??;
+    let mut gate = gate::Gate::open(&state_dir);
+    let accounts = Accounts::new(&state_dir, clock.clone());
+    let login = config.accounts.iter().find_map(|account| accounts.login_id(&account.name));
+    gate.open_later(clock.wait(phase::opening(login)));
     let core = Arc::new(Core {
         clock: clock.clone(),
+        start: phase::Start::now(&state_dir),
         keeper,
         meters: Arc::default(),
         throttle: Throttle::shared(config.upload.rate, &state_dir),
-        gate: Mutex::new(gate::Gate::open(&state_dir)),
+        gate: Mutex::new(gate),
         renew: tokio::sync::Notify::new(),
     });
     let desk = Arc::new(Desk { core: Arc::clone(&core), hub: get_hub, reloads, since: Mutex::default() });
@@ -253,14 +262,13 @@ impl Life {
             Ok(hub) => Arc::new(hub),
             Err(words) => return Some(Err(words)),
         };
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shared = Arc::new(accounts::Shared {
             accounts: Accounts::new(&config.agent.state_dir, core.clock.clone()),
             device: Device::new(&config.agent.state_dir, config.device.as_ref()),
             tokens: Mutex::default(),
             slots: Arc::new(Semaphore::new(config.upload.parallel)),
             slices: Arc::new(Semaphore::new(config.upload.parallel)),
-            hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
+            hashers: Arc::new(Semaphore::new(manners::hashers())),
         });
         let mut tasks = JoinSet::new();
         // Of a life that did not end in time some may be left.
@@ -277,6 +285,7 @@ impl Life {
         tasks.spawn(folders::run(Arc::clone(&hub), wanted));
         tasks.spawn(dispatch::run(Arc::clone(&hub)));
         tasks.spawn(system::report(Arc::clone(&hub)));
+        tasks.spawn(yielding::run(Arc::clone(&hub)));
         Some(Ok(Self { hub, shared, tasks }))
     }
 

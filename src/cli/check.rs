@@ -76,7 +76,19 @@ fn warnings(config: &Config) -> Vec<String> {
         }
     }
     all.extend(readable_secrets(config));
+    all.extend(cannot_yield(config));
     all
+}
+
+/// The way to the cloud is timed by connections of our own, which a proxy does not make.
+fn cannot_yield(config: &Config) -> Option<String> {
+    let names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let proxy = names.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    proxy.filter(|_| config.upload.yields).map(|name| {
+        format!(
+            "upload.yield: through a proxy ({name}) nobody sees how busy the line is; uploads may not yield"
+        )
+    })
 }
 
 /// A folder whose media asks for nothing that its account's cloud takes.

@@ -32,7 +32,7 @@ mod repair;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::entry::{Copy, Entry, Skip, Standing};
+use super::entry::{Copy, Entry, Lines, Skip, Standing};
 use super::index::Index;
 use super::job::{Job, job_key, job_prefix};
 use super::shelf::{Shelf, Unconfirmed};
@@ -43,6 +43,8 @@ use crate::store::{Batch, Reader, Result, Store, Writer};
 use folders::{Name, folder_key, write_folder, write_name};
 pub use repair::Repair;
 
+/// Records of the index in a long page: some two hundred files.
+pub const LONG: usize = 16;
 /// Pages of the index one call looks through for waiting files, so that no call takes long.
 const PAGES_A_CALL: usize = 32;
 
@@ -197,7 +199,26 @@ impl Queue {
     /// # Errors
     /// The store fails.
     pub fn page(&mut self, folder: FolderId, after: Option<&[u8]>) -> Result<Vec<Entry>> {
-        self.index.page(&self.store, folder, after)
+        self.index.page(&self.store, folder, after, 1)
+    }
+
+    /// The same of what a look wants to know of them: a page of so many records ([`LONG`]) or a few more.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn lines(&mut self, folder: FolderId, after: Option<&[u8]>, records: usize) -> Result<Lines> {
+        self.index.lines(&self.store, folder, after, records)
+    }
+
+    /// A first page of them that begins with `start`, or with what follows it.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn lines_from(&mut self, folder: FolderId, start: &[u8]) -> Result<Lines> {
+        match self.get(&FilePath { folder, below: start.into() })? {
+            Some(entry) => Ok(Lines::of(&entry)),
+            None => self.lines(folder, Some(start), 1),
+        }
     }
 
     /// The stored job of a file, if it has one.
@@ -335,7 +356,7 @@ impl Queue {
                 let due = self.shelf(folder).next_due_ms(now_ms);
                 return Ok(due.map_or(Next::Nothing, Next::At));
             };
-            let page = self.index.page(&self.store, folder, after.as_deref())?;
+            let page = self.index.page(&self.store, folder, after.as_deref(), 1)?;
             for entry in page.iter().filter(|entry| entry.standing == Standing::Waiting && !entry.gone) {
                 self.shelf(folder).push(&entry.below);
             }

@@ -87,7 +87,7 @@ impl Queue {
                 break;
             };
             let after = after.filter(|_| folder == from);
-            let page = self.index.page(&self.store, folder, after.as_deref())?;
+            let page = self.index.page(&self.store, folder, after.as_deref(), 1)?;
             for entry in &page {
                 if let Some(trace) = trace_of(entry) {
                     let path = FilePath { folder, below: entry.below.clone() };

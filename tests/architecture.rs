@@ -328,5 +328,5 @@ fn sources(below: &str) -> Vec<Source> {
 }
 
 fn all_files() -> Vec<Source> {
-    [sources("src"), sources("tests")].into_iter().flatten().collect()
+    [sources("src"), sources("tests"), sources("benches")].into_iter().flatten().collect()
 }

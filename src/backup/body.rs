@@ -1,7 +1,8 @@
 //! The bytes of one slice on their way out of the file, and how fast they may go.
 //!
 //! A slice is never whole in memory: pieces of at most [`PIECE_BYTES`] are read on the blocking pool, two
-//! ahead of the one that is being sent. Reads are positioned, so one open file serves many slices at once.
+//! ahead of the one that is being sent. Reads are positioned, so one open file serves many slices at once. A piece
+//! that was sent leaves its memory to the next one: asking the system for it anew costs as much as the reading.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,7 +12,7 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -58,6 +59,7 @@ pub fn slice_body(
         next: offset,
         end: offset.saturating_add(length),
         ahead: VecDeque::with_capacity(AHEAD),
+        used: Arc::default(),
         piece: None,
         progress,
         throttle,
@@ -74,6 +76,7 @@ struct Body<P> {
     next: u64,
     end: u64,
     ahead: VecDeque<JoinHandle<io::Result<Bytes>>>,
+    used: Used,
     /// Read, and waiting for its turn.
     piece: Option<(Bytes, Wait)>,
     progress: P,
@@ -87,7 +90,8 @@ impl<P: Fn(u64)> Body<P> {
             let (file, from) = (Arc::clone(&self.file), self.next);
             self.next += length;
             let slice = (self.next == self.end).then_some((self.start, self.end));
-            self.ahead.push_back(spawn_blocking(move || read(&file, from, length, slice)));
+            let used = Arc::clone(&self.used);
+            self.ahead.push_back(spawn_blocking(move || read(&file, from, length, slice, used)));
         }
     }
 
@@ -137,14 +141,38 @@ impl<P: Fn(u64)> Stream for Body<P> {
     }
 }
 
+/// The memory of pieces that were sent: of one slice, a handful.
+type Used = Arc<std::sync::Mutex<Vec<Vec<u8>>>>;
+
+/// A piece on its way, whose memory goes back.
+struct Piece {
+    bytes: Vec<u8>,
+    used: Used,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+    }
+}
+
 /// Reads a piece; after the last one of `slice`, the slice's pages are of no use any more.
-fn read(file: &File, from: u64, length: u64, slice: Option<(u64, u64)>) -> io::Result<Bytes> {
-    let mut piece = vec![0; usize::try_from(length).map_err(io::Error::other)?];
-    file.read_exact_at(&mut piece, from)?;
+fn read(file: &File, from: u64, length: u64, slice: Option<(u64, u64)>, used: Used) -> io::Result<Bytes> {
+    let bytes = used.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
+    let mut piece = Piece { bytes, used };
+    piece.bytes.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+    file.read_exact_at(&mut piece.bytes, from)?;
     if let Some((start, end)) = slice {
         let _ = fadvise(file, start, NonZeroU64::new(end - start), Advice::DontNeed);
     }
-    Ok(piece.into())
+    Ok(Bytes::from_owner(piece))
 }
 
 /// The speed limit of all uploads together: `upload.rate`, divided among the programs that send. May be

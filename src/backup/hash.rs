@@ -26,8 +26,11 @@ pub const HEAD_BYTES: u64 = 256 * 1024;
 /// A good size for the buffer of [`hash`], bytes.
 pub const BUFFER_BYTES: usize = 512 * 1024;
 
-/// Larger files leave the cache while they are read, bytes.
+/// Larger files leave the cache while they are read, bytes: on a box with little memory.
 const KEEP_BYTES: u64 = 32 * 1024 * 1024;
+
+/// On one with more it is so much of the memory: a file that is sent out of the cache is read from the disk once.
+const KEEP_PART: u64 = 32;
 
 /// How much of a large file is taken out of the cache at a time, bytes.
 const DROP_BYTES: u64 = 8 * 1024 * 1024;
@@ -125,6 +128,7 @@ fn read_through(
 ) -> Result<(), HashError> {
     progress.store(0, Ordering::Relaxed);
     check(file, expected)?;
+    let is_large = expected.size > keep_bytes();
     let _ = fadvise(file, 0, None, Advice::Sequential);
     let (mut done, mut dropped) = (0, 0);
     while done < expected.size {
@@ -149,15 +153,23 @@ fn read_through(
         each(done, read);
         done += read.len() as u64;
         progress.store(done, Ordering::Relaxed);
-        if expected.size > KEEP_BYTES && done - dropped >= DROP_BYTES {
+        if is_large && done - dropped >= DROP_BYTES {
             let _ = fadvise(file, dropped, NonZeroU64::new(done - dropped), Advice::DontNeed);
             dropped = done;
         }
     }
-    if expected.size > KEEP_BYTES {
+    if is_large {
         let _ = fadvise(file, dropped, None, Advice::DontNeed);
     }
     check(file, expected)
+}
+
+/// Of what size a file stays in the cache until it is sent.
+fn keep_bytes() -> u64 {
+    let memory = rustix::system::sysinfo();
+    #[allow(clippy::useless_conversion, reason = "32 bits on 32-bit machines")]
+    let bytes = u64::from(memory.totalram).saturating_mul(memory.mem_unit.into());
+    (bytes / KEEP_PART).max(KEEP_BYTES)
 }
 
 /// Lets the kernel use the memory that holds the file's content for something else.

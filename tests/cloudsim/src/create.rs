@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use crate::answer::{Answer, Refusal, Reply};
-use crate::cloud_md5::hex;
+use crate::cloud_md5::{hex, md5_hex};
 use crate::drives::Policy;
 use crate::entry::{Attributes, Content, Entry};
 use crate::names;
@@ -107,9 +107,12 @@ async fn create_file(
     cloud.lock().drives.resolve(account, path, policy, &block_list).map_err(refuse_put)?;
     let parts: Vec<PathBuf> = session.slices.values().map(|slice| slice.file.clone()).collect();
     let target = temp_file(cloud)?;
-    let merged = tokio::task::spawn_blocking(move || merge(&parts, target, block_list))
-        .await
-        .map_err(io::Error::other)??;
+    let size = session.size;
+    let join = move || match &parts[..] {
+        [only] => whole(only, size, target, block_list),
+        _ => merge(&parts, target, block_list),
+    };
+    let merged = tokio::task::spawn_blocking(join).await.map_err(io::Error::other)??;
     let mut state = cloud.lock();
     let entry =
         state.drives.place(account, path, policy, merged, attributes, cloud.now()).map_err(refuse_put)?;
@@ -135,6 +138,18 @@ fn check_slices(session: &Session, block_list: &[String]) -> Result<(), Refusal>
         }
         _ => Ok(()),
     }
+}
+
+/// A slice that is the whole file, which was hashed when it came: a second name for it, so that a refused create
+/// leaves the session as it was.
+fn whole(slice: &Path, size: u64, place: NamedTempFile, block_list: Vec<String>) -> io::Result<Content> {
+    let mut head = Vec::new();
+    File::open(slice)?.take(SLICE_MD5_BYTES).read_to_end(&mut head)?;
+    let file = place.into_temp_path();
+    fs::remove_file(&file)?;
+    fs::hard_link(slice, &file)?;
+    let md5 = block_list.first().cloned().unwrap_or_default();
+    Ok(Content { file, size, md5, slice_md5: md5_hex(&head), block_list, instant: false })
 }
 
 /// Joins the slices to one file, hashing on the way.

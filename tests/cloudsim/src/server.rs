@@ -101,6 +101,11 @@ async fn accept(
 
 async fn connection(cloud: Arc<Cloud>, stream: TcpStream, tls: Option<TlsAcceptor>, host: Host) {
     let _ = stream.set_nodelay(true);
+    // TCP's own greeting goes there and back as well.
+    let latency = cloud.latency();
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
+    }
     match tls {
         None => answer(cloud, stream, host).await,
         // A client that does not trust us goes away here.

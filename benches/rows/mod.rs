@@ -1,0 +1,48 @@
+//! The rows, each in a file of its own that says what is done, what it is compared with, and why so.
+
+mod instant;
+mod small;
+mod upload_fast;
+mod upload_real;
+
+use crate::yard::{Bench, Figure, Result};
+
+/// A row of the table.
+pub(crate) struct Row {
+    /// What to type.
+    pub(crate) key: &'static str,
+    /// What the table calls it.
+    pub(crate) name: &'static str,
+    /// What is done, at its full size.
+    pub(crate) workload: &'static str,
+    /// Does it. Cleans up behind itself, also when it fails.
+    pub(crate) run: fn(&Bench) -> Result<Figure>,
+}
+
+/// All of them, in the order of the table.
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        key: "upload-fast",
+        name: "upload, fast link",
+        workload: "1,000 photos of 3 MB and 4 videos of 500 MB, no latency",
+        run: upload_fast::run,
+    },
+    Row {
+        key: "upload-real",
+        name: "upload, real link",
+        workload: "60 photos of 3 MB and a video of 120 MB, 80 ms, 5 MiB/s",
+        run: upload_real::run,
+    },
+    Row {
+        key: "small-files",
+        name: "small files",
+        workload: "10,000 photos of 100 KB, 50 ms, parallel 8",
+        run: small::run,
+    },
+    Row {
+        key: "instant",
+        name: "instant upload",
+        workload: "1,000 photos of 3 MB that the cloud already has",
+        run: instant::run,
+    },
+];

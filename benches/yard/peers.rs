@@ -15,7 +15,8 @@ pub(crate) const MEET: &str = "meet";
 
 /// Has a client send these files over this line, one after the other as it does; how many seconds that took.
 pub(crate) fn send(tool: &Tool, client: &str, line: Line, data: &Path, files: &[PathBuf]) -> Result<f64> {
-    let driver = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(format!("with-{client}.py"));
+    let driver =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(format!("with-{client}.py"));
     let mut command = Command::new("unshare");
     command.args(["-rn", "sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);
     command.arg(std::env::current_exe()?).arg(MEET).args(line.words()).arg(data);

@@ -385,7 +385,7 @@ pub(crate) mod tests {
         #[test]
         fn entries_unpack_as_they_were_packed(entries in proptest::collection::vec(any_entry(), 0..20)) {
             let record = pack(&entries);
-            prop_assert_eq!(unpack(&record).as_ref(), Ok(&entries));
+            prop_assert_eq!(unpack(&record), Ok(entries.clone()));
             let mut lines = Lines::default();
             lines.unpack(&record).unwrap();
             entries.iter().for_each(|_| lines.next());

@@ -27,12 +27,13 @@
 mod closing;
 mod folders;
 mod known;
+mod pages;
 mod repair;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::entry::{Copy, Entry, Lines, Skip, Standing};
+use super::entry::{Copy, Entry, Skip, Standing};
 use super::index::Index;
 use super::job::{Job, job_key, job_prefix};
 use super::shelf::{Shelf, Unconfirmed};
@@ -41,10 +42,9 @@ use crate::content::{FilePath, Fingerprint, FolderId};
 use crate::status::Counts;
 use crate::store::{Batch, Reader, Result, Store, Writer};
 use folders::{Name, folder_key, write_folder, write_name};
+pub use pages::LONG;
 pub use repair::Repair;
 
-/// Records of the index in a long page: some two hundred files.
-pub const LONG: usize = 16;
 /// Pages of the index one call looks through for waiting files, so that no call takes long.
 const PAGES_A_CALL: usize = 32;
 
@@ -192,33 +192,6 @@ impl Queue {
     /// The store fails.
     pub fn get(&mut self, path: &FilePath) -> Result<Option<Entry>> {
         self.index.get(&self.store, path)
-    }
-
-    /// A page of what is known of a folder, in the order of a walk, after `after`.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn page(&mut self, folder: FolderId, after: Option<&[u8]>) -> Result<Vec<Entry>> {
-        self.index.page(&self.store, folder, after, 1)
-    }
-
-    /// The same of what a look wants to know of them: a page of so many records ([`LONG`]) or a few more.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn lines(&mut self, folder: FolderId, after: Option<&[u8]>, records: usize) -> Result<Lines> {
-        self.index.lines(&self.store, folder, after, records)
-    }
-
-    /// A first page of them that begins with `start`, or with what follows it.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn lines_from(&mut self, folder: FolderId, start: &[u8]) -> Result<Lines> {
-        match self.get(&FilePath { folder, below: start.into() })? {
-            Some(entry) => Ok(Lines::of(&entry)),
-            None => self.lines(folder, Some(start), 1),
-        }
     }
 
     /// The stored job of a file, if it has one.

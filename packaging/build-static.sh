@@ -3,6 +3,7 @@
 #
 #     packaging/build-static.sh aarch64-unknown-linux-musl
 #     packaging/build-static.sh all
+#     packaging/build-static.sh --install      what building takes, and no more
 #
 # The binaries come to target/static/TARGET/xpand. What is missing is installed: the compiler and the source of
 # its library from Debian (as root), zig and cargo-zigbuild from PyPI into target/static/tools. The targets are
@@ -75,13 +76,15 @@ build() {
     flags+=" --remap-path-prefix=$library=rust"
     say "building for $target"
     # PATH without rustup's cargo; RUSTC_BOOTSTRAP for -Z build-std, which Debian's stable compiler refuses otherwise.
-    # panic_unwind: the database reports damage by panicking, and the agent has to survive that.
+    # panic_unwind: the database reports damage by panicking, and the agent has to survive that. The library is
+    # built without its reader of debug information: what ships has none, and it is 150 KB.
     (
         cd "$root"
         env "$variable=$flags" PATH="$venv/bin:/usr/local/bin:/usr/bin:/bin" \
             RUSTC=/usr/bin/rustc CARGO=/usr/bin/cargo RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$place/build" \
             ZIG_GLOBAL_CACHE_DIR="$place/zig" CARGO_ZIGBUILD_CACHE_DIR="$place/zigbuild" \
-            cargo-zigbuild zigbuild --package xpand --release --locked --target "$target" -Z build-std=std,panic_unwind
+            cargo-zigbuild zigbuild --package xpand --release --locked --target "$target" -Z build-std=std,panic_unwind \
+            -Z build-std-features=panic-unwind,optimize_for_size
     )
     mkdir -p "$place/$target"
     install -m 755 "$place/build/$target/release/xpand" "$place/$target/xpand.new"
@@ -111,6 +114,7 @@ check() {
 
 [ $# -gt 0 ] || { sed -n '2,/^set/s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 targets=("$@")
+[ "$*" != --install ] || targets=()
 [ "$*" != all ] || mapfile -t targets < <(known_targets)
 check_targets "${targets[@]}"
 install_compiler

@@ -4,12 +4,9 @@
 //! is compared with every name of the path, so that it also leaves out a whole directory; one with `/` is
 //! compared with the path below the folder, and a `/` at its end means directories only.
 
-use std::ffi::OsStr;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
-use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+use fast_glob::glob_match;
 
 use super::{junk, media};
 use crate::config::Folder;
@@ -29,10 +26,16 @@ pub struct Filter {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Globs {
-    set: GlobSet,
-    /// As configured, and whether only directories are meant; by the set's numbers.
-    patterns: Vec<(String, bool)>,
+struct Globs(Vec<Glob>);
+
+#[derive(Clone, Debug)]
+struct Glob {
+    /// As configured.
+    pattern: String,
+    /// As it is compared.
+    glob: String,
+    /// Only directories are meant.
+    directories: bool,
 }
 
 /// An `exclude` that is no glob.
@@ -177,37 +180,27 @@ impl Filter {
 
 impl Globs {
     fn new(patterns: &[&String]) -> Result<Self, NotAPattern> {
-        let mut set = GlobSetBuilder::new();
-        let mut kept = Vec::with_capacity(patterns.len());
-        for &pattern in patterns {
-            let error = |error: globset::Error| NotAPattern {
-                pattern: pattern.clone(),
-                reason: error.kind().to_string(),
-            };
-            let bare = pattern.trim_end_matches('/');
-            let glob = GlobBuilder::new(bare.trim_start_matches('/')).literal_separator(true).build();
-            set.add(glob.map_err(error)?);
-            kept.push((pattern.clone(), bare.len() < pattern.len()));
-        }
-        let set = set.build().map_err(|error| NotAPattern {
-            pattern: error.glob().unwrap_or_default().to_owned(),
-            reason: error.kind().to_string(),
-        })?;
-        Ok(Self { set, patterns: kept })
+        let all = patterns.iter().map(|&pattern| Glob::new(pattern));
+        all.collect::<Result<_, _>>().map(Self)
     }
 
     fn find(&self, path: &[u8], is_directory: bool) -> Option<&str> {
-        if self.patterns.is_empty() {
-            return None;
+        let mut asked = self.0.iter().filter(|glob| is_directory || !glob.directories);
+        asked.find(|glob| glob_match(&glob.glob, path)).map(|glob| glob.pattern.as_str())
+    }
+}
+
+impl Glob {
+    fn new(pattern: &str) -> Result<Self, NotAPattern> {
+        let bare = pattern.trim_end_matches('/');
+        let mut glob = bare.trim_start_matches('/').to_owned();
+        // To this library it means "all others"; here it is a character, and there are no exceptions.
+        if glob.starts_with('!') {
+            glob.insert(0, '\\');
         }
-        let candidate = Candidate::new(Path::new(OsStr::from_bytes(path)));
-        if !self.set.is_match_candidate(&candidate) {
-            return None;
-        }
-        let found = self.set.matches_candidate(&candidate);
-        let mut found = found.into_iter().filter_map(|number| self.patterns.get(number));
-        let (pattern, _) = found.find(|(_, directories)| is_directory || !directories)?;
-        Some(pattern)
+        fast_glob::validate(&glob)
+            .map_err(|error| NotAPattern { pattern: pattern.to_owned(), reason: error.to_string() })?;
+        Ok(Self { pattern: pattern.to_owned(), glob, directories: bare.len() < pattern.len() })
     }
 }
 
@@ -218,6 +211,8 @@ fn last(below: &[u8]) -> &[u8] {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 pub(super) mod tests {
+    use std::path::Path;
+
     use super::*;
 
     /// A folder with the default settings.
@@ -244,7 +239,17 @@ pub(super) mod tests {
 
     #[test]
     fn the_pattern_that_leaves_a_file_out_is_named_and_where_it_matches() {
-        let exclude = ["*.tmp.jpg", "cache/", "/private/*.jpg", "a/**/z", "2019"];
+        let exclude = [
+            "*.tmp.jpg",
+            "cache/",
+            "/private/*.jpg",
+            "a/**/z",
+            "2019",
+            "b/**",
+            "!*",
+            "{x,y}-[0-9]?.jpg",
+            "\\*\\*",
+        ];
         let filter = Filter::new(&folder(Path::new("/"), &exclude)).unwrap();
         for (below, expected) in [
             ("photo.jpg", None),
@@ -256,6 +261,14 @@ pub(super) mod tests {
             ("x/private/a.jpg", None),
             ("a/b/c/z/1.jpg", Some(("a/**/z", "a/b/c/z"))),
             ("2019/1.jpg", Some(("2019", "2019"))),
+            ("a/z/1.jpg", Some(("a/**/z", "a/z"))),
+            ("b", None),
+            ("b/1.jpg", Some(("b/**", "b/1.jpg"))),
+            ("b/c/1.jpg", Some(("b/**", "b/c"))),
+            ("x/!a", Some(("!*", "x/!a"))),
+            ("x/y-12.jpg", Some(("{x,y}-[0-9]?.jpg", "x/y-12.jpg"))),
+            ("x/y-1.jpg", None),
+            ("x/**/1.jpg", Some(("\\*\\*", "x/**"))),
             ("x/@eaDir/1.jpg", Some(("@eaDir", "x/@eaDir"))),
         ] {
             let expected = expected.map(|(pattern, at)| (pattern.to_owned(), at.to_owned()));

@@ -43,7 +43,7 @@ pub enum Command {
 pub(super) fn run(context: &Context, command: Command) -> Outcome {
     let cloud = Cloud::open(context)?;
     match command {
-        Command::Login { name } => context.runtime()?.block_on(login(context, &cloud, &name)),
+        Command::Login { name } => context.wait(login(context, &cloud, &name))?,
         Command::Import { name } => import(context, &cloud, &name),
         Command::List => list(context, &cloud),
         Command::Logout { name } => logout(context, &cloud, &name),
@@ -180,7 +180,7 @@ fn import(context: &Context, cloud: &Cloud, name: &str) -> Outcome {
     stdin.lock().take(IMPORT_MAX).read_to_string(&mut text).map_err(|error| Failed::new(&error))?;
     let failed = |error| of_account(&error, name);
     let checking = cloud.accounts.check_import(account, &text);
-    if let Some(error) = context.runtime()?.block_on(checking).map_err(failed)? {
+    if let Some(error) = context.wait(checking)?.map_err(failed)? {
         context.say(&format!("whether the token is good could not be asked: {}", plain(&error.to_string())));
     }
     cloud.accounts.import(name, &text).map_err(failed)?;

@@ -183,7 +183,7 @@ pub(super) fn run(context: &Context, command: Command) -> Outcome {
             let code = code.parse().map_or(CodeName::Word(code), CodeName::Number);
             context.print(&Code { code, meanings })
         }
-        command => context.runtime()?.block_on(ask(context, command)),
+        command => context.wait(ask(context, command))?,
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn run(context: &Context, command: Command) -> Outcome {
     if cloud.config.device.is_none() {
         return Err(of_device(&crate::device::Error::Off, ""));
     }
-    context.runtime()?.block_on(call(context, &cloud, &device, command))
+    context.wait(call(context, &cloud, &device, command))?
 }
 
 async fn call(context: &Context, cloud: &Cloud, device: &Device, command: Command) -> Outcome {

@@ -7,14 +7,14 @@ use std::os::unix::fs::MetadataExt as _;
 use tracing::field::Field;
 use tracing::{Level, Metadata, Subscriber};
 use tracing_journald::{Priority, PriorityMappings};
+use tracing_subscriber::Layer;
 use tracing_subscriber::field::MakeExt as _;
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer};
 
 use super::{Global, plain};
 
@@ -30,10 +30,10 @@ pub(super) fn for_command(global: &Global) {
 
 fn init(global: &Global, default: &str) {
     let directives = directives(std::env::var("RUST_LOG").ok().as_deref(), global, default);
-    let filter = EnvFilter::try_new(&directives).unwrap_or_else(|error| {
+    let filter = directives.parse::<Targets>().unwrap_or_else(|error| {
         let words = plain(&error.to_string());
         let _ = writeln!(std::io::stderr(), "xpand: RUST_LOG is not understood, info is taken: {words}");
-        EnvFilter::new("info")
+        Targets::new().with_default(LevelFilter::INFO)
     });
     // A second call is a test's: the first stands.
     let _ = tracing_subscriber::registry()

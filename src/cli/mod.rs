@@ -27,6 +27,7 @@ mod watch;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -274,12 +275,15 @@ impl Context {
         }
     }
 
-    /// A runtime for a command: everything on this thread.
+    /// Does a command's work to its end, everything on this thread.
     ///
     /// # Errors
-    /// The system refuses to start one.
-    pub fn runtime(&self) -> Outcome<tokio::runtime::Runtime> {
-        Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+    /// The system refuses to start a runtime.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> Outcome<T> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // Behind a pointer of one type: the runtime is in the program once, not with every command.
+        let work: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(work);
+        Ok(runtime.block_on(work))
     }
 }
 

@@ -102,7 +102,7 @@ pub(super) fn run(context: &Context, args: &VerifyArgs) -> Outcome {
         let words = format!("{} has no [[folder]]: nothing is backed up", config.file.display());
         return Err(Failed::words(words).status(ExitStatus::Usage));
     }
-    let status = context.runtime()?.block_on(context.client().status())?;
+    let status = context.wait(context.client().status())??;
     let is_known = |label: &String| status.folders.iter().any(|line| line.label == *label);
     if let Some(Part { folder, .. }) = parts.iter().find(|part| !is_known(&part.folder.label))
         && !status.folders.is_empty()
@@ -150,7 +150,7 @@ fn forget(context: &Context, args: &VerifyArgs, report: &mut Report<'_>) -> Outc
     let question =
         format!("Forget {} that are neither in the cloud nor on this box?", files(lost.len() as u64));
     confirm(&question, false, How { yes: args.yes, dry_run: false })?;
-    let answers = context.runtime()?.block_on(context.client().forget(&lost))?;
+    let answers = context.wait(context.client().forget(&lost))??;
     let forgotten = answers.iter().filter(|answer| **answer == Repaired::Forgotten).count();
     report.summary.forgotten += forgotten as u64;
     Ok(())

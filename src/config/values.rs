@@ -91,9 +91,9 @@ pub(super) fn media(text: &str) -> Result<Media, String> {
 
 /// A glob.
 pub(super) fn glob(text: &str) -> Result<String, String> {
-    globset::Glob::new(text)
-        .map(|_| text.to_owned())
-        .map_err(|error| format!("{text:?} is not a pattern: {}", error.kind()))
+    fast_glob::validate(text)
+        .map(|()| text.to_owned())
+        .map_err(|error| format!("{text:?} is not a pattern: {error}"))
 }
 
 /// `"x" is not one of …`
@@ -143,7 +143,7 @@ pub(super) fn log(text: &str) -> Result<&str, String> {
     if let Some(wrong) = text.split(',').find(|part| !bare(part)) {
         return Err(not_one_of(wrong.trim(), &LEVELS));
     }
-    tracing_subscriber::EnvFilter::try_new(text)
+    text.parse::<tracing_subscriber::filter::Targets>()
         .map(|_| text)
         .map_err(|error| format!("{text:?} is not a log filter: {error}"))
 }

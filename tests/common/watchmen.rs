@@ -13,9 +13,10 @@ use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _, filter::filter_fn, fmt};
+use tracing_subscriber::{Layer as _, fmt};
 use xpand::status::Status;
 
 use super::Rig;
@@ -68,7 +69,7 @@ pub fn listen() {
             filter_fn(|event| *event.level() <= tracing::Level::INFO || event.target().starts_with("xpand"));
         let _ = tracing_subscriber::registry()
             .with(fmt::layer().with_ansi(false).with_writer(|| Paper).with_filter(may_be_told))
-            .with(fmt::layer().with_test_writer().with_filter(EnvFilter::new(shown)))
+            .with(fmt::layer().with_test_writer().with_filter(shown.parse::<Targets>().unwrap()))
             .try_init();
     });
 }

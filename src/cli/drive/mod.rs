@@ -136,13 +136,13 @@ pub(super) fn with(
     let cloud = Cloud::open(context)?;
     let account = cloud.account(account, needs)?;
     needs.check(account)?;
-    context.runtime()?.block_on(async {
+    context.wait(async {
         let login = cloud.login(account)?;
         let session = Session { context, cloud: &cloud, account, drive: Arc::clone(&login.drive) };
         let outcome = command(&session).await;
         login.end().await;
         outcome
-    })
+    })?
 }
 
 impl Session<'_> {

@@ -23,6 +23,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Figure> {
     agent.until_backed_up(count, Duration::from_mins(10))?;
     agent.end()?;
     let before = cloud.count(bench, "upload")?;
+    files::sync();
     let summed = cost(Command::new("md5sum").args(&all))?;
     let second = Setup { folder_more: "remote = \"second/{path}\"", ..Setup::new(&photos, &cloud) };
     let mut agent = Home::new(&room.path().join("second"), &second)?.start(bench)?;

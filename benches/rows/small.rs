@@ -21,6 +21,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Figure> {
         Cloud::start(bench, &room.path().join("cloud"), Line { latency: LATENCY, ..Line::default() })?;
     let setup = Setup { parallel: PARALLEL, ..Setup::new(&photos, &cloud) };
     let home = Home::new(&room.path().join("home"), &setup)?;
+    files::sync();
     let mut agent = home.start(bench)?;
     let took = agent.until_backed_up(all.len() as u64, Duration::from_mins(20))?.as_secs_f64();
     agent.end()?;

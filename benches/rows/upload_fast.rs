@@ -27,16 +27,15 @@ pub(crate) fn run(bench: &Bench) -> Result<Figure> {
     let curl = bench.tool("curl")?;
     let room = bench.room()?;
     let photos = room.path().join("photos");
-    let (count, videos) = (bench.sized(1000), bench.sized(40) / 10);
-    let mut all = files::photos(&photos, 1, count, PHOTO)?;
-    all.extend(files::videos(&photos, 1 << 32, videos.max(1), bench.sized(VIDEO))?);
+    let mut all = files::photos(&photos, 1, bench.sized(1000), PHOTO)?;
+    all.extend(files::videos(&photos, 1 << 32, 4, bench.sized(VIDEO))?);
     let bytes = files::bytes(&all)?;
     let mebibytes = bytes as f64 / MIB;
 
     let loops = send_by_curl(bench, room.path(), &curl.program, &all)?;
     let summed = cost(Command::new("md5sum").args(&all))?;
-    let data = room.path().join("cloud");
-    let cloud = Cloud::start(bench, &data, Line::default())?;
+    let cloud = Cloud::start(bench, &room.path().join("cloud"), Line::default())?;
+    files::sync();
     let home = Home::new(&room.path().join("home"), &Setup::new(&photos, &cloud))?;
     let mut agent = home.start(bench)?;
     let took = agent.until_backed_up(all.len() as u64, Duration::from_mins(10))?.as_secs_f64();
@@ -87,6 +86,7 @@ fn send_by_curl(bench: &Bench, room: &Path, curl: &Path, all: &[PathBuf]) -> Res
         );
     }
     script += "for one in $all; do wait $one || exit 1; done\n";
+    files::sync();
     let loops = cost(Command::new("sh").arg("-c").arg(script))?;
     drop(cloud);
     fs::remove_dir_all(room.join("curl"))?;

@@ -18,6 +18,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Figure> {
     let line = Line { latency: Duration::from_millis(80), bandwidth: Some(5 << 20), ..Line::default() };
     let cloud = Cloud::start(bench, &room.path().join("cloud"), line.clone())?;
     let home = Home::new(&room.path().join("home"), &Setup::new(&photos, &cloud))?;
+    files::sync();
     let mut agent = home.start(bench)?;
     let took = agent.until_backed_up(all.len() as u64, Duration::from_mins(10))?.as_secs_f64();
     agent.end()?;

@@ -17,7 +17,7 @@ use super::{Bench, Result};
 /// The program as it ships, but for the C library.
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_xpand");
 /// Between two looks at the status.
-const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// Where an agent lives, and what it is told.
 pub(crate) struct Home {

@@ -34,6 +34,11 @@ pub(crate) fn videos(folder: &Path, seed: u64, count: u64, bytes: u64) -> Result
     Ok(paths)
 }
 
+/// Waits until the disk has everything that was written: it is nobody's cost but its writer's.
+pub(crate) fn sync() {
+    rustix::fs::sync();
+}
+
 /// How many bytes they are together.
 pub(crate) fn bytes(files: &[PathBuf]) -> Result<u64> {
     let mut sum = 0;

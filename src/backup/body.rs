@@ -302,6 +302,18 @@ mod tests {
         assert_eq!(sent.load(Ordering::Relaxed), 400_000);
     }
 
+    #[test]
+    fn the_memory_of_a_piece_that_was_sent_is_the_next_ones() {
+        let bytes: Vec<u8> = (0..250).collect();
+        let (file, used) = (file_of(&bytes), Used::default());
+        let first = read(&file, 0, 100, None, Arc::clone(&used)).unwrap();
+        let beside = read(&file, 100, 100, None, Arc::clone(&used)).unwrap();
+        let place = first.as_ptr();
+        drop(first);
+        let last = read(&file, 200, 50, Some((0, 250)), Arc::clone(&used)).unwrap();
+        assert_eq!((&beside[..], &last[..], last.as_ptr()), (&bytes[100..200], &bytes[200..], place));
+    }
+
     #[tokio::test]
     async fn an_empty_slice_is_an_empty_body() {
         let mut body = slice_body(file_of(b""), 0, 0, |_| {}, Throttle::new(None));

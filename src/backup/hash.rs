@@ -27,7 +27,7 @@ pub const HEAD_BYTES: u64 = 256 * 1024;
 pub const BUFFER_BYTES: usize = 512 * 1024;
 
 /// Larger files leave the cache while they are read, bytes: on a box with little memory.
-const KEEP_BYTES: u64 = 32 * 1024 * 1024;
+pub(super) const KEEP_BYTES: u64 = 32 * 1024 * 1024;
 
 /// On one with more it is so much of the memory: a file that is sent out of the cache is read from the disk once.
 const KEEP_PART: u64 = 32;

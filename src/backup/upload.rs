@@ -152,7 +152,10 @@ impl Uploader {
         };
         cancelled.store(true, Ordering::Relaxed);
         match stopped {
-            Ok(copy) => Ended::new(job, Outcome::Done(copy)),
+            Ok(copy) => {
+                self.let_go(source, &job);
+                Ended::new(job, Outcome::Done(copy))
+            }
             Err(Stop::Outcome(outcome)) => Ended::new(job, outcome),
             Err(Stop::Failed(failure)) => self.failed(job, failure),
         }

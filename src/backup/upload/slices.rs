@@ -12,12 +12,12 @@ use super::calls::Failure;
 use super::hanging::outlasting;
 use super::{Afresh, Step, Stop, TRIES, Uploader};
 use crate::backup::body::slice_body;
-use crate::backup::disk;
 use crate::backup::job::{Bitmap, Job, Session, Stage};
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::queue::Outcome;
 use crate::backup::source::Source;
 use crate::backup::verdict::{Call, Verdict};
+use crate::backup::{disk, hash};
 use crate::cloud::{Slice, Upload};
 use crate::content::Md5;
 use crate::status;
@@ -128,6 +128,19 @@ impl Uploader {
                 Err(self.later(job, &failure.why))
             }
             _ => Err(Stop::Failed(failure)),
+        }
+    }
+
+    /// The cloud has the file: what of a large one was kept in the cache to be sent is of no use any more. Slices that
+    /// were sent have left it; a file that was there already leaves it here.
+    pub(super) fn let_go(&self, source: &Source, job: &Job) {
+        if job.print.size > hash::KEEP_BYTES {
+            let (root, below) = (source.root.clone(), job.path.below.clone());
+            drop(
+                source
+                    .reader
+                    .spawn_blocking(move || disk::open_one(&root, &below).map(|file| hash::forget(&file))),
+            );
         }
     }
 

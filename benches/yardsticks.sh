@@ -32,7 +32,7 @@ from_pypi() {
 case $name in
 find) from_debian findutils ;;
 md5sum) from_debian coreutils ;;
-curl | openssl | rclone | syncthing | restic) from_debian "$name" ;;
+curl | openssl | rclone | syncthing | restic | strace) from_debian "$name" ;;
 bypy-next)
     from_pypi bypy-next==1.8.9 b0f34470b3034cc1e82060047a5f0a88e0eac7c5963c3b2483f62f720d540e83 \
         requests==2.34.2 requests-toolbelt==1.0.0 multiprocess==0.70.19

@@ -1,7 +1,14 @@
 //! The rows, each in a file of its own that says what is done, what it is compared with, and why so.
 
+mod flash;
+mod hashing;
+mod idle;
 mod instant;
+mod memory_busy;
+mod memory_idle;
+mod rescan;
 mod small;
+mod start;
 mod upload_fast;
 mod upload_real;
 
@@ -45,4 +52,26 @@ pub(crate) const ROWS: &[Row] = &[
         workload: "1,000 photos of 3 MB that the cloud already has",
         run: instant::run,
     },
+    Row { key: "hashing", name: "hashing", workload: "one 4 GiB file, cold and warm", run: hashing::run },
+    Row {
+        key: "rescan",
+        name: "rescan",
+        workload: "100,000 and 1,000,000 unchanged files",
+        run: rescan::run,
+    },
+    Row {
+        key: "memory-idle",
+        name: "memory, idle",
+        workload: "100,000 and 1,000,000 files known",
+        run: memory_idle::run,
+    },
+    Row {
+        key: "memory-busy",
+        name: "memory, busy",
+        workload: "one 20 GiB file, 32 MiB slices, parallel 8",
+        run: memory_busy::run,
+    },
+    Row { key: "idle", name: "idle cost", workload: "ten minutes idle, 100,000 files known", run: idle::run },
+    Row { key: "flash", name: "flash", workload: "10,000 files backed up", run: flash::run },
+    Row { key: "start", name: "start", workload: "1,000,000 files known", run: start::run },
 ];

@@ -4,6 +4,7 @@ pub(crate) mod agent;
 pub(crate) mod cloud;
 pub(crate) mod figure;
 pub(crate) mod files;
+pub(crate) mod library;
 pub(crate) mod machine;
 pub(crate) mod peers;
 pub(crate) mod process;

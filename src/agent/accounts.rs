@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::hub::{AccountCell, Hub, Look, NOT_ASKED, lock};
 use super::phase;
-use super::time::Jumps;
+use super::time::{Jumps, Ticks};
 use super::view::{self, time};
 use crate::account::{Accounts, State, Tokens};
 use crate::backup::survey::Survey;
@@ -415,9 +415,10 @@ pub(super) async fn notice(hub: Arc<Hub>, shared: Arc<Shared>) {
     };
     let mut before = stamps();
     let mut jumps = Jumps::new(&hub);
+    let ticks = Ticks::new(NOTICE);
     loop {
         tokio::select! {
-            () = tokio::time::sleep(NOTICE) => {}
+            () = ticks.next() => {}
             () = hub.stop.cancelled() => return,
         }
         let now = stamps();

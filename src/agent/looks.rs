@@ -14,6 +14,7 @@ use crate::backup::settle::Sight;
 use crate::backup::watch::Watcher;
 use crate::backup::{disk, mounts, rights};
 use crate::content::{FilePath, Fingerprint};
+use crate::memory;
 use crate::status::FolderState;
 
 /// A folder that is not there is looked for this often.
@@ -58,6 +59,9 @@ pub(super) fn look(hub: &Hub, watcher: &Watcher, places: &[Look], cancelled: &At
         match report {
             Some(report) if !report.cancelled => {
                 hub.core.keeper.with(Queue::mend);
+                if place.start.is_empty() {
+                    memory::give_back();
+                }
                 hub.work.notify_one();
                 hub.changed();
                 looked.reports.push((place.clone(), report));

@@ -1,6 +1,13 @@
 //! A box without a battery for its clock: it begins in 1970 and is told the time later, or is told another.
 
+use std::io;
+use std::time::Duration;
+
 use jiff::Timestamp;
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
+use tokio::net::unix::pipe;
 
 use super::gate::Open;
 use super::hub::{Hub, lock};
@@ -26,6 +33,47 @@ impl Hub {
             None => lock(&self.core.gate).is_open(&self.config.upload.hours, self.core.clock.now()),
         }
     }
+}
+
+/// Rings again and again. The kernel's own timer: tokio's wheel wakes two or three times for each of its.
+pub(super) struct Ticks {
+    every: Duration,
+    /// None where the kernel gives no timer.
+    timer: Option<pipe::Receiver>,
+}
+
+impl Ticks {
+    /// So often, from here on. To be made within a tokio runtime.
+    pub(super) fn new(every: Duration) -> Self {
+        #[cfg(test)]
+        if crate::backup::seam::machine().is_some() {
+            return Self { every, timer: None };
+        }
+        Self { every, timer: timer(every).ok() }
+    }
+
+    /// Waits for the next one; those that nobody waited for are not made up for. May be dropped and called again.
+    pub(super) async fn next(&self) {
+        if let Some(timer) = &self.timer {
+            let mut count = [0; 8];
+            while timer.readable().await.is_ok() {
+                match timer.try_read(&mut count) {
+                    Ok(_) => return,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                }
+            }
+        }
+        tokio::time::sleep(self.every).await;
+    }
+}
+
+fn timer(every: Duration) -> io::Result<pipe::Receiver> {
+    let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+    let every = Timespec::try_from(every).map_err(io::Error::other)?;
+    timerfd_settime(&timer, TimerfdTimerFlags::empty(), &Itimerspec { it_interval: every, it_value: every })?;
+    // No pipe, but a descriptor that becomes readable with each tick: see watch.rs.
+    pipe::Receiver::from_owned_fd_unchecked(timer)
 }
 
 /// Notices that the clock was set.
@@ -64,5 +112,28 @@ impl Jumps {
         hub.work.notify_one();
         hub.changed();
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn it_ticks_again_and_again_and_may_be_left_alone() {
+        for ticks in
+            [Ticks::new(Duration::from_millis(20)), Ticks { every: Duration::from_millis(20), timer: None }]
+        {
+            let begun = tokio::time::Instant::now();
+            for _ in 0..3 {
+                tokio::select! {
+                    biased;
+                    () = std::future::ready(()) => {}
+                    () = ticks.next() => {}
+                }
+                ticks.next().await;
+            }
+            assert!(begun.elapsed() >= Duration::from_millis(55), "{:?}", begun.elapsed());
+        }
     }
 }

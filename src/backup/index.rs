@@ -6,12 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use super::entry::{Entry, order, order_key, pack, unpack};
+use super::entry::{Entry, Lines, order, order_key, pack, unpack};
 use crate::content::{FilePath, FolderId};
-use crate::store::{self, Batch, Store};
+use crate::store::{self, Batch, Malformed, Store};
 
-/// A record is split in two before its payload grows past this many bytes.
-const FULL: usize = 3072;
+/// A record is split in two before its payload grows past this many bytes. With larger ones each change writes
+/// more, and sled, which keeps at least 256 of its pages in memory, each of a dozen records, keeps more.
+const FULL: usize = 1024;
 
 /// The files of all folders. See the module.
 #[derive(Debug, Default)]
@@ -20,6 +21,9 @@ pub struct Index {
     changed: BTreeMap<Vec<u8>, Vec<Entry>>,
     /// The record read last: neighbours are asked for one after the other.
     last: Option<(Vec<u8>, Vec<Entry>)>,
+    /// Where the last page ended, its last record's key and its last entry's path: pages are, too. Until
+    /// something changes.
+    passed: Option<(Vec<u8>, Box<[u8]>)>,
 }
 
 impl Index {
@@ -58,8 +62,8 @@ impl Index {
         Ok(before)
     }
 
-    /// A page of the entries of `folder` in index order, those after `after` (`None`: from the start).
-    /// Empty at the end.
+    /// A page of the entries of `folder` in index order, those after `after` (`None`: from the start): of so
+    /// many records, or of more when these are empty. Empty at the end.
     ///
     /// # Errors
     /// The store fails.
@@ -68,24 +72,71 @@ impl Index {
         store: &Store,
         folder: FolderId,
         after: Option<&[u8]>,
+        records: usize,
     ) -> store::Result<Vec<Entry>> {
+        self.gather(store, folder, after, records)
+    }
+
+    /// The same of their lines alone.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn lines(
+        &mut self,
+        store: &Store,
+        folder: FolderId,
+        after: Option<&[u8]>,
+        records: usize,
+    ) -> store::Result<Lines> {
+        self.gather(store, folder, after, records)
+    }
+
+    fn gather<G: Gathered>(
+        &mut self,
+        store: &Store,
+        folder: FolderId,
+        after: Option<&[u8]>,
+        records: usize,
+    ) -> store::Result<G> {
         let prefix = prefix(folder);
-        let mut key = match after {
-            None => prefix.clone(),
-            Some(after) => self.record_of(store, &FilePath { folder, below: after.into() })?,
+        let is_there = |(key, last): &(Vec<u8>, Box<[u8]>)| {
+            key.starts_with(&prefix) && after.is_some_and(|after| **last == *after)
         };
-        loop {
-            self.load(store, &key)?;
-            let is_after = |entry: &&Entry| after.is_none_or(|after| order(&entry.below, after).is_gt());
-            let found: Vec<_> = self.entries(&key).iter().filter(is_after).cloned().collect();
-            if !found.is_empty() {
-                return Ok(found);
+        let mut found = G::default();
+        // The record up to which everything is seen.
+        let mut key = match (self.passed.take().filter(is_there), after) {
+            (Some((key, _)), _) => key,
+            (None, None) => {
+                self.load(store, &prefix)?;
+                self.entries(&prefix).iter().for_each(|entry| found.take(entry));
+                prefix.clone()
             }
-            match self.key_after(store, &prefix, &key)? {
-                Some(next) => key = next,
-                None => return Ok(Vec::new()),
+            (None, Some(after)) => {
+                let key = self.record_of(store, &FilePath { folder, below: after.into() })?;
+                let is_after = |entry: &&Entry| order(&entry.below, after).is_gt();
+                self.entries(&key).iter().filter(is_after).for_each(|entry| found.take(entry));
+                key
+            }
+        };
+        let mut read = usize::from(found.end().is_some());
+        while read < records || found.end().is_none() {
+            let next = self.records_after(store, &prefix, &key, records.max(1))?;
+            let Some((last, _)) = next.last() else { break };
+            key.clone_from(last);
+            read += next.len();
+            for (key, payload) in next {
+                match payload {
+                    None => self.entries(&key).iter().for_each(|entry| found.take(entry)),
+                    Some(payload) if found.unpack(&payload).is_ok() => {}
+                    Some(_) => {
+                        store.note_damage();
+                        self.write_anew(&key);
+                    }
+                }
             }
         }
+        self.passed = found.end().map(|last| (key, last.into()));
+        Ok(found)
     }
 
     /// Whether there are changes to write.
@@ -102,7 +153,7 @@ impl Index {
             let payload = (!entries.is_empty() || key.len() == PREFIX).then(|| pack(&entries));
             batch.push((key, payload));
         }
-        self.last = None;
+        (self.last, self.passed) = (None, None);
     }
 
     /// The key of the record where `path` is or would be.
@@ -121,14 +172,40 @@ impl Index {
         Ok(key)
     }
 
-    /// The next record's key, whether in RAM or in the store.
-    fn key_after(&self, store: &Store, prefix: &[u8], key: &[u8]) -> store::Result<Option<Vec<u8>>> {
-        let mut from = key.to_vec();
-        from.push(0);
-        let in_ram = self.changed.range(from.clone()..).map(|(key, _)| key.clone()).next();
-        let stored = store.page(prefix, &from, 1)?.into_iter().map(|(key, _)| key).next();
-        let next = [in_ram, stored].into_iter().flatten().min();
-        Ok(next.filter(|key| key.starts_with(prefix)))
+    /// At most `most` records of the store after this one, and with them those in RAM, which have no payload
+    /// here. None at the end.
+    fn records_after(
+        &mut self,
+        store: &Store,
+        prefix: &[u8],
+        key: &[u8],
+        most: usize,
+    ) -> store::Result<Vec<store::Record>> {
+        let from = [key, &[0]].concat();
+        let mut records = store.page(prefix, &from, most)?;
+        // What lies in RAM behind them comes with the next ones.
+        let until = records.last().filter(|_| records.len() == most).map(|(key, _)| key.clone());
+        for (key, _) in records.iter().filter(|(_, payload)| payload.is_none()) {
+            if !self.changed.contains_key(key) {
+                self.write_anew(key);
+            }
+        }
+        let in_ram =
+            self.changed.range(from..).map(|(key, _)| key).take_while(|key| {
+                key.starts_with(prefix) && until.as_ref().is_none_or(|until| *key <= until)
+            });
+        for key in in_ram {
+            match records.binary_search_by(|(stored, _)| stored.cmp(key)) {
+                Ok(at) => records[at].1 = None,
+                Err(at) => records.insert(at, (key.clone(), None)),
+            }
+        }
+        Ok(records)
+    }
+
+    /// A record that does not read back is written anew, so that it is not damaged for ever.
+    fn write_anew(&mut self, key: &[u8]) {
+        self.changed.insert(key.to_vec(), Vec::new());
     }
 
     fn load(&mut self, store: &Store, key: &[u8]) -> store::Result<()> {
@@ -144,8 +221,7 @@ impl Index {
             })
         });
         if store.damages() != before {
-            // Written anew, so that it is not damaged for ever.
-            self.changed.insert(key.to_vec(), Vec::new());
+            self.write_anew(key);
             return Ok(());
         }
         self.last = Some((key.to_vec(), entries));
@@ -161,6 +237,7 @@ impl Index {
     }
 
     fn entries_mut(&mut self, key: &[u8]) -> &mut Vec<Entry> {
+        self.passed = None;
         let loaded = self.last.take_if(|(last, _)| last == key).map(|(_, entries)| entries);
         self.changed.entry(key.to_vec()).or_insert_with(|| loaded.unwrap_or_default())
     }
@@ -179,6 +256,45 @@ impl Index {
         self.changed.insert(upper_key.clone(), upper);
         self.split_when_full(key);
         self.split_when_full(&upper_key);
+    }
+}
+
+/// What is read of many entries.
+trait Gathered: Default {
+    /// One more.
+    fn take(&mut self, entry: &Entry);
+    /// All of a record, or nothing of it.
+    fn unpack(&mut self, record: &[u8]) -> Result<(), Malformed>;
+    /// The path of the last one.
+    fn end(&self) -> Option<&[u8]>;
+}
+
+impl Gathered for Vec<Entry> {
+    fn take(&mut self, entry: &Entry) {
+        self.push(entry.clone());
+    }
+
+    fn unpack(&mut self, record: &[u8]) -> Result<(), Malformed> {
+        self.append(&mut unpack(record)?);
+        Ok(())
+    }
+
+    fn end(&self) -> Option<&[u8]> {
+        self.last().map(|entry| &*entry.below)
+    }
+}
+
+impl Gathered for Lines {
+    fn take(&mut self, entry: &Entry) {
+        self.push(entry);
+    }
+
+    fn unpack(&mut self, record: &[u8]) -> Result<(), Malformed> {
+        Self::unpack(self, record)
+    }
+
+    fn end(&self) -> Option<&[u8]> {
+        self.last()
     }
 }
 
@@ -240,11 +356,11 @@ mod tests {
         store.apply(&batch).unwrap();
     }
 
-    fn everything(index: &mut Index, store: &Store, folder: FolderId) -> Vec<Entry> {
+    fn everything(index: &mut Index, store: &Store, folder: FolderId, records: usize) -> Vec<Entry> {
         let mut all: Vec<Entry> = Vec::new();
         loop {
             let after = all.last().map(|entry| entry.below.clone());
-            let page = index.page(store, folder, after.as_deref()).unwrap();
+            let page = index.page(store, folder, after.as_deref(), records).unwrap();
             if page.is_empty() {
                 return all;
             }
@@ -280,9 +396,14 @@ mod tests {
             for number in 0..2 {
                 let expected: Vec<_> =
                     model.iter().filter(|((n, _), _)| *n == number).map(|(_, e)| e.clone()).collect();
-                prop_assert_eq!(&everything(&mut index, &store, FolderId(number)), &expected);
-                write(&mut index, &store);
-                prop_assert_eq!(&everything(&mut index, &store, FolderId(number)), &expected);
+                for records in [1, 2, 100, 0, 1, 2, 100] {
+                    prop_assert_eq!(&everything(&mut index, &store, FolderId(number), records), &expected);
+                    let lines = index.lines(&store, FolderId(number), None, 1000).unwrap();
+                    prop_assert_eq!(lines.last(), expected.last().map(|entry| &*entry.below));
+                    if records == 0 {
+                        write(&mut index, &store);
+                    }
+                }
             }
         }
     }
@@ -305,7 +426,7 @@ mod tests {
             }
         }
         write(&mut index, &store);
-        let all = everything(&mut index, &store, FolderId(1));
+        let all = everything(&mut index, &store, FolderId(1), 8);
         assert_eq!(all.len(), 3000);
         assert!(all.is_sorted_by(|a, b| order(&a.below, &b.below).is_lt()));
     }

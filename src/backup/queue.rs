@@ -27,6 +27,7 @@
 mod closing;
 mod folders;
 mod known;
+mod pages;
 mod repair;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -41,6 +42,7 @@ use crate::content::{FilePath, Fingerprint, FolderId};
 use crate::status::Counts;
 use crate::store::{Batch, Reader, Result, Store, Writer};
 use folders::{Name, folder_key, write_folder, write_name};
+pub use pages::LONG;
 pub use repair::Repair;
 
 /// Pages of the index one call looks through for waiting files, so that no call takes long.
@@ -192,14 +194,6 @@ impl Queue {
         self.index.get(&self.store, path)
     }
 
-    /// A page of what is known of a folder, in the order of a walk, after `after`.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn page(&mut self, folder: FolderId, after: Option<&[u8]>) -> Result<Vec<Entry>> {
-        self.index.page(&self.store, folder, after)
-    }
-
     /// The stored job of a file, if it has one.
     ///
     /// # Errors
@@ -335,7 +329,7 @@ impl Queue {
                 let due = self.shelf(folder).next_due_ms(now_ms);
                 return Ok(due.map_or(Next::Nothing, Next::At));
             };
-            let page = self.index.page(&self.store, folder, after.as_deref())?;
+            let page = self.index.page(&self.store, folder, after.as_deref(), 1)?;
             for entry in page.iter().filter(|entry| entry.standing == Standing::Waiting && !entry.gone) {
                 self.shelf(folder).push(&entry.below);
             }

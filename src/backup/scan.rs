@@ -5,16 +5,17 @@
 //! the disk has probably been unplugged, or it was on a disk that is not mounted now (see `mounts`).
 //! Nothing here changes a folder or a cloud.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::entry::{Entry, Limits, Skip, Standing, order};
+use super::entry::{Limits, Line, Lines, Skip, Standing, order};
 use super::filter::Filter;
 use super::keeper::Keeper;
 use super::mounts::{self, Mounts, is_within};
+use super::queue::LONG;
 use super::walk::{Found, Step, Walk};
 use super::{disk, media};
 use crate::content::{FilePath, Fingerprint, FolderId, Media};
@@ -172,20 +173,23 @@ impl Scan<'_> {
                 }
                 Step::Found(found) => {
                     let mut same = None;
-                    while let Some(entry) = known.peek()? {
-                        match order(&entry.below, &found.below) {
-                            std::cmp::Ordering::Less => losses.add(entry),
-                            std::cmp::Ordering::Equal => same = Some(entry.clone()),
+                    while let Some((below, line)) = known.peek()? {
+                        match order(below, &found.below) {
+                            std::cmp::Ordering::Less => losses.add(below, line),
+                            std::cmp::Ordering::Equal => same = Some(line),
                             std::cmp::Ordering::Greater => break,
                         }
                         known.next();
+                        if same.is_some() {
+                            break;
+                        }
                     }
                     // In a bare mount point lies nothing that was on the disk: it is not sent in its place.
                     if losses.is_bare(&found.below) || !self.is_wanted(&found, same.is_some()) {
-                        same.iter().for_each(|entry| losses.add(entry));
+                        same.iter().for_each(|line| losses.add(&found.below, *line));
                     } else {
                         report.files += 1;
-                        same.iter().for_each(|entry| losses.kept(entry));
+                        same.iter().for_each(|line| losses.kept(&found.below, *line));
                         self.sight(found, same, eyes)?;
                     }
                 }
@@ -194,8 +198,8 @@ impl Scan<'_> {
         if report.missing.is_some() {
             return Some(report);
         }
-        while let Some(entry) = known.peek()? {
-            losses.add(entry);
+        while let Some((below, line)) = known.peek()? {
+            losses.add(below, line);
             known.next();
         }
         let (gone, gone_files);
@@ -248,11 +252,11 @@ impl Scan<'_> {
     fn is_away(&self, below: &[u8]) -> Option<bool> {
         let mut known = Known::new(self, below);
         let mut sought = 0;
-        while let Some(entry) = known.peek()? {
-            if !entry.gone {
-                match disk::stat_one(self.root, &entry.below) {
+        while let Some((path, line)) = known.peek()? {
+            if !line.gone {
+                match disk::stat_one(self.root, path) {
                     Ok(None) => sought += 1,
-                    Ok(Some(other)) if other.size != entry.print.size => sought += 1,
+                    Ok(Some(other)) if other.size != line.print.size => sought += 1,
                     // It is there, or the disk is and cannot be read: the walk tells.
                     _ => return Some(false),
                 }
@@ -280,11 +284,11 @@ impl Scan<'_> {
         found.media.is_some() || known || self.filter.wants(sniff(self.root, &found.below))
     }
 
-    fn sight(&self, found: Found, same: Option<Entry>, eyes: &mut dyn Eyes) -> Option<()> {
+    fn sight(&self, found: Found, same: Option<Line>, eyes: &mut dyn Eyes) -> Option<()> {
         let path = FilePath { folder: self.folder, below: found.below };
         let skip = self.limits.skip(&path.below, found.print.size);
-        if let Some(entry) = same.filter(|entry| entry.print == found.print && !entry.gone) {
-            let stands = match entry.standing {
+        if let Some(line) = same.filter(|line| line.print == found.print && !line.gone) {
+            let stands = match line.standing {
                 Standing::Skipped(before) => {
                     let unknown = before == Skip::OverTier && skip.is_none() && self.limits.tier.is_none();
                     skip == Some(before) || unknown
@@ -377,22 +381,22 @@ impl Losses {
         holding.max_by_key(|part| part.below.len())
     }
 
-    fn add(&mut self, entry: &Entry) {
-        if entry.gone || is_unread(&entry.below, &self.unread) {
+    fn add(&mut self, below: &[u8], line: Line) {
+        if line.gone || is_unread(below, &self.unread) {
             return;
         }
-        let (files, gone) = match self.part(&entry.below) {
+        let (files, gone) = match self.part(below) {
             Some(part) => (&mut part.lost, &mut part.gone),
             None => (&mut self.files, &mut self.gone),
         };
         *files += 1;
         if gone.len() < GONE {
-            gone.push(entry.below.clone());
+            gone.push(below.into());
         }
     }
 
-    fn kept(&mut self, entry: &Entry) {
-        if let Some(part) = self.part(&entry.below).filter(|_| !entry.gone) {
+    fn kept(&mut self, below: &[u8], line: Line) {
+        if let Some(part) = self.part(below).filter(|_| !line.gone) {
             part.kept += 1;
         }
     }
@@ -429,7 +433,7 @@ impl Losses {
 struct Known<'a> {
     scan: &'a Scan<'a>,
     start: &'a [u8],
-    page: VecDeque<Entry>,
+    page: Lines,
     after: Option<Box<[u8]>>,
     pages: usize,
     ended: bool,
@@ -437,40 +441,37 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     fn new(scan: &'a Scan<'a>, start: &'a [u8]) -> Self {
-        Self { scan, start, page: VecDeque::new(), after: None, pages: 0, ended: false }
+        Self { scan, start, page: Lines::default(), after: None, pages: 0, ended: false }
     }
 
-    /// The next entry. The outer `None` means that the store has failed.
+    /// The next path and what is known of it. The outer `None` means that the store has failed.
     #[allow(clippy::option_option)]
-    fn peek(&mut self) -> Option<Option<&Entry>> {
-        if self.page.is_empty() && !self.ended {
+    fn peek(&mut self) -> Option<Option<(&[u8], Line)>> {
+        if self.page.first().is_none() && !self.ended {
             let (folder, keeper) = (self.scan.folder, self.scan.keeper);
-            let mut entries = match &self.after {
-                Some(after) => keeper.with(|queue| queue.page(folder, Some(after)))?,
-                None if self.start.is_empty() => keeper.with(|queue| queue.page(folder, None))?,
-                None => {
-                    // The start itself may be a file; what follows it in order is what lies in it.
-                    let path = FilePath { folder, below: self.start.into() };
-                    let mut first: Vec<_> = keeper.with(|queue| queue.get(&path))?.into_iter().collect();
-                    first.extend(keeper.with(|queue| queue.page(folder, Some(self.start)))?);
-                    first
-                }
+            // Mostly one file has changed, or a few.
+            let records = if self.start.is_empty() || self.pages > 1 { LONG } else { 1 };
+            self.page = match &self.after {
+                Some(after) => keeper.with(|queue| queue.lines(folder, Some(after), records))?,
+                None if self.start.is_empty() => keeper.with(|queue| queue.lines(folder, None, records))?,
+                // The start itself may be a file; what follows it in order is what lies in it.
+                None => keeper.with(|queue| queue.lines_from(folder, self.start))?,
             };
-            match entries.last() {
-                Some(last) => self.after = Some(last.below.clone()),
+            match self.page.last() {
+                Some(last) => self.after = Some(last.into()),
                 None => self.ended = true,
             }
             self.pages += 1;
-            let count = entries.len();
-            entries.retain(|entry| is_within(&entry.below, self.start));
-            self.ended |= entries.len() < count;
-            self.page = entries.into();
         }
-        Some(self.page.front())
+        // In index order all that is below stands before the first that is not.
+        if self.page.first().is_some_and(|(below, _)| !is_within(below, self.start)) {
+            (self.page, self.ended) = (Lines::default(), true);
+        }
+        Some(self.page.first())
     }
 
     fn next(&mut self) {
-        self.page.pop_front();
+        self.page.next();
     }
 }
 

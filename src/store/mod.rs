@@ -43,6 +43,12 @@ pub use open::{ASIDE, Opened, ask_rebuild};
 /// it never syncs. Only a path longer than some 1,500 bytes can exceed it, alone in its record.
 pub const MAX_VALUE: usize = 4096;
 
+/// sled writes down which of its pages are used, on 256 lists, and lets go of those that were not used lately
+/// when a list has 64 uses. Whoever reads on and on uses each page once or twice: sled would keep some 80 MB of
+/// a million files' records in memory. So when this [`MANY`] records are read at once, a page is used this often.
+const USES: usize = 48;
+const MANY: usize = 8;
+
 /// Why the state cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -275,18 +281,20 @@ impl Store {
         let from = from.max(prefix);
         let found: Vec<_> = match &self.db {
             Backing::Sled(db) => self.guarded(|| {
-                db.range(from..)
+                let found: Vec<(sled::IVec, sled::IVec)> = db
+                    .range(from..)
                     .take_while(|item| item.as_ref().map_or(true, |(key, _)| key.starts_with(prefix)))
                     .take(limit)
-                    .collect()
+                    .collect::<sled::Result<_>>()?;
+                if let Some((last, _)) = found.last().filter(|_| found.len() >= MANY) {
+                    (0..USES).try_for_each(|_| db.contains_key(last).map(drop))?;
+                }
+                Ok(found)
             })?,
             #[cfg(test)]
             Backing::Memory(memory) => memory.page(prefix, from, limit),
         };
-        Ok(found
-            .into_iter()
-            .map(|(key, value): (sled::IVec, sled::IVec)| (key.to_vec(), self.unseal(&key, &value)))
-            .collect())
+        Ok(found.into_iter().map(|(key, value)| (key.to_vec(), self.unseal(&key, &value))).collect())
     }
 
     /// Makes all of `batch` visible at once. On the disk only after a [`Store::flush`].

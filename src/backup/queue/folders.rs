@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::Queue;
+use super::{LONG, Queue};
 use crate::backup::mounts::Mounts;
 use crate::backup::shelf::Shelf;
 use crate::content::{FilePath, FolderId};
@@ -147,7 +147,7 @@ impl Queue {
     fn recount(&mut self, folder: FolderId) -> Result<()> {
         let (mut fresh, mut after) = (Shelf::default(), None::<Box<[u8]>>);
         loop {
-            let page = self.index.page(&self.store, folder, after.as_deref())?;
+            let page = self.index.page(&self.store, folder, after.as_deref(), LONG)?;
             let Some(last) = page.last() else { break };
             after = Some(last.below.clone());
             page.iter().for_each(|entry| fresh.recount(None, Some(entry)));

@@ -1,13 +1,13 @@
 //! What is known of files is changed in one place, so that their traces always tell the same.
 
-use super::Queue;
+use super::{LONG, Queue};
 use crate::backup::entry::{Copy, Entry, Standing};
 use crate::backup::traces::{Trace, Traces};
 use crate::content::{FilePath, Fingerprint, FolderId, Md5};
 use crate::store::Result;
 
-/// Pages of the index, some forty files each, for which hints are made between two commits.
-const PAGES: usize = 16;
+/// Long pages of the index for which hints are made between two commits.
+const PAGES: usize = 3;
 
 impl Queue {
     /// Changes what is known of a file.
@@ -87,7 +87,7 @@ impl Queue {
                 break;
             };
             let after = after.filter(|_| folder == from);
-            let page = self.index.page(&self.store, folder, after.as_deref())?;
+            let page = self.index.page(&self.store, folder, after.as_deref(), LONG)?;
             for entry in &page {
                 if let Some(trace) = trace_of(entry) {
                     let path = FilePath { folder, below: entry.below.clone() };

@@ -23,6 +23,7 @@
 //! sled answers damage with panics, at open or at any later read. They are caught here and become
 //! [`Error::Damaged`]; the agent then leaves a mark, ends, and the next start sets the folder aside.
 
+mod before;
 pub mod codec;
 #[cfg(test)]
 pub(crate) mod memory;
@@ -257,7 +258,9 @@ impl Store {
     /// As [`Store::get`].
     pub fn at_or_before(&self, prefix: &[u8], key: &[u8]) -> Result<Option<Record>> {
         let found = match &self.db {
-            Backing::Sled(db) => self.guarded(|| db.range(prefix..=key).next_back().transpose())?,
+            Backing::Sled(db) => self.guarded(|| {
+                before::at_or_before(prefix, key, |from| db.range(from..=key).next().transpose())
+            })?,
             #[cfg(test)]
             Backing::Memory(memory) => memory.at_or_before(prefix, key),
         };

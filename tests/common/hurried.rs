@@ -10,6 +10,10 @@ use std::sync::Arc;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 use xpand::agent::{self, Options, Signals};
 use xpand::clock::Clock;
 use xpand::config::Config;

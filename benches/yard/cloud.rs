@@ -68,11 +68,10 @@ impl Line {
 
 /// A running cloud with one user, [`TOKEN`].
 pub(crate) struct Cloud {
-    /// Kept for what it costs, and because it ends with this.
-    pub(crate) process: Process,
+    /// Ends with this.
+    _process: Process,
     /// `http://127.0.0.1:PORT`
     pub(crate) url: String,
-    data: PathBuf,
 }
 
 impl Cloud {
@@ -94,7 +93,7 @@ impl Cloud {
         if url.is_empty() {
             return Err("the cloud did not start".into());
         }
-        let cloud = Self { process, url, data: data.to_owned() };
+        let cloud = Self { _process: process, url };
         cloud.control(bench, "token", &json!({"access_token": TOKEN, "refresh_token": "bench-refresh"}))?;
         Ok(cloud)
     }
@@ -139,11 +138,6 @@ impl Cloud {
             return Err(format!("{} files were to be in the cloud, {} are", ours.len(), theirs.len()).into());
         }
         Ok(())
-    }
-
-    /// Where the user's files lie, as files.
-    pub(crate) fn data(&self) -> &Path {
-        &self.data
     }
 }
 

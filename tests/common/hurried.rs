@@ -52,10 +52,9 @@ pub fn be_the_agent_when_asked() {
     let Some(config) = env::var_os(CONFIG) else { return };
     // Nobody is left behind when the test is killed.
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
-    // error, warn, info, debug or trace; errors alone where it is not set.
-    let level = env::var("XPAND_TEST_LOG").ok().and_then(|level| level.parse().ok());
-    let level = level.unwrap_or(tracing::Level::ERROR);
-    tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(std::io::stderr).init();
+    let shown: Targets = env::var("XPAND_TEST_LOG").unwrap_or_default().parse().unwrap();
+    let log = fmt::layer().with_ansi(false).with_writer(std::io::stderr).with_filter(shown);
+    tracing_subscriber::registry().with(log).init();
     let hurry = env::var(HURRY).unwrap().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {

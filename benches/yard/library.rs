@@ -4,7 +4,7 @@
 //! is left out. The photos have their size and no content (holes), so that a million of them fit.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -36,8 +36,6 @@ pub(crate) const ACCOUNT: &str = "home";
 
 /// A library that is backed up.
 pub(crate) struct Library {
-    /// Where the photos are.
-    pub(crate) photos: PathBuf,
     /// Whose agent it is.
     pub(crate) home: Home,
     count: u64,
@@ -56,7 +54,7 @@ impl Library {
         let cloud = Cloud::start(bench, &room.path().join("cloud"), Line::default())?;
         let home = Home::new(&room.path().join("home"), &Setup::new(&photos, &cloud))?;
         know(&home.state(), &photos, count)?;
-        Ok(Self { photos, home, count, _cloud: cloud, _room: room })
+        Ok(Self { home, count, _cloud: cloud, _room: room })
     }
 
     /// The agent, after its first look.

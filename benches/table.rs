@@ -6,12 +6,15 @@
 //! cargo bench -- --table            # the same as Markdown, with the machine's name
 //! cargo bench -- --small            # every row at a tenth of its size, to try it out
 //! cargo bench -- --list             # what rows there are
+//! cargo bench -- --cost             # what a file, a byte, a day and a fleet of boxes cost, as Markdown
+//! cargo bench -- --cost fleet       # of that: files, bytes, rate, fleet
 //! ```
 //!
 //! A row does its work with the real release binary on real files; the cloud is a local one, in a process of
 //! its own, so that its cost is nobody else's. What is compared with something is measured in the same run, right
 //! before or after it. The figures mean something on a machine that does nothing else.
 
+mod cost;
 mod rows;
 mod yard;
 
@@ -33,7 +36,7 @@ fn main() -> ExitCode {
     args.retain(|arg| arg != "--bench");
     let (options, names): (Vec<String>, Vec<String>) =
         args.into_iter().partition(|arg| arg.starts_with("--"));
-    let known = ["--table", "--small", "--list"];
+    let known = ["--table", "--small", "--list", "--cost"];
     if let Some(strange) = options.iter().find(|option| !known.contains(&option.as_str())) {
         return refuse(&format!("{strange} is not known here, only {}", known.join(", ")));
     }
@@ -44,6 +47,15 @@ fn main() -> ExitCode {
     }
     if let Some(strange) = names.iter().find(|name| ROWS.iter().all(|row| row.key != **name)) {
         return refuse(&format!("there is no row {strange}; `cargo bench -- --list` names them"));
+    }
+    if has("--cost") {
+        return match Bench::new(has("--small")).and_then(|bench| cost::tables(&bench, &names)) {
+            Ok(tables) => {
+                say(&tables);
+                ExitCode::SUCCESS
+            }
+            Err(error) => refuse(&error.to_string()),
+        };
     }
     let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.key);
     match run(ROWS.iter().filter(wanted).collect(), has("--small"), has("--table")) {

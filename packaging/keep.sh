@@ -2,16 +2,18 @@
 # Runs a program, starts it again when it ends, and gives what it says to syslog; for boxes whose init does not.
 #
 #   keep.sh start DIR PROGRAM...   in the background; DIR holds keep.pid and a pipe
-#   keep.sh stop DIR               the program gets SIGTERM and half a minute
+#   keep.sh stop DIR               the program gets SIGTERM, and after half a minute SIGKILL
 #   keep.sh status DIR             exit code 3: it does not run
 #
 # XPAND_PAUSE: seconds between an end and the next start. It is not started again after exit code 2: then the
 # configuration is wrong, which only a person can mend.
 set -u
 
-# A number that another process has by now is not ours.
+# A number that another process has by now is not ours; nor is it when it is this one, as may be after a restart of
+# the box, where DIR outlives that.
 running() {
-    pid=$(cat "$dir/keep.pid" 2>/dev/null) && [ -n "$pid" ] && grep -q keep.sh "/proc/$pid/cmdline" 2>/dev/null
+    pid=$(cat "$dir/keep.pid" 2>/dev/null) && [ -n "$pid" ] && [ "$pid" != $$ ] \
+        && grep -q keep.sh "/proc/$pid/cmdline" 2>/dev/null
 }
 
 start() {
@@ -35,15 +37,22 @@ stop() {
     tries=0
     while running; do
         tries=$((tries + 1))
-        [ $tries -le 30 ] || { echo "xpand does not end: kill $pid" >&2; return 1; }
+        # The second one kills the program.
+        [ $tries != 30 ] || kill "$pid" 2>/dev/null
+        [ $tries -le 40 ] || { echo "xpand does not end, as on a disk that does not answer" >&2; return 1; }
         sleep 1
     done
 }
 
 run() {
     echo $$ >"$dir/keep.pid"
+    # Others go first, with the processor and with the disk. What this shell has its children have, too.
+    renice -n 10 -p $$ >/dev/null 2>&1
+    ionice -c 3 -p $$ >/dev/null 2>&1
     program='' nap='' ending=''
-    trap 'ending=1; kill $program $nap 2>/dev/null' TERM INT
+    trap 'kill ${ending:+-KILL} $program $nap 2>/dev/null; ending=1' TERM INT
+    # Where there is no /etc/localtime the C library of such a box reads this, and xpand does not.
+    [ -e /etc/localtime ] || [ ! -s /etc/TZ ] || { TZ=$(cat /etc/TZ); export TZ; }
     rm -f "$dir/log"
     mkfifo -m 600 "$dir/log"
     # Held open at both ends: neither has to wait for the other, and no line is lost between two starts. And

@@ -3,12 +3,15 @@
 # shellcheck shell=bash disable=SC2154
 set -euo pipefail
 shopt -s inherit_errexit
-export LC_ALL=C TZ=UTC
+export LC_ALL=C TZ=UTC PYTHONDONTWRITEBYTECODE=1
 umask 022
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # 1 to 9, for all compressors; the tests have no time for 9.
 effort=${XPAND_EFFORT:-9}
+
+# Who answers for the packages. That of a checkout has no address: whoever gives packages to others names theirs.
+maintainer=${XPAND_MAINTAINER:-xpand authors <xpand@xpand.invalid>}
 
 say() { printf '%s\n' "$*" >&2; }
 # The comment at the head of the script.
@@ -38,11 +41,13 @@ size_of() { find "$1" -type f -printf '%s\n' | awk '{ sum += $1 } END { print su
 
 # $1 with @VERSION@ and what else is given as NAME=VALUE put in, to stdout.
 filled() {
-    local text pair user
+    local text pair user credentials
     text=$(cat "$1")
     user=$(grep -v '^# shellcheck' "$root/packaging/user.sh")
+    credentials=$(grep -v '^# shellcheck' "$root/packaging/credentials.sh")
     shift
-    for pair in "VERSION=$version" "TARGET=$target" "USER=$user" "$@"; do
+    for pair in "VERSION=$version" "TARGET=$target" "MAINTAINER=$maintainer" "MACHINES=${machines// / | }" \
+        "USER=$user" "CREDENTIALS=$credentials" "$@"; do
         text=${text//"@${pair%%=*}@"/"${pair#*=}"}
     done
     printf '%s\n' "$text"

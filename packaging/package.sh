@@ -3,8 +3,10 @@
 #
 #     packaging/package.sh TARGET BINARY OUT [deb|tarball|spk|ipk|container|sbom]...
 #
-# Without a kind: all that there are for this target. OUT/SHA256SUMS is made anew with the sums of all in OUT.
-# See stage.sh for a binary that does not run here.
+# Without a kind: all that there are for this target. OUT/SHA256SUMS is made anew with the sums of all packages in OUT;
+# nothing else there is touched. See stage.sh for a binary that does not run here.
+#
+# XPAND_MAINTAINER   "Name <address>" of who answers for the packages; one that is given to others needs it
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -30,9 +32,12 @@ case $target in
 esac
 
 mkdir -p "$out"
-out=$(cd "$out" && pwd)
+place=$(cd "$out" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
+# They come to their place when all of them are made.
+out=$work/out
+mkdir "$out"
 tree=$work/tree
 version=$("$root/packaging/stage.sh" "$target" "$binary" "$tree")
 # shellcheck disable=SC2034
@@ -51,7 +56,8 @@ for kind; do
     esac
 done
 
-cd "$out" || exit
-find . -maxdepth 1 -type f ! -name SHA256SUMS -printf '%P\n' | sort | xargs -r -d '\n' sha256sum >"$work/sums"
+mv "$out"/* "$place/"
+cd "$place" || exit
+find . -maxdepth 1 -type f -name 'xpand[-_]*' -printf '%P\n' | sort | xargs -r -d '\n' sha256sum >"$work/sums"
+chmod 644 "$work/sums"
 mv "$work/sums" SHA256SUMS
-chmod 644 -- *

@@ -19,6 +19,13 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
+def metadata_of(target):
+    """What cargo knows of the crates for a target."""
+    cargo = [os.environ.get("CARGO", "cargo"), "metadata", "--locked", "--format-version=1"]
+    cargo += ["--filter-platform", target, "--manifest-path", ROOT / "Cargo.toml"]
+    return json.loads(subprocess.run(cargo, check=True, stdout=subprocess.PIPE).stdout)
+
+
 def linked(metadata):
     """The graph of what is linked: id of a package -> ids it needs."""
     # Code that only writes code while the compiler runs.
@@ -70,9 +77,7 @@ def beneath(binary, target):
 def main():
     """See the head of the file."""
     target, binary = sys.argv[1:]
-    cargo = [os.environ.get("CARGO", "cargo"), "metadata", "--locked", "--format-version=1"]
-    cargo += ["--filter-platform", target, "--manifest-path", ROOT / "Cargo.toml"]
-    metadata = json.loads(subprocess.run(cargo, check=True, stdout=subprocess.PIPE).stdout)
+    metadata = metadata_of(target)
     lock = tomllib.loads((ROOT / "Cargo.lock").read_text())
     checksums = {(p["name"], p["version"]): p["checksum"] for p in lock["package"] if "checksum" in p}
 
@@ -101,4 +106,5 @@ def main():
     print()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -40,6 +40,8 @@ put 644 "$root/systemd/tmpfiles.conf" usr/lib/tmpfiles.d/xpand.conf
 for file in README.md README.zh.md LICENSE-MIT LICENSE-APACHE packaging/config.example.toml; do
     put 644 "$root/$file" "usr/share/doc/xpand/${file##*/}"
 done
+# Whose licences ask that they come along.
+"$root/packaging/licences.py" "$target" | gzip -9n >"$dir/usr/share/doc/xpand/THIRD-PARTY.gz"
 
 install -d "$dir/usr/share/man/man1"
 speak man "$dir/usr/share/man/man1"

@@ -5,7 +5,10 @@ if ! grep -q '^xpand:' "$etc/passwd"; then
         grep -q '^xpand:' /etc/group || groupadd -r xpand
         useradd -r -M -g xpand -d /var/lib/xpand -s /bin/false xpand
     else
-        # Boxes without it have plain files.
+        # Boxes without it have plain files. A last line without its end would take ours as its own.
+        for file in "$etc/group" "$etc/passwd"; do
+            [ -z "$(tail -c 1 "$file")" ] || echo >>"$file"
+        done
         id=200
         while grep -q ":$id:" "$etc/passwd" "$etc/group"; do id=$((id + 1)); done
         grep -q '^xpand:' "$etc/group" || echo "xpand:x:$id:" >>"$etc/group"

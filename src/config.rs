@@ -134,6 +134,8 @@ pub struct Upload {
     pub parallel: usize,
     /// Bytes a second; `None` is unlimited.
     pub rate: Option<u64>,
+    /// `yield`: go slower while others use the line.
+    pub yields: bool,
     /// Local time; empty is always.
     pub hours: Vec<Hours>,
     /// For different content under the same remote name.
@@ -168,7 +170,7 @@ pub struct Agent {
 
 impl Default for Upload {
     fn default() -> Self {
-        Self { parallel: 4, rate: None, hours: Vec::new(), on_conflict: OnConflict::default() }
+        Self { parallel: 4, rate: None, yields: false, hours: Vec::new(), on_conflict: OnConflict::default() }
     }
 }
 

@@ -152,6 +152,29 @@ fn hand_over(made: impl AsFd, path: &Path) -> io::Result<()> {
     Ok(rustix::fs::fchown(made, Some(user), Some(group))?)
 }
 
+/// Refuses a file of ours, JSON with a `version` in it, that a later xpand has written: it is left as it is.
+/// `instead` is what a person can do who does not want that one again.
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`], with the words for that person: it is no damaged file, which may be set aside. Of
+/// all else that may be wrong with it nothing.
+pub fn refuse_newer(json: &[u8], known: u32, instead: &str) -> io::Result<()> {
+    #[derive(serde::Deserialize)]
+    struct Format {
+        version: u32,
+    }
+    match serde_json::from_slice(json) {
+        Ok(Format { version }) if version > known => Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            format!(
+                "it was written by a newer xpand (format {version}, this one knows {known}): \
+                 install that one again, or {instead}"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Tells one state of a file from the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Stamp(Option<(i64, i64, u64, u64)>);
@@ -264,6 +287,17 @@ mod tests {
             assert_eq!((meta.uid(), meta.gid()), (NOBODY, NOBODY), "{}", path.display());
             assert_eq!(meta.permissions().mode() & 0o077, 0, "{}", path.display());
         }
+    }
+
+    #[test]
+    fn only_what_says_that_it_is_newer_is_refused_for_that() {
+        for good in ["{\"version\":1}", "{\"version\":0}", "{}", "", "{\"version\":-1}", "not json"] {
+            refuse_newer(good.as_bytes(), 1, "").unwrap();
+        }
+        let refused = refuse_newer(b"{\"version\":2,\"new\":[]}", 1, "begin anew").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+        let words = "it was written by a newer xpand (format 2, this one knows 1): install that one again, or begin anew";
+        assert_eq!(refused.to_string(), words);
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! A failure here says what to do about it. If the map is to change, change the table and `src/lib.rs`.
 #![allow(clippy::unwrap_used)]
 
+#[path = "architecture/supply.rs"]
+mod supply;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

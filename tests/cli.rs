@@ -88,16 +88,10 @@ fn without_an_agent_the_exit_code_is_3_and_the_next_command_is_said() {
         &["reload"],
     ] {
         let said = shell.run(args);
-        assert_eq!(
-            (said.code, said.out.as_str(), said.err.as_str()),
-            (
-                3,
-                "",
-                "xpand: the agent is not running: nobody answers at /nowhere/x.sock\n  \
-                 start it: systemctl start xpand, or in the foreground: xpand run\n"
-            ),
-            "{args:?}"
-        );
+        assert_eq!((said.code, said.out.as_str()), (3, ""), "{args:?}");
+        // Where xpand is installed there is more between the two.
+        let words = "xpand: the agent is not running: nobody answers at /nowhere/x.sock\n  start it: ";
+        assert!(said.err.starts_with(words) && said.err.ends_with("xpand run\n"), "{args:?}: {}", said.err);
     }
 }
 
@@ -392,6 +386,32 @@ fn who_is_not_logged_in_has_to_act_and_is_told_how() {
     let said = shell.run(&["account", "login", "home"]);
     assert_eq!((said.code, said.out.as_str()), (1, ""));
     assert!(said.err.ends_with("\n  is the network up?\n"), "{}", said.err);
+}
+
+#[test]
+fn what_a_newer_xpand_has_written_is_left_as_it_is_and_what_to_do_is_said() {
+    let shell = with_state("[device]\ntype = \"1\"\nserial = \"SN\"\n");
+    let newer = "it was written by a newer xpand (format 2, this one knows 1): install that one again, or";
+    for (file, args, code, instead) in [
+        ("accounts/home.json", &["account", "list"][..], 0, "log in anew"),
+        ("accounts/home.json", &["drive", "ls"], 1, "log in anew"),
+        ("device.json", &["device", "show"], 1, "move DIR/state/device.json away, and the box is registered"),
+        (
+            "device.json",
+            &["device", "register"],
+            1,
+            "move DIR/state/device.json away, and the box is registered",
+        ),
+    ] {
+        let path = shell.path("state").join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "{\"version\": 2, \"and\": [\"more\"]}").unwrap();
+        let said = shell.run(args);
+        let words = said.out + &said.err;
+        assert_eq!(said.code, code, "{args:?}: {words}");
+        assert!(words.contains(&format!("{newer} {instead}")), "{args:?}: {words}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "{\"version\": 2, \"and\": [\"more\"]}");
+    }
 }
 
 #[test]

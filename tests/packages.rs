@@ -6,6 +6,8 @@
 
 #[path = "packages/boxes.rs"]
 mod boxes;
+#[path = "packages/keep.rs"]
+mod keep;
 #[path = "packages/machine.rs"]
 mod machine;
 
@@ -119,7 +121,7 @@ fn changed_deb(dir: &Path, from: &str, to: &str, change: impl FnOnce(&Path)) -> 
 
 /// A machine on which systemd seems to run, and what it is told is written down.
 fn with_systemd(room: u64) -> Option<Machine> {
-    if !has(&["dpkg", "dpkg-deb", "adduser", "deb-systemd-helper", "systemctl"]) {
+    if !has(&["dpkg", "dpkg-deb", "python3", "adduser", "deb-systemd-helper", "systemctl"]) {
         return None;
     }
     let mut machine = Machine::new(room)?;
@@ -130,6 +132,7 @@ fn with_systemd(room: u64) -> Option<Machine> {
 #!/bin/sh
 case "$*" in
     --root=*) exec systemctl.real "$@" ;;
+    --version) echo "systemd $(cat /tmp/systemd 2>/dev/null || echo 252) (made up)" ;;
     *is-enabled*) [ ! -L /etc/systemd/system/multi-user.target.wants/xpand.service ] || echo enabled ;;
     *) echo "$*" >>/tmp/told ;;
 esac
@@ -188,8 +191,33 @@ fn two_builds_of_every_package_are_the_same_byte_for_byte() {
 }
 
 #[test]
+fn the_folder_that_takes_the_packages_may_hold_other_things_and_a_maintainer_may_sign_them() {
+    if !has(&["dpkg-deb", "python3"]) {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (binary, out) = (header(dir.path(), fs::read(XPAND).unwrap()[18]), dir.path().join("out"));
+    fs::create_dir_all(out.join("a folder")).unwrap();
+    fs::write(out.join("notes"), "mine").unwrap();
+    fs::set_permissions(out.join("notes"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = script("package.sh");
+    command.env("XPAND_MAINTAINER", "Li Hua <li@nas.example>");
+    runs(command.arg(HERE.0).arg(&binary).arg(&out).args(["deb", "ipk", "spk"]));
+    let mode = |name: &str| fs::metadata(out.join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode("notes"), mode("a folder") & 0o100), (0o600, 0o100));
+    let sums = fs::read_to_string(out.join("SHA256SUMS")).unwrap();
+    assert_eq!((sums.lines().count(), sums.contains("notes")), (3, false), "{sums}");
+    let deb = out.join(format!("xpand_{VERSION}_{}.deb", HERE.1));
+    let said = runs(Command::new("dpkg-deb").arg("--field").arg(deb).arg("Maintainer"));
+    assert_eq!(said.trim(), "Li Hua <li@nas.example>");
+    let spk = out.join(format!("xpand-{VERSION}-{}.spk", HERE.0));
+    let info = runs(Command::new("tar").args(["--to-stdout", "--extract", "--file"]).arg(spk).arg("INFO"));
+    assert!(info.contains("\nmaintainer=\"Li Hua\"\n"), "{info}");
+}
+
+#[test]
 fn each_target_has_the_packages_of_its_boxes_and_a_binary_for_another_is_refused() {
-    if !has(&["dpkg-deb"]) {
+    if !has(&["dpkg-deb", "python3"]) {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
@@ -241,7 +269,7 @@ fn the_deb_is_installed_upgraded_removed_and_purged() {
     machine.runs(
         "xpand check; bash -n /usr/share/bash-completion/completions/xpand; cd /usr/share
          for file in zsh/vendor-completions/_xpand fish/vendor_completions.d/xpand.fish man/man1/xpand-drive.1.gz \\
-             doc/xpand/copyright doc/xpand/README.md doc/xpand/config.example.toml; do test -s $file; done",
+             doc/xpand/copyright doc/xpand/THIRD-PARTY.gz doc/xpand/README.md doc/xpand/config.example.toml; do test -s $file; done",
     );
 
     // Whoever turned it off finds it off after the next upgrade.
@@ -260,6 +288,37 @@ fn the_deb_is_installed_upgraded_removed_and_purged() {
     machine.runs("test ! -e /etc/xpand; test ! -e /var/lib/xpand");
     machine.runs("for file in $(cat /tmp/files); do test ! -e $file; done");
     machine.runs("test -z \"$(find /etc/systemd /var/lib/systemd -name '*xpand*')\"");
+}
+
+#[test]
+fn the_deb_mends_rights_knows_an_old_systemd_and_does_not_hide_behind_the_tarball() {
+    let Some(mut machine) = with_systemd(ROOM) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let before = changed_deb(dir.path(), &format!("Version: {VERSION}"), "Version: 0.0.9", |_| {});
+    machine.give(&before, "before.deb");
+    machine.give(&deb(), "xpand.deb");
+    machine.runs("mkdir -p /usr/lib/xpand; install -m 755 /bin/true /usr/lib/xpand/uninstall.sh");
+    let (well, text) = machine.tries("dpkg --install /mnt/before.deb");
+    assert!(!well && text.contains("sudo /usr/lib/xpand/uninstall.sh"), "{text}");
+    machine.runs("rm -r /usr/lib/xpand; test ! -e /usr/bin/xpand");
+
+    // Of Ubuntu 22.04.
+    let old = "/etc/systemd/system/xpand.service.d/old-systemd.conf";
+    machine.runs("echo 249 >/tmp/systemd; dpkg --install /mnt/before.deb");
+    assert!(machine.runs(&format!("cat {old}")).ends_with("\n[Service]\nLoadCredential=\n"));
+
+    // A person or an editor made it the agent's own, or root's alone.
+    for (owner, after) in [("xpand:xpand", "640 xpand xpand"), ("root:root", "640 root xpand")] {
+        machine.runs(&format!(
+            "cd /etc/xpand; chown {owner} config.toml; chmod 600 config.toml; echo '# mine' >>config.toml"
+        ));
+        machine.runs("dpkg --install --force-confold /mnt/xpand.deb");
+        assert_eq!(machine.runs("stat -c '%a %U %G' /etc/xpand/config.toml").trim(), after);
+    }
+    let upgrade = "dpkg --install --force-confold /mnt/xpand.deb";
+    machine.runs(&format!("rm /tmp/systemd; {upgrade}; test ! -e {old}"));
+    machine.runs(&format!("echo 249 >/tmp/systemd; {upgrade}; test -e {old}"));
+    machine.runs(&format!("dpkg --remove xpand; test ! -e {old}"));
 }
 
 #[test]
@@ -303,7 +362,7 @@ fn a_full_disk_keeps_what_is_installed_and_the_next_installation_succeeds() {
 
 #[test]
 fn lintian_finds_no_error_in_the_deb() {
-    if !has(&["dpkg-deb", "lintian", "cc"]) {
+    if !has(&["dpkg-deb", "python3", "lintian", "cc"]) {
         return;
     }
     // The binary under test is not static, and lintian would ask for its libraries.

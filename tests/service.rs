@@ -7,6 +7,8 @@ mod common;
 
 #[path = "service/booted.rs"]
 mod booted;
+#[path = "service/watchdog.rs"]
+mod watchdog;
 
 use std::fs;
 use std::path::{Path, PathBuf};

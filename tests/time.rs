@@ -114,3 +114,92 @@ async fn files_from_the_future_and_from_before_1970_are_backed_up_once_and_left_
     rig.wait_arrived().await;
     rig.assert_nothing_sent_after(mark);
 }
+
+/// Milliseconds since 1970, as the cloud puts down when a call came.
+fn right_ms() -> i64 {
+    Clock::system().now_ms()
+}
+
+/// A clock that comes to this hour of the day in three seconds, and the right time at which it does.
+fn soon(hour: i8) -> (Clock, i64) {
+    let now = jiff::Timestamp::from_millisecond(right_ms()).unwrap().to_zoned(jiff::tz::TimeZone::system());
+    let then = now.with().hour(hour).minute(0).second(0).subsec_nanosecond(0).build().unwrap();
+    let ahead_ms = then.timestamp().as_millisecond() - right_ms() - 3000;
+    let right = Clock::system();
+    (Clock::from_fn(move || right.now_ns() + ahead_ms * 1_000_000), right_ms() + 3000)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_before_the_hours_begin_and_everything_once_they_have() {
+    let (clock, begin_ms) = soon(1);
+    let rig = Rig::start(|setup| {
+        setup.clock = clock;
+        setup.upload = "hours = [\"01:00-06:00\"]\n".into();
+    });
+    rig.put_photos(3);
+    rig.wait_arrived().await;
+    let first = rig.calls_after(0, "precreate").first().map(|call| call.time_ms).unwrap();
+    assert!(i64::try_from(first).unwrap() >= begin_ms, "{first} is before {begin_ms}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_the_hours_end_nothing_more_is_sent() {
+    let (clock, end_ms) = soon(6);
+    let rig = Rig::start(|setup| {
+        setup.clock = clock;
+        // The film would take minutes.
+        setup.upload = "hours = [\"01:00-06:00\"]\nrate = \"64KiB/s\"\n".into();
+    });
+    rig.put("film.mp4", &video(1, 16 << 20));
+    let closed = |status: &xpand::status::Status| {
+        status.state != State::BackingUp
+            && status.reason.as_deref().is_some_and(|words| words.contains("outside upload.hours"))
+    };
+    rig.until("the end of the hours", closed).await;
+    assert!(right_ms() >= end_ms);
+    let quiet = rig.until("the end of what was sent", |s| closed(s) && s.active.is_empty()).await;
+    let (mark, sent) = (rig.mark(), quiet.totals.bytes_sent);
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let later = rig.until("the same", closed).await;
+    assert_eq!((rig.mark(), later.totals.bytes_sent), (mark, sent));
+}
+
+/// The name of a login in its file, which says when in ten minutes after a power cut the box calls: here after three
+/// quarters of them.
+const LATE: &str = "6";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_power_cut_a_box_calls_in_its_own_time_and_at_once_when_somebody_logs_in() {
+    let mut rig = Rig::backed_up(|rig| rig.put_photos(1)).await;
+    let file = rig.state_dir().join("accounts/home.json");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (before, after) = text.split_once("\"login\":").expect("a login has a number");
+    let after = after.split_once(',').unwrap().1;
+    let boot = rig.state_dir().join("boot");
+    assert!(boot.exists());
+    let rest = |status: &xpand::status::Status| {
+        let words = status.accounts[0].reason.as_deref().unwrap_or_default();
+        words.starts_with("this box has just been started: the cloud is first asked at ")
+    };
+    for logs_in in [true, false] {
+        std::fs::write(&file, format!("{before}\"login\": {LATE},{after}")).unwrap();
+        std::fs::write(&boot, "another\n").unwrap();
+        // As the box has it: over seven minutes; a moment is enough where nobody logs in.
+        rig.setup.hurry = if logs_in { 1 } else { 200 };
+        let mark = rig.mark();
+        rig.put(&format!("{logs_in}.jpg"), &photo(u64::from(logs_in), 900));
+        rig.begin();
+        rig.until("a rest", rest).await;
+        if logs_in {
+            assert_eq!(rig.mark(), mark, "it asked");
+            rig.log_in("home");
+        }
+        rig.wait_arrived().await;
+        rig.stop().await;
+    }
+    // The system was not started since: nothing waits.
+    rig.put("last.jpg", &photo(77, 900));
+    rig.setup.hurry = 1;
+    rig.begin();
+    rig.wait_arrived().await;
+}

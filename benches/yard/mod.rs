@@ -10,9 +10,11 @@ pub(crate) mod peers;
 pub(crate) mod process;
 pub(crate) mod tools;
 
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -21,21 +23,45 @@ pub(crate) use figure::{Figure, Measure, Outcome, markdown};
 /// Whatever goes wrong ends the row, in words.
 pub(crate) type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
+/// What the names of the rows' folders begin with.
+const ROOM: &str = "room-";
+
 /// One run of the benchmark.
 pub(crate) struct Bench {
     small: bool,
     folder: PathBuf,
     runtime: Runtime,
+    /// Held while this is the one that runs.
+    _turn: Option<File>,
 }
 
 impl Bench {
-    /// `small`: a tenth of everything.
+    /// `small`: a tenth of everything. What a run that was killed has left goes away.
+    ///
+    /// # Errors
+    /// Another one runs: neither would measure anything.
     pub(crate) fn new(small: bool) -> Result<Self> {
+        let bench = Self::within(small)?;
+        let turn = File::create(bench.folder.join("running"))?;
+        let is_alone = flock(&turn, FlockOperation::NonBlockingLockExclusive).is_ok();
+        if !is_alone {
+            return Err("another benchmark is running here".into());
+        }
+        for left in fs::read_dir(&bench.folder)?.flatten() {
+            if left.file_name().to_string_lossy().starts_with(ROOM) {
+                fs::remove_dir_all(left.path())?;
+            }
+        }
+        Ok(Self { _turn: Some(turn), ..bench })
+    }
+
+    /// For a part of a run that is a process of its own.
+    pub(crate) fn within(small: bool) -> Result<Self> {
         // Below target/, which is on a disk; /tmp may be memory.
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
-        std::fs::create_dir_all(&folder)?;
+        fs::create_dir_all(&folder)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { small, folder, runtime })
+        Ok(Self { small, folder, runtime, _turn: None })
     }
 
     /// A row's number of files or bytes: a tenth of it in a small run.
@@ -50,7 +76,7 @@ impl Bench {
 
     /// A new folder, which goes away with what is in it. Its path is short enough for a socket.
     pub(crate) fn room(&self) -> Result<TempDir> {
-        Ok(tempfile::Builder::new().prefix("r").tempdir_in(&self.folder)?)
+        Ok(tempfile::Builder::new().prefix(ROOM).tempdir_in(&self.folder)?)
     }
 
     /// Waits for an answer.

@@ -40,7 +40,7 @@ pub(crate) fn meet(args: &[String]) -> ExitCode {
 fn run(args: &[String]) -> Result<()> {
     let (line, rest) = args.split_at_checked(Line::WORDS).ok_or("too few arguments")?;
     let [data, program, driver, files @ ..] = rest else { return Err("too few arguments".into()) };
-    let bench = Bench::new(false)?;
+    let bench = Bench::within(false)?;
     let line = Line::of(line)?;
     let cloud = Cloud::start(&bench, Path::new(data), line.clone())?;
     let client =

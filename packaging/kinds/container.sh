@@ -3,6 +3,7 @@
 container=$work/container
 mkdir -p "$container/context" "$container/files/usr" "$container/own/var/lib/xpand" "$container/own/run/xpand" "$container/own/tmp"
 cp -a "$tree/usr/bin" "$container/files/usr/"
+install -D -m 644 -t "$container/files/usr/share/doc/xpand" "$tree"/usr/share/doc/xpand/{LICENSE-MIT,THIRD-PARTY.gz}
 chmod 700 "$container/own/var/lib/xpand"
 # Two passes: a few folders are the agent's, all else is root's.
 archive "$container/files" ./usr >"$container/context/rootfs.tar"

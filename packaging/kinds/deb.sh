@@ -9,10 +9,11 @@ doc=$deb/usr/share/doc/xpand
     printf 'xpand, as you like under one of these two licences:\n\n'
     printf 'Apache License 2.0, which is in /usr/share/common-licenses/Apache-2.0, or\n\n'
     cat "$doc/LICENSE-MIT"
+    printf '\nOf the crates and libraries that are linked into the program: THIRD-PARTY.gz beside this file.\n'
 } >"$doc/copyright"
 rm "$doc/LICENSE-MIT" "$doc/LICENSE-APACHE"
-printf 'xpand (%s) stable; urgency=medium\n\n  * See README.md beside this file.\n\n -- xpand authors <xpand@xpand.invalid>  %s\n' \
-    "$version" "$(date -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"
+printf 'xpand (%s) stable; urgency=medium\n\n  * See README.md beside this file.\n\n -- %s  %s\n' \
+    "$version" "$maintainer" "$(date -R -d "@$SOURCE_DATE_EPOCH")" | gzip -9n >"$doc/changelog.gz"
 
 install -D -m 644 "$root/packaging/debian/lintian-overrides" "$deb/usr/share/lintian/overrides/xpand"
 
@@ -21,7 +22,8 @@ filled "$root/packaging/debian/control" "ARCHITECTURE=$debian" "SIZE=$((($(size_
     >"$deb/DEBIAN/control"
 echo /etc/xpand/config.toml >"$deb/DEBIAN/conffiles"
 for script in preinst postinst prerm postrm; do
-    install -m 755 "$root/packaging/debian/$script" "$deb/DEBIAN/$script"
+    filled "$root/packaging/debian/$script" >"$deb/DEBIAN/$script"
+    chmod 755 "$deb/DEBIAN/$script"
 done
 (cd "$deb" && find usr -type f | sort | xargs -d '\n' md5sum) >"$deb/DEBIAN/md5sums"
 # xz, which every dpkg of the last fifteen years reads; gzip when there is no time.

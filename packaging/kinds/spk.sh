@@ -8,10 +8,10 @@ install -D -m 755 "$tree/usr/bin/xpand" "$spk/target/lib/xpand"
 install -D -m 755 "$from/xpand" "$spk/target/bin/xpand"
 install -m 755 "$root/packaging/keep.sh" "$spk/target/lib/"
 sed -f "$from/synology.sed" "$tree/etc/xpand/config.toml" >"$spk/target/config.example.toml"
-cp -a "$tree/usr/share/doc/xpand"/[RL]* "$spk/target/"
+cp -a "$tree/usr/share/doc/xpand"/[RLT]* "$spk/target/"
 archive "$spk/target" | compressed >"$spk/package/package.tgz"
 
-filled "$from/INFO" "ARCHITECTURES=$synology" "SIZE=$(($(size_of "$spk/target") / 1024))" >"$spk/package/INFO"
+filled "$from/INFO" "NAME=${maintainer%% <*}" "ARCHITECTURES=$synology" "SIZE=$(($(size_of "$spk/target") / 1024))" >"$spk/package/INFO"
 install -m 644 "$from/privilege" "$from/resource" "$spk/package/conf/"
 for script in preinst postinst preuninst postuninst preupgrade postupgrade; do
     install -m 755 "$from/nothing" "$spk/package/scripts/$script"

@@ -5,8 +5,8 @@ mkdir -p "$tarball"
 cp -a "$tree" "$tarball/files"
 filled "$root/packaging/tarball/install.sh" >"$tarball/install.sh"
 chmod 755 "$tarball/install.sh"
-for file in tarball/uninstall.sh keep.sh tarball/xpand.init openwrt/xpand.procd; do
+for file in tarball/uninstall.sh keep.sh tarball/xpand.init tarball/xpand.openrc openwrt/xpand.procd; do
     install -m 755 "$root/packaging/$file" "$tarball/"
 done
-install -m 644 "$root/packaging/openwrt/openwrt.sed" "$root"/README* "$root"/LICENSE* "$tarball/"
+install -m 644 "$root"/packaging/openwrt/{openwrt.sed,keep.d} "$root"/README* "$root"/LICENSE* "$tarball/"
 archive "$work/tarball" "$name" | compressed >"$out/$name.tar.gz"

@@ -7,15 +7,22 @@ case ${1:-} in
     *) echo "uninstall.sh: $1 is not known; there is --purge, which also removes configuration and state" >&2; exit 2 ;;
 esac
 
+[ ! -e /usr/lib/systemd/system/xpand.service ] \
+    || { echo "uninstall.sh: xpand is installed here as a package: sudo apt remove xpand" >&2; exit 1; }
+
 state=$(sed -n 's/^state_dir *= *"\([^"]*\)".*/\1/p' /etc/xpand/config.toml 2>/dev/null)
 if [ -e /etc/systemd/system/xpand.service ]; then
     systemctl disable --now --quiet xpand.service
-    rm -f /etc/systemd/system/xpand.service
+    rm -f /etc/systemd/system/xpand.service /etc/systemd/system/xpand.service.d/old-systemd.conf
+    rmdir /etc/systemd/system/xpand.service.d 2>/dev/null
     systemctl daemon-reload
 elif [ -x /etc/init.d/xpand ]; then
     /etc/init.d/xpand stop
     if [ -x /sbin/procd ]; then
         /etc/init.d/xpand disable
+        rm -f /lib/upgrade/keep.d/xpand
+    elif [ -e /usr/lib/xpand/xpand.init ]; then
+        rc-update --quiet del xpand default
     elif command -v chkconfig >/dev/null && ! command -v update-rc.d >/dev/null; then
         chkconfig --del xpand
     fi

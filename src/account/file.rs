@@ -139,10 +139,11 @@ impl Stored {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
         };
+        durable::refuse_newer(&bytes, VERSION, "log in anew")?;
         let stored: Self = serde_json::from_slice(&bytes)
             .map_err(|error| invalid(format!("not a token file: {}", place(&error))))?;
         if stored.version != VERSION {
-            return Err(invalid(format!("made by another version ({})", stored.version)));
+            return Err(invalid(format!("not a token file: its version is {}", stored.version)));
         }
         Ok(Some(stored))
     }

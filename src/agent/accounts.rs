@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use super::hub::{AccountCell, Hub, Look, NOT_ASKED, lock};
+use super::phase;
 use super::time::{Jumps, Ticks};
 use super::view::{self, time};
 use crate::account::{Accounts, State, Tokens};
@@ -58,6 +59,13 @@ enum Found {
     Failed(String),
     /// Nobody has told the box the time; `notice` sees when that is done.
     NoClock(String),
+    /// The box has just been started, as many others may have been.
+    Resting(Duration),
+}
+
+/// Who rests after a power cut: the login that was there. Whoever logs in now wants to see it work.
+struct Rest {
+    login: Option<u64>,
 }
 
 /// Runs until the life ends.
@@ -67,10 +75,11 @@ pub(super) async fn run(hub: Arc<Hub>, shared: Arc<Shared>, at: usize) {
     let mut failures = 0_u32;
     // On the steady clock: a time that was set back must not put it off for years.
     let mut checked_ms = i64::MIN;
+    let rest = Rest { login: shared.accounts.login_id(&account.config.name) };
     loop {
         let found = tokio::select! {
             biased;
-            found = round(&hub, &shared, at, &mut drive, &mut checked_ms) => found,
+            found = round(&hub, &shared, at, &mut drive, &mut checked_ms, &rest) => found,
             () = hub.stop.cancelled() => break,
         };
         let wait = show(&hub, account, found, &mut failures);
@@ -96,6 +105,7 @@ async fn round(
     at: usize,
     drive: &mut Option<Arc<dyn Drive>>,
     checked_ms: &mut i64,
+    rest: &Rest,
 ) -> Found {
     let account = &hub.accounts[at];
     if let Some(words) = hub.no_clock() {
@@ -118,6 +128,13 @@ async fn round(
     if is_kept_waiting(account, &hub.core.clock) {
         return Found::Paused;
     }
+    // Before the question: whoever logs in from here on makes the answer worthless.
+    let login_id = shared.accounts.login_id(name);
+    if login_id == rest.login
+        && let Some(left) = hub.core.start.rest(login_id, &hub.core.clock)
+    {
+        return Found::Resting(left);
+    }
     let open = match drive {
         Some(drive) => Arc::clone(drive),
         None => match open_drive(shared, account) {
@@ -125,8 +142,6 @@ async fn round(
             Err(words) => return Found::Failed(words),
         },
     };
-    // Before the question: whoever logs in from here on makes the answer worthless.
-    let login_id = shared.accounts.login_id(name);
     let user = match open.user().await {
         Ok(user) => user,
         Err(error) => return refused(&error, &login()),
@@ -281,12 +296,15 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
         account.pause_for(*pause, why.clone(), &hub.core.clock);
     }
     let paused = account.breaker.paused(now_ms);
-    let spread = |wait: Duration| wait.mul_f64(0.95 + 0.1 * spread());
+    let spread_by = |least: f64, wait: Duration| wait.mul_f64(least + 2.0 * (1.0 - least) * spread());
+    let spread = |wait| spread_by(0.95, wait);
     let wait = match &found {
         Found::Ready => {
             *failures = 0;
-            spread(hub.config.agent.check_bind)
+            let login = lock(&account.uploader).as_ref().and_then(|uploader| uploader.login);
+            phase::until_next(now_ms, hub.config.agent.check_bind, phase::of(login))
         }
+        Found::Resting(left) => *left,
         Found::Waiting(AccountState::Unbound, _) => spread(hub.config.agent.check_bind),
         Found::Waiting(..) => spread(hub.core.clock.wait(LOGIN)),
         Found::Refused(..) | Found::Paused => {
@@ -298,9 +316,11 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
         Found::Failed(_) => {
             let wait = FIRST.saturating_mul(1 << (*failures).min(10)).min(SLOWEST);
             *failures += 1;
-            spread(hub.core.clock.wait(wait))
+            // What fails for one fails for all, from the same second on.
+            spread_by(0.5, hub.core.clock.wait(wait))
         }
     };
+    let is_resting = matches!(found, Found::Resting(_));
     let (state, reason) = match found {
         Found::Ready => (AccountState::Ready, None),
         Found::Waiting(state, words) => (state, Some(words)),
@@ -310,6 +330,11 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
         }
         Found::Refused(..) | Found::Paused => (AccountState::Blocked, paused.as_ref().map(view::words)),
         Found::NoClock(words) => (AccountState::Offline, Some(words)),
+        Found::Resting(left) => {
+            let first = time(now_ms + i64::try_from(left.as_millis()).unwrap_or(0));
+            let words = format!("this box has just been started: the cloud is first asked at {first}");
+            (AccountState::Offline, Some(words))
+        }
         Found::Failed(words) => {
             let next = now_ms + i64::try_from(wait.as_millis()).unwrap_or(0);
             (AccountState::Offline, Some(format!("{words}; tried again at {}", time(next))))
@@ -325,6 +350,7 @@ fn show(hub: &Hub, account: &AccountCell, found: Found, failures: &mut u32) -> D
     let mut view = lock(&account.view);
     if view.state != state || view.reason.as_deref() == Some(NOT_ASKED) {
         match &reason {
+            Some(words) if is_resting => tracing::info!(ACCOUNT = %account.config.name, "{words}"),
             Some(words) => tracing::warn!(ACCOUNT = %account.config.name, "{words}"),
             None => tracing::info!(ACCOUNT = %account.config.name, "ready"),
         }

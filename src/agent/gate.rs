@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -9,6 +10,8 @@ use jiff::tz::TimeZone;
 use crate::clock::Now;
 use crate::config::Hours;
 use crate::durable;
+
+const MINUTE_MS: i64 = 60_000;
 
 /// The user's pause, kept in `<state_dir>/paused` so that it survives a restart: when it ends and how long it
 /// was to last, both in milliseconds.
@@ -21,6 +24,8 @@ pub struct Gate {
     /// When a pause that was begun in this run ends, on the steady clock: whoever sets the other one meanwhile
     /// neither shortens nor prolongs it.
     ends_ms: Option<i64>,
+    /// How long after the beginning of the hours uploads begin, milliseconds.
+    lag_ms: i64,
 }
 
 /// How long a pause lasts.
@@ -52,7 +57,12 @@ impl Gate {
         let mut number = || words.as_mut()?.next()?.parse::<i64>().ok();
         let (until, length_ms) = (number(), number());
         let paused = text.as_ref().map(|_| until.map_or(Until::Resumed, Until::Time));
-        Self { file, paused, length_ms, ends_ms: None }
+        Self { file, paused, length_ms, ends_ms: None, lag_ms: 0 }
+    }
+
+    /// Uploads begin so long after the hours do, which many boxes have in common; less than a minute.
+    pub fn open_later(&mut self, lag: Duration) {
+        self.lag_ms = i64::try_from(lag.as_millis()).unwrap_or(0).min(MINUTE_MS - 1);
     }
 
     /// Pauses.
@@ -107,7 +117,15 @@ impl Gate {
             }
             None => {}
         }
-        in_hours(hours, now.wall_ms, &TimeZone::system())
+        with_lag(hours, now.wall_ms, self.lag_ms, &TimeZone::system())
+    }
+}
+
+/// As [`in_hours`], and closed for the first `lag_ms` of them.
+fn with_lag(hours: &[Hours], now_ms: i64, lag_ms: i64, zone: &TimeZone) -> Open {
+    match (in_hours(hours, now_ms, zone), in_hours(hours, now_ms - lag_ms, zone)) {
+        (Open::Yes(_), Open::No(words, Some(at))) => Open::No(words, Some(at + lag_ms)),
+        (open, _) => open,
     }
 }
 
@@ -124,8 +142,9 @@ fn in_hours(hours: &[Hours], now_ms: i64, zone: &TimeZone) -> Open {
     let now = inside(minute_of(now_ms));
     // Minute by minute through the next day, by the zone's own clock: an hour that is skipped or comes
     // twice in a night is then what the wall clock shows.
-    let start = now_ms.div_euclid(60_000) * 60_000;
-    let change = (1..=25 * 60).map(|minute| start + minute * 60_000).find(|&at| inside(minute_of(at)) != now);
+    let start = now_ms.div_euclid(MINUTE_MS) * MINUTE_MS;
+    let change =
+        (1..=25 * 60).map(|minute| start + minute * MINUTE_MS).find(|&at| inside(minute_of(at)) != now);
     match (now, change) {
         (true, change) => Open::Yes(change),
         (false, Some(at)) => {
@@ -164,6 +183,27 @@ mod tests {
         let Open::No(words, Some(opens)) = in_hours(&hours, noon, &utc) else { panic!("open at noon") };
         assert_eq!(opens, at("2026-11-21T23:00", &utc));
         assert!(words.starts_with("outside upload.hours; goes on at 2026-11-2"), "{words}");
+    }
+
+    #[test]
+    fn a_box_opens_at_its_place_in_the_first_minute_and_closes_with_all_others_on_the_second() {
+        let utc = TimeZone::UTC;
+        let hours = [Hours { from: 60, to: 6 * 60 }];
+        let (one, six, lag) = (at("2026-11-21T01:00", &utc), at("2026-11-21T06:00", &utc), 20_000);
+        let is_open = |now| with_lag(&hours, now, lag, &utc);
+        for now in [one - HOUR, one - 1] {
+            assert!(matches!(is_open(now), Open::No(_, Some(until)) if until == one), "{now}");
+        }
+        for now in [one, one + lag - 1] {
+            assert!(matches!(is_open(now), Open::No(_, Some(until)) if until == one + lag), "{now}");
+        }
+        for now in [one + lag, one + 60_000, six - 1] {
+            assert_eq!(is_open(now), Open::Yes(Some(six)), "{now}");
+        }
+        assert!(matches!(is_open(six), Open::No(..)));
+        let mut gate = Gate::open(Path::new("/nonexistent"));
+        gate.open_later(Duration::from_secs(20));
+        assert_eq!(gate.is_open(&[], now(0)), Open::Yes(None));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::breaker::{Admits, Breaker};
 use super::gate::Gate;
+use super::phase;
 use crate::backup::body::Throttle;
 use crate::backup::entry::Limits;
 use crate::backup::filter::Filter;
@@ -33,6 +34,8 @@ use crate::status::{self, AccountState, FolderState};
 pub(super) struct Core {
     /// The wall clock.
     pub clock: Clock,
+    /// When the run began.
+    pub start: phase::Start,
     /// The queue.
     pub keeper: Arc<Keeper>,
     /// Sums since the start.

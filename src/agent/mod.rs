@@ -7,7 +7,8 @@
 //!                ├─ survey     asks the cloud for all it has, when our memory is lost
 //!                ├─ notice     sees what others did to our files and to the clock
 //!                ├─ folders    looks, watches, settles
-//!                └─ dispatch   files to uploads, and what became of them
+//!                ├─ dispatch   files to uploads, and what became of them
+//!                └─ yielding   how fast they may go, when others want the line
 //! ```
 //!
 //! Nothing is lost by ending at any moment: an upload keeps what the cloud has confirmed, and the queue
@@ -24,19 +25,22 @@ mod folders;
 pub mod gate;
 mod hub;
 mod looks;
+pub mod manners;
+mod phase;
 pub mod place;
 mod repair;
 mod survey;
 mod system;
 mod time;
 mod view;
+mod yielding;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Accounts;
@@ -87,6 +91,9 @@ pub enum Error {
     /// The configuration is well-formed and still cannot be used.
     #[error("{0}")]
     Config(String),
+    /// A task panicked. An agent without it would look as if it did everything.
+    #[error("xpand made a mistake and ends, to begin anew; please report what its log says: {0}")]
+    Mistake(String),
 }
 
 /// Uploads have this long to leave what they have; a stuck disk must not keep the system from stopping.
@@ -112,12 +119,17 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     let (opening, longest) = (state_dir.clone(), clock.wait(keeper::LONGEST));
     let opened = tokio::task::spawn_blocking(move || open_state(&opening, longest)).await;
     let keeper = opened.map_err(|panic| Error::Config(panic.to_string()))??;
+    let mut gate = gate::Gate::open(&state_dir);
+    let accounts = Accounts::new(&state_dir, clock.clone());
+    let login = config.accounts.iter().find_map(|account| accounts.login_id(&account.name));
+    gate.open_later(clock.wait(phase::opening(login)));
     let core = Arc::new(Core {
         clock: clock.clone(),
+        start: phase::Start::now(&state_dir),
         keeper,
         meters: Arc::default(),
         throttle: Throttle::shared(config.upload.rate, &state_dir),
-        gate: Mutex::new(gate::Gate::open(&state_dir)),
+        gate: Mutex::new(gate),
         renew: tokio::sync::Notify::new(),
     });
     let desk = Arc::new(Desk { core: Arc::clone(&core), hub: get_hub, reloads, since: Mutex::default() });
@@ -129,7 +141,7 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     });
 
     let outcome = loop {
-        let life = match Life::begin(&core, &config) {
+        let mut life = match Life::begin(&core, &config) {
             Some(Ok(life)) => life,
             Some(Err(words)) => break Err(Error::Config(words)),
             None => break Ok(()),
@@ -138,6 +150,10 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
         system::ready();
         let next = life.live(&core, &signals, &mut reload_requests).await;
         life.end().await;
+        let next = match next {
+            Ok(next) => next,
+            Err(error) => break Err(error),
+        };
         match next {
             Some(Next { config: fresh, ask }) => {
                 let anew = ask.as_ref().is_some_and(|ask| ask.anew);
@@ -220,7 +236,7 @@ fn tell(opened: &Opened) {
     }
 }
 
-fn panicked(state_dir: &std::path::Path, panic: &tokio::task::JoinError) -> store::Error {
+fn panicked(state_dir: &std::path::Path, panic: &JoinError) -> store::Error {
     store::Error::Damaged { path: state_dir.into(), why: panic.to_string() }
 }
 
@@ -246,14 +262,13 @@ impl Life {
             Ok(hub) => Arc::new(hub),
             Err(words) => return Some(Err(words)),
         };
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shared = Arc::new(accounts::Shared {
             accounts: Accounts::new(&config.agent.state_dir, core.clock.clone()),
             device: Device::new(&config.agent.state_dir, config.device.as_ref()),
             tokens: Mutex::default(),
             slots: Arc::new(Semaphore::new(config.upload.parallel)),
             slices: Arc::new(Semaphore::new(config.upload.parallel)),
-            hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
+            hashers: Arc::new(Semaphore::new(manners::hashers())),
         });
         let mut tasks = JoinSet::new();
         // Of a life that did not end in time some may be left.
@@ -270,25 +285,33 @@ impl Life {
         tasks.spawn(folders::run(Arc::clone(&hub), wanted));
         tasks.spawn(dispatch::run(Arc::clone(&hub)));
         tasks.spawn(system::report(Arc::clone(&hub)));
+        tasks.spawn(yielding::run(Arc::clone(&hub)));
         Some(Ok(Self { hub, shared, tasks }))
     }
 
     /// Until there is a new configuration, or (`None`) the end.
-    async fn live(&self, core: &Core, signals: &Signals, requests: &mut mpsc::Receiver<Ask>) -> Option<Next> {
-        let as_it_is = || Box::new(self.hub.config.clone());
+    async fn live(
+        &mut self,
+        core: &Core,
+        signals: &Signals,
+        requests: &mut mpsc::Receiver<Ask>,
+    ) -> Result<Option<Next>, Error> {
+        let hub = Arc::clone(&self.hub);
+        let as_it_is = || Box::new(hub.config.clone());
         loop {
             let ask = tokio::select! {
-                () = signals.shutdown.cancelled() => return None,
-                () = core.keeper.broken().cancelled() => return None,
+                () = signals.shutdown.cancelled() => return Ok(None),
+                () = core.keeper.broken().cancelled() => return Ok(None),
+                panic = mistake(&mut self.tasks) => return Err(Error::Mistake(panic.to_string())),
                 Some(ask) = requests.recv() => Some(ask),
                 () = signals.reload.notified() => None,
-                () = core.renew.notified() => return Some(Next { config: as_it_is(), ask: None }),
+                () = core.renew.notified() => return Ok(Some(Next { config: as_it_is(), ask: None })),
             };
             if ask.as_ref().is_some_and(|ask| ask.anew) {
-                return Some(Next { config: as_it_is(), ask });
+                return Ok(Some(Next { config: as_it_is(), ask }));
             }
-            match reread(&self.hub.config) {
-                Ok(config) => return Some(Next { config: Box::new(config), ask }),
+            match reread(&hub.config) {
+                Ok(config) => return Ok(Some(Next { config: Box::new(config), ask })),
                 Err(words) => {
                     tracing::error!("the configuration was not reloaded, the old one stays: {words}");
                     if let Some(ask) = ask {
@@ -316,6 +339,17 @@ impl Life {
     }
 }
 
+/// Waits until a task panics; others may have come to their end.
+async fn mistake(tasks: &mut JoinSet<()>) -> JoinError {
+    loop {
+        match tasks.join_next().await {
+            Some(Err(panic)) => return panic,
+            Some(Ok(())) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
 /// The configuration as its file says now, if a running agent can take it.
 fn reread(old: &Config) -> Result<Config, String> {
     let new = Config::read(&old.file).map_err(|error| error.to_string())?;
@@ -331,3 +365,23 @@ fn reread(old: &Config) -> Result<Config, String> {
 
 #[cfg(test)]
 mod simulation;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_panics_is_seen_at_once_and_one_that_has_ended_is_no_mistake() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async {});
+        tasks.spawn(std::future::pending());
+        let (hour, minute) = (Duration::from_secs(3600), Duration::from_secs(60));
+        assert!(tokio::time::timeout(hour, mistake(&mut tasks)).await.is_err());
+        tasks.spawn(async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            panic!("as on purpose");
+        });
+        let seen = tokio::time::timeout(minute, mistake(&mut tasks)).await;
+        assert!(seen.is_ok_and(|panic| panic.is_panic()));
+    }
+}

@@ -8,21 +8,21 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
 use std::io;
-use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::Stream;
-use rustix::fs::{Advice, fadvise};
 use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use super::cache::Cached;
 use super::seam::spawn_blocking;
 use super::share::Share;
 use crate::cloud::SliceBody;
@@ -40,13 +40,15 @@ const AHEAD: usize = 2;
 /// How long a pause may be made up for: timers come late, and pieces wait for the network.
 const CREDIT: Duration = Duration::from_millis(50);
 
-/// The bytes `offset..offset + length` of `file`, as pieces.
+/// The bytes `offset..offset + length` of `file`, as pieces. After the last one they leave the kernel's memory,
+/// apart from what `cached` says was there before.
 ///
 /// `progress` is called with the length of each piece when it is handed over. When the file ends before
 /// the slice does, or the disk fails, the stream ends with the error (`UnexpectedEof` for a short file).
 /// To be polled within a tokio runtime.
 pub fn slice_body(
     file: Arc<File>,
+    cached: Arc<Cached>,
     offset: u64,
     length: u64,
     progress: impl Fn(u64) + Send + Sync + 'static,
@@ -55,6 +57,7 @@ pub fn slice_body(
     Box::pin(Body {
         _sending: throttle.enter(),
         file,
+        cached,
         start: offset,
         next: offset,
         end: offset.saturating_add(length),
@@ -71,6 +74,7 @@ type Wait = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 struct Body<P> {
     _sending: Option<Arc<Lock>>,
     file: Arc<File>,
+    cached: Arc<Cached>,
     start: u64,
     /// Where the next read begins.
     next: u64,
@@ -89,9 +93,9 @@ impl<P: Fn(u64)> Body<P> {
             let length = self.throttle.piece().min(self.end - self.next);
             let (file, from) = (Arc::clone(&self.file), self.next);
             self.next += length;
-            let slice = (self.next == self.end).then_some((self.start, self.end));
+            let last = (self.next == self.end).then(|| (Arc::clone(&self.cached), self.start, self.end));
             let used = Arc::clone(&self.used);
-            self.ahead.push_back(spawn_blocking(move || read(&file, from, length, slice, used)));
+            self.ahead.push_back(spawn_blocking(move || read(&file, from, length, last, used)));
         }
     }
 
@@ -163,20 +167,23 @@ impl Drop for Piece {
     }
 }
 
-/// Reads a piece; after the last one of `slice`, the slice's pages are of no use any more.
-fn read(file: &File, from: u64, length: u64, slice: Option<(u64, u64)>, used: Used) -> io::Result<Bytes> {
+/// What was in memory of the file, and where the slice is that ends with the piece.
+type Last = Option<(Arc<Cached>, u64, u64)>;
+
+/// Reads a piece; after the last one of a slice, the slice's pages are of no use any more.
+fn read(file: &File, from: u64, length: u64, last: Last, used: Used) -> io::Result<Bytes> {
     let bytes = used.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
     let mut piece = Piece { bytes, used };
     piece.bytes.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
     file.read_exact_at(&mut piece.bytes, from)?;
-    if let Some((start, end)) = slice {
-        let _ = fadvise(file, start, NonZeroU64::new(end - start), Advice::DontNeed);
+    if let Some((cached, start, end)) = last {
+        cached.forget(file, start, end);
     }
     Ok(Bytes::from_owner(piece))
 }
 
-/// The speed limit of all uploads together: `upload.rate`, divided among the programs that send. May be
-/// changed at any time.
+/// The speed limit of all uploads together: `upload.rate`, divided among the programs that send, and what
+/// `upload.yield` leaves of it. May be changed at any time.
 #[derive(Debug)]
 pub struct Throttle {
     share: Option<Share>,
@@ -184,6 +191,8 @@ pub struct Throttle {
     turn: Mutex<Option<Instant>>,
     /// Bytes a second; 0 is unlimited.
     rate: watch::Sender<u64>,
+    /// What others on the line leave us, bytes a second; 0 is all of it.
+    left: AtomicU64,
 }
 
 impl Throttle {
@@ -201,19 +210,25 @@ impl Throttle {
 
     fn among(share: Option<Share>, rate: Option<u64>) -> Arc<Self> {
         let (rate, _) = watch::channel(rate.map_or(0, |rate| rate.max(1)));
-        Arc::new(Self { share, turn: Mutex::new(None), rate })
+        Arc::new(Self { share, turn: Mutex::new(None), rate, left: AtomicU64::new(0) })
     }
 
     /// Who sends something has this until it is sent, unless there is no limit.
     fn enter(&self) -> Option<Arc<Lock>> {
-        self.rate().and(self.share.as_ref()?.enter())
+        let is_limited = *self.rate.borrow() > 0;
+        self.share.as_ref().filter(|_| is_limited)?.enter()
     }
 
-    /// What of a rate is this program's.
+    /// What of a rate is this program's, and of that what others leave us; 0 is unlimited.
     fn part(&self, rate: u64) -> u64 {
-        match &self.share {
+        let rate = match &self.share {
             Some(share) if rate > 0 => (rate / share.senders()).max(1),
             _ => rate,
+        };
+        match (rate, self.left.load(Ordering::Relaxed)) {
+            (rate, 0) => rate,
+            (0, left) => left,
+            (rate, left) => rate.min(left),
         }
     }
 
@@ -223,10 +238,16 @@ impl Throttle {
         self.rate.send_if_modified(|now| std::mem::replace(now, rate) != rate);
     }
 
-    /// Bytes a second; `None` is unlimited.
+    /// Leaves the line to others but for so many bytes a second, whatever the limit is.
+    pub fn yield_to(&self, left: Option<u64>) {
+        self.left.store(left.map_or(0, |left| left.max(1)), Ordering::Relaxed);
+    }
+
+    /// Bytes a second, of all programs together; `None` is unlimited.
     #[must_use]
     pub fn rate(&self) -> Option<u64> {
-        Some(*self.rate.borrow()).filter(|&rate| rate > 0)
+        let (rate, left) = (*self.rate.borrow(), self.left.load(Ordering::Relaxed));
+        [rate, left].into_iter().filter(|&rate| rate > 0).min()
     }
 
     /// A good size for a piece: a twentieth of a second, so that slow uploads are smooth.
@@ -277,7 +298,6 @@ fn span(bytes: f64, rate: u64) -> Duration {
 mod tests {
     use super::*;
     use futures_util::StreamExt;
-    use std::sync::atomic::{AtomicU64, Ordering};
 
     fn file_of(bytes: &[u8]) -> Arc<File> {
         use std::io::Write;
@@ -295,7 +315,7 @@ mod tests {
         let progress = move |length| {
             counted.fetch_add(length, Ordering::Relaxed);
         };
-        let body = slice_body(file, 1000, 400_000, progress, Throttle::new(None));
+        let body = slice_body(file, Arc::default(), 1000, 400_000, progress, Throttle::new(None));
         let pieces: Vec<Bytes> = body.map(Result::unwrap).collect().await;
         assert_eq!(pieces.iter().map(Bytes::len).collect::<Vec<_>>(), [131_072, 131_072, 131_072, 6784]);
         assert_eq!(pieces.concat(), bytes[1000..401_000]);
@@ -310,19 +330,20 @@ mod tests {
         let beside = read(&file, 100, 100, None, Arc::clone(&used)).unwrap();
         let place = first.as_ptr();
         drop(first);
-        let last = read(&file, 200, 50, Some((0, 250)), Arc::clone(&used)).unwrap();
+        let last = read(&file, 200, 50, Some((Arc::default(), 0, 250)), Arc::clone(&used)).unwrap();
         assert_eq!((&beside[..], &last[..], last.as_ptr()), (&bytes[100..200], &bytes[200..], place));
     }
 
     #[tokio::test]
     async fn an_empty_slice_is_an_empty_body() {
-        let mut body = slice_body(file_of(b""), 0, 0, |_| {}, Throttle::new(None));
+        let mut body = slice_body(file_of(b""), Arc::default(), 0, 0, |_| {}, Throttle::new(None));
         assert!(body.next().await.is_none());
     }
 
     #[tokio::test]
     async fn a_file_that_became_shorter_is_an_error_and_the_end() {
-        let mut body = slice_body(file_of(&[1; 200_000]), 0, 300_000, |_| {}, Throttle::new(None));
+        let mut body =
+            slice_body(file_of(&[1; 200_000]), Arc::default(), 0, 300_000, |_| {}, Throttle::new(None));
         assert_eq!(body.next().await.unwrap().unwrap().len(), PIECE_BYTES);
         let error = body.next().await.unwrap().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
@@ -344,6 +365,61 @@ mod tests {
         futures_util::future::join_all(streams).await;
         let seconds = start.elapsed().as_secs_f64();
         assert!((19.0..21.0).contains(&seconds), "2 MB at 100 kB/s took {seconds} s");
+    }
+
+    /// Slices of eight files on a line that takes pieces when it likes: no second or minute has more than the rate
+    /// allows, and none less.
+    #[tokio::test(start_paused = true)]
+    async fn parallel_slices_keep_the_rate_within_a_twentieth_over_short_and_long_times() {
+        const MIB: u64 = 1 << 20;
+        for rate in [100_000, 3 * MIB] {
+            let (file, length) = (tempfile::tempfile().unwrap(), rate * 75 / 8);
+            file.set_len(length).unwrap();
+            let (file, throttle) = (Arc::new(file), Throttle::new(Some(rate)));
+            let (sent, start) = (std::sync::Mutex::new(Vec::new()), Instant::now());
+            let slices = (0..8u64).map(|number| {
+                let body =
+                    slice_body(Arc::clone(&file), Arc::default(), 0, length, |_| {}, Arc::clone(&throttle));
+                let sent = &sent;
+                body.enumerate().for_each(move |(at, piece)| {
+                    let bytes = piece.unwrap().len() as f64;
+                    sent.lock().unwrap().push((start.elapsed().as_secs_f64(), bytes));
+                    tokio::time::sleep(Duration::from_millis((at as u64 * 7 + number * 5) % 40))
+                })
+            });
+            futures_util::future::join_all(slices).await;
+            let sent = sent.into_inner().unwrap();
+            for (seconds, step) in [(3.0, 0.7), (60.0, 5.0)] {
+                for from in (0..12).map(|number| 1.0 + f64::from(number) * step / 4.0) {
+                    let within = sent.iter().filter(|(at, _)| (from..from + seconds).contains(at));
+                    let a_second = within.map(|(_, bytes)| bytes).sum::<f64>() / seconds;
+                    let of_rate = a_second / rate as f64;
+                    assert!((0.95..1.05).contains(&of_rate), "{of_rate} in {seconds} s from {from}");
+                }
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_others_leave_is_a_limit_beside_the_rate_and_both_can_go() {
+        let throttle = Throttle::new(None);
+        assert_eq!((throttle.rate(), throttle.piece()), (None, PIECE_BYTES as u64));
+        for (rate, left, expected) in
+            [(None, Some(50_000), 50_000), (Some(20_000), Some(50_000), 20_000), (Some(90_000), None, 90_000)]
+        {
+            throttle.set(rate);
+            throttle.yield_to(left);
+            assert_eq!(throttle.rate(), Some(expected));
+            let start = Instant::now();
+            for _ in 0..20 {
+                throttle.take(expected / 10).await;
+            }
+            let seconds = start.elapsed().as_secs_f64();
+            assert!((1.8..2.1).contains(&seconds), "{seconds}");
+        }
+        throttle.set(None);
+        throttle.take(u64::MAX).await;
+        assert_eq!(throttle.rate(), None);
     }
 
     #[tokio::test(start_paused = true)]

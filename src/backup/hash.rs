@@ -2,12 +2,11 @@
 //!
 //! The pass counts only if the file had the expected fingerprint before the first byte and after the last,
 //! so the digests are of one state of the file. It asks for read-ahead, and takes a large file out of the
-//! cache behind itself: a terabyte of films must not push the family's files out of memory. A smaller one
-//! stays there, because it will be sent in a moment; [`forget`] is for when that is over.
+//! cache behind itself, apart from what was there before (`cache.rs`). A smaller one stays there, because it
+//! will be sent in a moment; [`Cached::forget`] is for when that is over.
 
 use std::fs::File;
 use std::io;
-use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
 
+use super::cache::{Cached, Eyes, WINDOW_BYTES};
 use super::disk;
 use super::md5::Running;
 use super::media;
@@ -27,13 +27,10 @@ pub const HEAD_BYTES: u64 = 256 * 1024;
 pub const BUFFER_BYTES: usize = 512 * 1024;
 
 /// Larger files leave the cache while they are read, bytes: on a box with little memory.
-pub(super) const KEEP_BYTES: u64 = 32 * 1024 * 1024;
+const KEEP_BYTES: u64 = 32 * 1024 * 1024;
 
 /// On one with more it is so much of the memory: a file that is sent out of the cache is read from the disk once.
 const KEEP_PART: u64 = 32;
-
-/// How much of a large file is taken out of the cache at a time, bytes.
-const DROP_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What one pass over a file found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,6 +43,8 @@ pub struct Hashes {
     pub slices: Arc<[Md5]>,
     /// What the first bytes say the file is, when they say it with certainty.
     pub sniffed: Option<Media>,
+    /// What of it was in memory before.
+    pub cached: Cached,
 }
 
 /// Why there are no hashes.
@@ -88,49 +87,54 @@ pub fn hash(
 ) -> Result<Hashes, HashError> {
     let mut streams = Streams::new(slice_size);
     let mut sniffed = None;
-    read_through(file, expected, buffer, progress, cancel, |done, read| {
+    let cached = read_through(file, expected, &Cached::default(), buffer, progress, cancel, |done, read| {
         if done == 0 {
             sniffed = media::sniff(&read[..read.len().min(media::SNIFF_BYTES)]);
         }
         streams.update(read);
     })?;
     let (content, head, slices) = streams.finish();
-    Ok(Hashes { content, head, slices: slices.into(), sniffed })
+    Ok(Hashes { content, head, slices: slices.into(), sniffed, cached })
 }
 
-/// Reads `file` once and computes the MD5s of its slices for each of `sizes`, bytes. As [`hash`].
+/// Reads `file` once more and computes the MD5s of its slices for each of `sizes`, bytes. As [`hash`], which
+/// found out what was in memory before.
 ///
 /// # Errors
 /// See [`HashError`].
 pub fn slicings(
     file: &File,
     expected: &Fingerprint,
+    cached: &Cached,
     sizes: &[u64],
     buffer: &mut [u8],
     progress: &AtomicU64,
     cancel: &AtomicBool,
 ) -> Result<Vec<Arc<[Md5]>>, HashError> {
     let mut all: Vec<Streams> = sizes.iter().map(|&size| Streams::new(size)).collect();
-    read_through(file, expected, buffer, progress, cancel, |_, read| {
+    read_through(file, expected, cached, buffer, progress, cancel, |_, read| {
         all.iter_mut().for_each(|streams| streams.update(read));
     })?;
     Ok(all.into_iter().map(|streams| streams.finish().2.into()).collect())
 }
 
-/// Shows `each` the whole of `file`, piece by piece with the bytes before it.
+/// Shows `each` the whole of `file`, piece by piece with the bytes before it. Returns what of it was in memory;
+/// what is `known` of that counts more than what is seen.
 fn read_through(
     file: &File,
     expected: &Fingerprint,
+    known: &Cached,
     buffer: &mut [u8],
     progress: &AtomicU64,
     cancel: &AtomicBool,
     mut each: impl FnMut(u64, &[u8]),
-) -> Result<(), HashError> {
+) -> Result<Cached, HashError> {
     progress.store(0, Ordering::Relaxed);
     check(file, expected)?;
     let is_large = expected.size > keep_bytes();
     let _ = fadvise(file, 0, None, Advice::Sequential);
-    let (mut done, mut dropped) = (0, 0);
+    let (mut eyes, mut cached) = (Eyes::on(file), Cached::default());
+    let (mut done, mut seen) = (0, 0);
     while done < expected.size {
         if cancel.load(Ordering::Relaxed) {
             return Err(HashError::Cancelled);
@@ -153,28 +157,25 @@ fn read_through(
         each(done, read);
         done += read.len() as u64;
         progress.store(done, Ordering::Relaxed);
-        if is_large && done - dropped >= DROP_BYTES {
-            let _ = fadvise(file, dropped, NonZeroU64::new(done - dropped), Advice::DontNeed);
-            dropped = done;
+        if done - seen >= WINDOW_BYTES || done == expected.size {
+            let was_there = eyes.was_there(done - seen);
+            cached.push(done, known.was_there(done).unwrap_or(was_there));
+            if is_large {
+                cached.forget(file, seen, done);
+            }
+            seen = done;
         }
     }
-    if is_large {
-        let _ = fadvise(file, dropped, None, Advice::DontNeed);
-    }
-    check(file, expected)
+    check(file, expected)?;
+    Ok(cached)
 }
 
-/// Of what size a file stays in the cache until it is sent.
-fn keep_bytes() -> u64 {
+/// Up to what size, bytes, a file stays in the cache until it is sent.
+pub(super) fn keep_bytes() -> u64 {
     let memory = rustix::system::sysinfo();
     #[allow(clippy::useless_conversion, reason = "32 bits on 32-bit machines")]
     let bytes = u64::from(memory.totalram).saturating_mul(memory.mem_unit.into());
     (bytes / KEEP_PART).max(KEEP_BYTES)
-}
-
-/// Lets the kernel use the memory that holds the file's content for something else.
-pub fn forget(file: &File) {
-    let _ = fadvise(file, 0, None, Advice::DontNeed);
 }
 
 /// That the file is still the expected one.
@@ -292,7 +293,16 @@ mod tests {
         let (file, print) = file_of(&bytes(700_000));
         let sizes = [65_536, 300_000, 1_000_000];
         let (progress, go_on) = (AtomicU64::new(0), AtomicBool::new(false));
-        let all = slicings(file.as_file(), &print, &sizes, &mut vec![0; 100_000], &progress, &go_on).unwrap();
+        let all = slicings(
+            file.as_file(),
+            &print,
+            &Cached::default(),
+            &sizes,
+            &mut vec![0; 100_000],
+            &progress,
+            &go_on,
+        )
+        .unwrap();
         for (size, slices) in sizes.into_iter().zip(all) {
             assert_eq!(slices, hash_of(file.as_file(), &print, size).unwrap().slices);
         }

@@ -16,7 +16,8 @@
 //! | `settle` | which files have gone quiet |
 //! | `entry` `index` `traces` `job` `shelf` `queue` `keeper` | what is known of every file, and when it is on the disk |
 //! | `md5` `hash` `body` `exif` | reading a file: once for its digests, once to send it |
-//! | `share` | how many programs send, and share `upload.rate` |
+//! | `cache` | what the kernel keeps in memory of the files we read: what was there before |
+//! | `share` `yielding` | how many programs send, and share `upload.rate`; what others on the line leave them |
 //! | `survey` `lookup` | what the cloud has, when our own memory has gaps |
 //! | `upload` `verdict` `progress` | one file against the cloud |
 //! | `batch` | files that a person names: the pipeline without folders to watch |
@@ -33,6 +34,7 @@
 
 pub mod batch;
 pub mod body;
+pub mod cache;
 pub mod disk;
 pub mod entry;
 pub mod exif;
@@ -63,3 +65,4 @@ pub mod upload;
 pub mod verdict;
 pub mod walk;
 pub mod watch;
+pub mod yielding;

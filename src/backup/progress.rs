@@ -1,11 +1,12 @@
 //! How far the files being worked on are, as counters that the status reads without asking anybody.
 
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::cache::Cached;
 use crate::status::Stage;
 
 /// One file being worked on.
@@ -19,6 +20,8 @@ pub struct Progress {
     there: AtomicBool,
     /// The disk does not answer: others need not wait for this file.
     pub hangs: AtomicBool,
+    /// What of it the kernel had in memory before we read it.
+    pub cached: OnceLock<Arc<Cached>>,
 }
 
 impl Progress {

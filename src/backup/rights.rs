@@ -15,30 +15,69 @@ enum Closed {
     Place,
 }
 
-/// What a person does so that this user may read a place: which folder is closed, and the command that opens it.
-#[must_use]
-pub fn advice(path: &Path) -> String {
-    let user = user_name();
-    let place = path.display();
-    match closed(path, |ancestor| fs::metadata(ancestor).map(drop)) {
-        Closed::Way(above) => {
-            let (shown, above) = (above.display(), quoted(&above));
-            format!("{shown} is closed to the user {user}; as root: setfacl -m u:{user}:x -- {above}")
-        }
-        Closed::Place => {
-            format!("{place} is closed to the user {user}; as root: {}", open(path, &user))
+/// How this box lets a user read what is another's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Means {
+    /// By lists of users beside each file.
+    WithLists,
+    /// By the modes of files alone: BusyBox brings no `setfacl`, nor does a small Debian.
+    WithModes,
+    /// By a page of its own; the modes of files count for nothing there.
+    Synology,
+}
+
+impl Means {
+    fn of(root: &Path) -> Self {
+        let places = ["bin", "usr/bin", "usr/local/bin", "opt/bin", "sbin", "usr/sbin"];
+        if root.join("usr/syno").exists() {
+            Self::Synology
+        } else if places.iter().any(|dir| root.join(dir).join("setfacl").exists()) {
+            Self::WithLists
+        } else {
+            Self::WithModes
         }
     }
 }
 
-/// The command that opens a file to a user, or a folder with all that is in it now or later.
+/// What a person does so that this user may read a place: which folder is closed, and the command that opens it.
+#[must_use]
+pub fn advice(path: &Path) -> String {
+    let closed = closed(path, |ancestor| fs::metadata(ancestor).map(drop));
+    words(path, &closed, &user_name(), Means::of(Path::new("/")))
+}
+
+/// What lets a user read a place that can be reached.
 #[must_use]
 pub fn open(path: &Path, user: &str) -> String {
-    let place = quoted(path);
-    if path.is_file() {
-        return format!("setfacl -m u:{user}:r -- {place}");
+    command(path, &Closed::Place, user, Means::of(Path::new("/")))
+}
+
+fn words(path: &Path, closed: &Closed, user: &str, means: Means) -> String {
+    let shown = match closed {
+        Closed::Way(above) => above,
+        Closed::Place => path,
+    };
+    format!("{} is closed to the user {user}; {}", shown.display(), command(path, closed, user, means))
+}
+
+fn command(path: &Path, closed: &Closed, user: &str, means: Means) -> String {
+    match (means, closed) {
+        (Means::Synology, _) => {
+            "let it read: Control Panel, Shared Folder, Edit, Permissions, System internal user".to_owned()
+        }
+        (Means::WithLists, Closed::Way(above)) => {
+            format!("as root: setfacl -m u:{user}:x -- {}", quoted(above))
+        }
+        (Means::WithLists, Closed::Place) if path.is_file() => {
+            format!("as root: setfacl -m u:{user}:r -- {}", quoted(path))
+        }
+        // With all that is in it now or later.
+        (Means::WithLists, Closed::Place) => {
+            format!("as root: setfacl -R -m u:{user}:rX,d:u:{user}:rX -- {}", quoted(path))
+        }
+        (Means::WithModes, Closed::Way(above)) => format!("as root: chmod o+x -- {}", quoted(above)),
+        (Means::WithModes, Closed::Place) => format!("as root: chmod -R o+rX -- {}", quoted(path)),
     }
-    format!("setfacl -R -m u:{user}:rX,d:u:{user}:rX -- {place}")
 }
 
 /// As a shell takes it for one word, whatever is in the name.
@@ -77,6 +116,7 @@ fn name_of<'t>(users: &'t str, number: &str) -> Option<&'t str> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -93,6 +133,28 @@ mod tests {
                 false => Ok(()),
             };
             assert_eq!(closed(path, look), expected, "{denied}");
+        }
+    }
+
+    #[test]
+    fn the_command_is_one_that_this_box_has() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(Means::of(root.path()), Means::WithModes);
+        fs::create_dir_all(root.path().join("usr/bin/setfacl")).unwrap();
+        assert_eq!(Means::of(root.path()), Means::WithLists);
+        fs::create_dir_all(root.path().join("usr/syno")).unwrap();
+        assert_eq!(Means::of(root.path()), Means::Synology);
+
+        let (path, way) = (Path::new("/v/my photos"), Closed::Way("/v".into()));
+        for (kind, closed, says) in [
+            (Means::WithLists, &Closed::Place, "setfacl -R -m u:xpand:rX,d:u:xpand:rX -- '/v/my photos'"),
+            (Means::WithLists, &way, "/v is closed to the user xpand; as root: setfacl -m u:xpand:x -- /v"),
+            (Means::WithModes, &Closed::Place, "as root: chmod -R o+rX -- '/v/my photos'"),
+            (Means::WithModes, &way, "as root: chmod o+x -- /v"),
+            (Means::Synology, &Closed::Place, "Permissions, System internal user"),
+        ] {
+            let said = words(path, closed, "xpand", kind);
+            assert!(said.ends_with(says), "{said}");
         }
     }
 

@@ -18,6 +18,7 @@ mod asking;
 mod calls;
 pub mod copying;
 pub(crate) mod hanging;
+mod leaving;
 pub(crate) mod making;
 mod slices;
 
@@ -151,11 +152,9 @@ impl Uploader {
             () = self.stop.cancelled() => Err(Stop::Outcome(Outcome::Released)),
         };
         cancelled.store(true, Ordering::Relaxed);
+        self.leave(source, &job, progress);
         match stopped {
-            Ok(copy) => {
-                self.let_go(source, &job);
-                Ended::new(job, Outcome::Done(copy))
-            }
+            Ok(copy) => Ended::new(job, Outcome::Done(copy)),
             Err(Stop::Outcome(outcome)) => Ended::new(job, outcome),
             Err(Stop::Failed(failure)) => self.failed(job, failure),
         }
@@ -261,10 +260,11 @@ impl Uploader {
             let name = path.below.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
             let media = media::decide(name, hashes.sniffed);
             let (content, head, slices) = (hashes.content, hashes.head, hashes.slices);
-            Ok(Digests { content, head, slice_size, slices, media })
+            Ok((Digests { content, head, slice_size, slices, media }, hashes.cached))
         });
         match outlasting(hashed, turn, progress).await {
-            Ok(Ok(digests)) => {
+            Ok(Ok((digests, cached))) => {
+                let _ = progress.cached.set(Arc::new(cached));
                 job.stage = Stage::Hashed(digests.clone());
                 Ok(digests)
             }

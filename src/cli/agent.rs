@@ -120,7 +120,7 @@ pub(super) fn start(context: &Context) -> Outcome {
 fn run_agent(context: &Context, config: Config) -> Outcome {
     memory::share_one_heap();
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(agent::manners::workers())
         // Threads come as they are needed. A dead disk holds those that read it; commits need one more.
         .max_blocking_threads(128)
         .thread_keep_alive(Duration::from_secs(5))

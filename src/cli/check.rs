@@ -76,7 +76,19 @@ fn warnings(config: &Config) -> Vec<String> {
         }
     }
     all.extend(readable_secrets(config));
+    all.extend(cannot_yield(config));
     all
+}
+
+/// The way to the cloud is timed by connections of our own, which a proxy does not make.
+fn cannot_yield(config: &Config) -> Option<String> {
+    let names = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+    let proxy = names.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()));
+    proxy.filter(|_| config.upload.yields).map(|name| {
+        format!(
+            "upload.yield: through a proxy ({name}) nobody sees how busy the line is; uploads may not yield"
+        )
+    })
 }
 
 /// A folder whose media asks for nothing that its account's cloud takes.
@@ -102,7 +114,7 @@ fn not_there(folder: &Folder) -> Option<String> {
             ErrorKind::NotFound => format!("{path} does not exist now; it is waited for"),
             ErrorKind::NotADirectory => format!("{path} is not a folder"),
             ErrorKind::PermissionDenied => format!(
-                "{path} cannot be read by this user; if the agent runs as the user xpand: {}",
+                "{path} cannot be read by this user; if the agent runs as the user xpand, {}",
                 rights::open(&folder.path, "xpand")
             ),
             _ => format!("{path} cannot be read: {error}"),

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, Write as _};
+use std::path::Path;
 
 use super::cloud::AS_ROOT;
 use super::{ExitStatus, plain};
@@ -139,7 +140,7 @@ impl From<agent::Error> for Failed {
         match error {
             agent::Error::Socket(error) => error.into(),
             agent::Error::Config(_) => Self::new(&error).status(ExitStatus::Usage),
-            _ => match disk_hint(&error) {
+            _ => match disk_hint(&error, std::env::var_os("INVOCATION_ID").is_some()) {
                 Some(hint) => Self::new(&error).hint(hint),
                 None => Self::new(&error),
             },
@@ -148,7 +149,8 @@ impl From<agent::Error> for Failed {
 }
 
 /// What to do about a disk that does not take the state. Nothing is lost: xpand goes on where it was.
-fn disk_hint(error: &agent::Error) -> Option<&'static str> {
+/// `in_service`: systemd has started this, whose unit lets it write to two places only.
+fn disk_hint(error: &agent::Error, in_service: bool) -> Option<&'static str> {
     let mut cause = error.source();
     let said = loop {
         match cause?.downcast_ref::<io::Error>() {
@@ -159,6 +161,11 @@ fn disk_hint(error: &agent::Error) -> Option<&'static str> {
     Some(match said {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "free some space on the disk that agent.state_dir is on; xpand then goes on where it was"
+        }
+        io::ErrorKind::ReadOnlyFilesystem if in_service => {
+            "the service may write to /var/lib/xpand and /run/xpand only; for another agent.state_dir run \
+             sudo systemctl edit xpand, and write [Service] and ReadWritePaths= with that folder, which has to be \
+             there. If it is none other, its disk had an error of its own (see dmesg): check and remount it"
         }
         io::ErrorKind::ReadOnlyFilesystem => {
             "the disk that agent.state_dir is on takes no writes, as after an error of its own (see dmesg): \
@@ -175,12 +182,32 @@ fn disk_hint(error: &agent::Error) -> Option<&'static str> {
     })
 }
 
+/// How the agent is started on this box, which its packages tell by what they have left below `root`.
+pub(super) fn how_to_start(root: &Path) -> String {
+    let is_there = |path: &str| root.join(path).exists();
+    let unit = ["etc", "usr/lib", "lib"].map(|place| format!("{place}/systemd/system/xpand.service"));
+    // Synology's DSM runs systemd, too, but starts packages by its own command.
+    let service = if is_there("var/packages/xpand") {
+        "sudo synopkg start xpand, "
+    } else if is_there("run/systemd/system") && unit.iter().any(|unit| is_there(unit)) {
+        "sudo systemctl start xpand, "
+    } else if is_there("sbin/procd") && is_there("etc/init.d/xpand") {
+        // There one is root, and sudo is not.
+        "/etc/init.d/xpand start, "
+    } else if is_there("etc/init.d/xpand") {
+        "sudo /etc/init.d/xpand start, "
+    } else {
+        return "start it: xpand run".to_owned();
+    };
+    format!("start it: {service}or in the foreground: xpand run")
+}
+
 impl From<ClientError> for Failed {
     fn from(error: ClientError) -> Self {
         match &error {
-            ClientError::NotRunning(_) => Self::new(&error)
-                .status(ExitStatus::NotRunning)
-                .hint("start it: systemctl start xpand, or in the foreground: xpand run"),
+            ClientError::NotRunning(_) => {
+                Self::new(&error).status(ExitStatus::NotRunning).hint(how_to_start(Path::new("/")))
+            }
             ClientError::Denied(_) => {
                 Self::new(&error).hint("join its group and log in anew: sudo usermod -aG xpand $USER")
             }
@@ -207,6 +234,7 @@ impl From<ClientError> for Failed {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::agent::place::PlaceError;
@@ -239,6 +267,17 @@ mod tests {
     }
 
     #[test]
+    fn a_service_is_told_that_its_unit_keeps_it_from_writing_elsewhere() {
+        let refused = |errno: Errno| {
+            agent::Error::from(PlaceError::Io { path: "/mnt/disk/xpand".into(), source: errno.into() })
+        };
+        let hint = |errno, in_service| disk_hint(&refused(errno), in_service).unwrap_or_default();
+        assert!(hint(Errno::ROFS, true).contains("ReadWritePaths="));
+        assert!(!hint(Errno::ROFS, false).contains("systemctl"));
+        assert_eq!(hint(Errno::NOSPC, true), hint(Errno::NOSPC, false));
+    }
+
+    #[test]
     fn a_state_that_cannot_be_written_any_more_comes_with_the_same_advice() {
         for (errno, advice) in [
             (Errno::NOSPC, Some("free some space on the disk")),
@@ -251,6 +290,32 @@ mod tests {
             let hint = Failed::from(agent::Error::from(while_running)).hint;
             assert_eq!(hint.is_some(), advice.is_some(), "{errno}");
             assert!(hint.unwrap_or_default().contains(advice.unwrap_or_default()), "{errno}");
+        }
+    }
+
+    #[test]
+    fn the_agent_is_started_as_this_box_starts_it() {
+        let (systemd, unit) = ("run/systemd/system", "etc/systemd/system/xpand.service");
+        let (init, procd, dsm) = ("etc/init.d/xpand", "sbin/procd", "var/packages/xpand");
+        for (there, says) in [
+            (vec![systemd, unit], "start it: sudo systemctl start xpand, or in"),
+            (
+                vec![systemd, "usr/lib/systemd/system/xpand.service"],
+                "start it: sudo systemctl start xpand, or in",
+            ),
+            (vec![init], "start it: sudo /etc/init.d/xpand start, or in"),
+            (vec![init, procd], "start it: /etc/init.d/xpand start, or in"),
+            (vec![systemd, dsm], "start it: sudo synopkg start xpand, or in"),
+            // It was never installed as a service.
+            (vec![systemd], "start it: xpand run"),
+            (vec![], "start it: xpand run"),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            for path in &there {
+                std::fs::create_dir_all(root.path().join(path)).unwrap();
+            }
+            let hint = how_to_start(root.path());
+            assert!(hint.starts_with(says), "{there:?}: {hint}");
         }
     }
 

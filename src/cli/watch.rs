@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::failed::how_to_start;
 use super::status_text::{head, progress, short_name, stage};
 use super::terminal::{bytes, plain, span};
 use super::{Context, ExitStatus, Failed, Outcome};
@@ -32,7 +34,7 @@ pub(super) async fn watch(context: &Context) -> Outcome {
                 screen.end();
                 return Err(Failed::words("the agent has stopped")
                     .status(ExitStatus::NotRunning)
-                    .hint("start it: systemctl start xpand, or in the foreground: xpand run"));
+                    .hint(how_to_start(Path::new("/"))));
             }
             Err(error) => {
                 screen.end();

@@ -6,6 +6,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -73,6 +74,11 @@ pub trait Drive: Send + Sync + 'static {
     /// such addresses: asked for each time.
     fn link<'a>(&'a self, _id: &'a str) -> Option<BoxFuture<'a, Result<String>>> {
         None
+    }
+    /// How long the way takes at this moment to where slices were sent last, once there and back, without a call;
+    /// `None` when that is not known.
+    fn knock(&self) -> BoxFuture<'_, Option<Duration>> {
+        Box::pin(std::future::ready(None))
     }
     /// The call that copies files inside the cloud, of a cloud that has one.
     fn copies(&self) -> Option<&dyn Copies> {

@@ -31,9 +31,11 @@ use url::{Host, Url};
 use super::{Error, Kind, Result, SliceBody};
 
 mod download;
+mod knock;
 mod meter;
 pub(crate) use download::decode;
 pub use download::{Fetch, Fetched, Streamed};
+use knock::Door;
 use meter::Meter;
 
 /// How long a call may make no progress, and its answer take.
@@ -91,6 +93,7 @@ pub struct Http {
     endpoint: Option<Url>,
     domains: &'static [&'static str],
     limits: Limits,
+    door: Door,
 }
 
 /// A call.
@@ -240,7 +243,13 @@ impl Http {
         };
         // A system store in which nothing is readable makes the builder fail; we bring our own roots.
         let client = build(true).or_else(|_| build(false))?;
-        Ok(Self { client, endpoint: options.endpoint, domains: options.domains, limits: options.limits })
+        Ok(Self {
+            client,
+            endpoint: options.endpoint,
+            domains: options.domains,
+            limits: options.limits,
+            door: Door::default(),
+        })
     }
 
     /// The address of `path` at `origin` (`https://pan.baidu.com`), or at the endpoint that replaces it.
@@ -279,6 +288,12 @@ impl Http {
         })
     }
 
+    /// How long the way takes at this moment to where something was sent last: once there and back. `None` when
+    /// that is not known.
+    pub async fn knock(&self) -> Option<Duration> {
+        self.door.knock().await
+    }
+
     /// Makes the call and reads the answer.
     ///
     /// # Errors
@@ -309,6 +324,9 @@ impl Http {
         let is_bare = matches!(body, Body::Bytes { .. }) && self.anywhere(url.clone()).is_some();
         if !is_bare && !self.allows(&url) {
             return Err(Error::new(Kind::Broken, endpoint, "the address is not the cloud's").unsent());
+        }
+        if matches!(body, Body::Bytes { .. } | Body::File { .. }) {
+            self.door.is_at(&url);
         }
         let failed = Arc::new(Mutex::new(None));
         let meter = Meter::new(self.limits);

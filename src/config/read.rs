@@ -313,6 +313,7 @@ fn upload(section: &Section<'_>) -> Upload {
     Upload {
         parallel: parallel.and_then(|number| usize::try_from(number).ok()).unwrap_or(default.parallel),
         rate: section.text("rate", "\"2MiB/s\"", units::rate),
+        yields: section.get("yield", "true", flag).unwrap_or(default.yields),
         hours: section.list("hours", "[\"01:00-06:00\"]", units::hours).unwrap_or_default(),
         on_conflict: section
             .text("on_conflict", "\"keep-both\"", |text| match text {

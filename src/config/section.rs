@@ -39,7 +39,7 @@ pub(super) const KEYS: [(&str, &[&str]); 6] = [
             "max_size",
         ],
     ),
-    ("[upload]", &["parallel", "rate", "hours", "on_conflict"]),
+    ("[upload]", &["parallel", "rate", "yield", "hours", "on_conflict"]),
     ("[agent]", &["state_dir", "socket", "settle", "rescan", "check_bind", "log"]),
 ];
 

@@ -87,6 +87,7 @@ impl Config {
             }
             None => out.push_str("# rate is unlimited\n"),
         }
+        let _ = writeln!(out, "yield = {}", upload.yields);
         let hours = list(&upload.hours, |span| quoted(&units::show_hours(*span)));
         let _ = writeln!(out, "hours = {hours}");
         let on_conflict = match upload.on_conflict {

@@ -97,10 +97,12 @@ impl Stored {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             bytes => bytes?,
         };
+        let instead = format!("move {} away, and the box is registered and bound anew", path.display());
+        durable::refuse_newer(&bytes, VERSION, &instead)?;
         let stored: Self = serde_json::from_slice(&bytes)
             .map_err(|error| invalid(format!("not the file of a device: {error}")))?;
         if stored.version != VERSION {
-            return Err(invalid(format!("made by another version ({})", stored.version)));
+            return Err(invalid(format!("not the file of a device: its version is {}", stored.version)));
         }
         Ok(Some(stored))
     }

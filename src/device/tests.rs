@@ -249,6 +249,18 @@ async fn a_damaged_file_is_set_aside_and_the_device_begins_anew() {
 }
 
 #[tokio::test]
+async fn a_file_of_a_newer_xpand_is_left_as_it_is_and_nothing_is_registered() {
+    let (rig, cloud) = (Rig::new(), Fake::default());
+    let (path, text) = (rig.folder.path().join("device.json"), "{\"version\":2,\"id\":7}");
+    fs::write(&path, text).unwrap();
+    let device = rig.device(Some("SN1"));
+    assert!(device.state().is_err());
+    assert!(device.ensure_bound("home", "7", &cloud).await.is_err());
+    assert!(cloud.take().is_empty());
+    assert_eq!(fs::read_to_string(path).unwrap(), text);
+}
+
+#[tokio::test]
 async fn two_processes_at_once_register_and_bind_once() {
     let (rig, cloud) = (Rig::new(), Fake::default());
     let (one, other) = (rig.device(Some("SN1")), rig.device(Some("SN1")));

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, fmt};
 use xpand::agent::{self, Options, Signals};
 use xpand::clock::Clock;
 use xpand::config::Config;
@@ -52,9 +52,10 @@ pub fn be_the_agent_when_asked() {
     let Some(config) = env::var_os(CONFIG) else { return };
     // Nobody is left behind when the test is killed.
     set_parent_process_death_signal(Some(Signal::KILL)).unwrap();
-    let shown: Targets = env::var("XPAND_TEST_LOG").unwrap_or_default().parse().unwrap();
-    let log = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(std::io::stderr);
-    tracing_subscriber::registry().with(log.with_filter(shown)).init();
+    // error, warn, info, debug or trace; errors alone where it is not set.
+    let level = env::var("XPAND_TEST_LOG").ok().and_then(|level| level.parse().ok());
+    let level = level.unwrap_or(tracing::Level::ERROR);
+    tracing_subscriber::fmt().with_max_level(level).with_ansi(false).with_writer(std::io::stderr).init();
     let hurry = env::var(HURRY).unwrap().parse().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let outcome = runtime.block_on(async {

@@ -18,7 +18,7 @@ fn unpacked(archive: &Path, to: &Path) {
 
 /// A machine without systemd, whose syslog is a file; with the packages.
 fn without_systemd() -> Option<Machine> {
-    if !has(&["dpkg-deb", "setsid", "useradd"]) {
+    if !has(&["dpkg-deb", "python3", "setsid", "useradd"]) {
         return None;
     }
     let mut machine = Machine::new(ROOM)?;
@@ -28,6 +28,136 @@ fn without_systemd() -> Option<Machine> {
          chmod 755 /usr/bin/logger; touch /tmp/log; chmod 666 /tmp/log",
     );
     Some(machine)
+}
+
+/// A machine on which there is BusyBox, and hardly anything else.
+fn with_busybox_alone() -> Option<Machine> {
+    if !has(&["busybox"]) {
+        return None;
+    }
+    let mut machine = without_systemd()?;
+    machine.runs(
+        "busybox=$(readlink -f $(command -v busybox))
+         for applet in $(busybox --list | grep -v -e '^busybox$' -e '^logger$'); do
+             ! path=$(command -v $applet) || [ ! -e \"$path\" ] || ln -sf $busybox $path
+         done
+         rm -f /usr/bin/bash /usr/sbin/useradd /usr/sbin/groupadd /usr/sbin/update-rc.d /etc/localtime
+         rm -rf /etc/rc?.d; touch /etc/init.d/rcS
+         echo CST-8 >/etc/TZ; printf 'last:x:7777:7777::/:/bin/false' >>/etc/passwd",
+    );
+    Some(machine)
+}
+
+#[test]
+fn the_tarball_lives_on_busybox_with_plain_files_and_a_time_zone_of_its_kind() {
+    let Some(mut machine) = with_busybox_alone() else { return };
+    let name = format!("xpand-{VERSION}-{}", HERE.0);
+    machine.give(&packages().join(format!("out/{name}.tar.gz")), "xpand.tar.gz");
+    machine.runs("gunzip -c /mnt/xpand.tar.gz | tar -C /tmp -xf -");
+    let install = format!("export XPAND_PAUSE=0.1; /tmp/{name}/install.sh");
+    machine.runs(&install);
+    comes(&mut machine, "xpand status");
+    assert_eq!(machine.runs("stat -c '%U' /proc/$(pidof xpand)").trim(), "xpand");
+    assert_eq!(machine.runs("stat -c '%a %U' /var/lib/xpand").trim(), "700 xpand");
+    machine.runs("grep -qx last:x:7777:7777::/:/bin/false /etc/passwd; test -L /etc/init.d/S95xpand");
+    machine.runs("tr '\\0' '\\n' </proc/$(pidof xpand)/environ | grep -qx TZ=CST-8");
+    comes(&mut machine, "grep /volume1/photo /tmp/log");
+
+    machine.runs("pidof xpand >/tmp/first; kill -9 $(pidof xpand)");
+    comes(&mut machine, "xpand status && ! pidof xpand | grep -qxf /tmp/first");
+    machine.runs("pidof xpand >/tmp/first");
+    machine.runs(&install);
+    comes(&mut machine, "xpand status && ! pidof xpand | grep -qxf /tmp/first");
+    machine.runs("/etc/init.d/xpand status; /etc/init.d/xpand stop; test -z \"$(pidof xpand)\"");
+    machine.runs("/etc/init.d/xpand start; /usr/lib/xpand/uninstall.sh --purge; test -z \"$(pidof xpand)\"");
+    machine.runs("test ! -e /etc/init.d/S95xpand; test ! -e /etc/xpand; test ! -e /var/lib/xpand");
+}
+
+/// As OpenRC does it, in a few lines.
+const OPENRC: &str = r#"
+mkdir /run/openrc
+cat >/sbin/openrc-run <<'END'
+#!/bin/sh
+ebegin() { echo "$*"; }
+eend() { return $1; }
+. "$1"
+case $2 in restart) stop && start ;; *) "$2" ;; esac
+END
+printf '#!/bin/sh\necho "$*" >>/tmp/told\n' >/sbin/rc-update
+printf '#!/bin/sh\nexec /etc/init.d/$1 $2\n' >/sbin/rc-service
+rm -f /sbin/start-stop-daemon
+printf '#!/bin/sh\necho "start-stop-daemon (OpenRC) 0.45"\n' >/sbin/start-stop-daemon
+chmod 755 /sbin/openrc-run /sbin/rc-update /sbin/rc-service /sbin/start-stop-daemon
+"#;
+
+#[test]
+fn the_tarball_comes_again_after_a_boot_with_openrc_and_says_so_where_nothing_is_known() {
+    let Some(mut machine) = without_systemd() else { return };
+    let name = format!("xpand-{VERSION}-{}", HERE.0);
+    machine.give(&packages().join(format!("out/{name}.tar.gz")), "xpand.tar.gz");
+    machine.runs("tar -C /tmp -xf /mnt/xpand.tar.gz; rm -f /usr/sbin/update-rc.d; rm -rf /etc/rc?.d");
+    let text = machine.runs(&format!("/tmp/{name}/install.sh 2>&1"));
+    assert!(text.contains("have it run /etc/init.d/xpand start"), "{text}");
+    machine.runs("/usr/lib/xpand/uninstall.sh");
+
+    machine.runs(OPENRC);
+    machine.runs(&format!("/tmp/{name}/install.sh"));
+    comes(&mut machine, "xpand status");
+    assert_eq!(machine.runs("stat -c '%U' /proc/$(pgrep -x xpand)").trim(), "xpand");
+    machine.runs("/etc/init.d/xpand status; /etc/init.d/xpand stop; test -z \"$(pgrep -x xpand)\"");
+    let (well, _) = machine.tries("/etc/init.d/xpand status");
+    assert!(!well);
+    machine.runs("/etc/init.d/xpand start; /usr/lib/xpand/uninstall.sh; test -z \"$(pgrep -x xpand)\"");
+    assert_eq!(
+        machine.runs("cat /tmp/told; test ! -e /etc/init.d/xpand"),
+        "--quiet add xpand default\n--quiet del xpand default\n"
+    );
+}
+
+/// As OpenWrt's procd is told, written down.
+const PROCD: &str = r#"
+printf '#!/bin/sh\n' >/sbin/procd
+cat >/etc/rc.common <<'END'
+procd_open_instance() { :; }
+procd_close_instance() { :; }
+procd_set_param() { echo "$*" >>/tmp/told; }
+. "$1"
+case $2 in restart) start_service ;; *) echo "$2" >>/tmp/told ;; esac
+END
+chmod 755 /sbin/procd
+rm -f /etc/localtime
+echo CST-8 >/etc/TZ
+"#;
+
+#[test]
+fn the_tarball_goes_onto_openwrt_and_outlives_a_new_firmware() {
+    let Some(mut machine) = without_systemd() else { return };
+    let name = format!("xpand-{VERSION}-{}", HERE.0);
+    machine.give(&packages().join(format!("out/{name}.tar.gz")), "xpand.tar.gz");
+    machine.runs("tar -C /tmp -xf /mnt/xpand.tar.gz");
+    machine.runs(PROCD);
+    machine.runs(&format!("/tmp/{name}/install.sh"));
+    let told = machine.runs("cat /tmp/told; rm /tmp/told");
+    for words in ["enable", "command /usr/bin/xpand run", "user xpand", "respawn 3600 30 0", "env TZ=CST-8"] {
+        assert!(told.lines().any(|line| line == words), "{told}");
+    }
+    let rights = "stat -c '%a %U %G' /etc/xpand/config.toml /etc/xpand/state /etc/xpand/state/accounts";
+    let expected = "640 root xpand\n700 xpand xpand\n700 xpand xpand\n";
+    assert_eq!(machine.runs(rights), expected);
+    assert!(machine.runs("xpand check").contains("socket = \"/var/run/xpand/xpand.sock\""));
+
+    // What is in keep.d is there again after it, in folders that are root's; the program is not.
+    machine.runs(
+        "cat /lib/upgrade/keep.d/xpand | while read -r kept; do ! test -e \"$kept\" || find \"$kept\" -type f; done >/tmp/kept
+         grep -qx /etc/xpand/config.toml /tmp/kept; echo '# mine' >>/etc/xpand/config.toml
+         chown root:root /etc/xpand/state /etc/xpand/state/accounts; chmod 755 /etc/xpand/state /etc/xpand/state/accounts
+         rm /usr/bin/xpand",
+    );
+    machine.runs(&format!("/tmp/{name}/install.sh"));
+    assert_eq!(machine.runs(rights), expected);
+    machine.runs("grep -qx '# mine' /etc/xpand/config.toml; /usr/lib/xpand/uninstall.sh");
+    machine
+        .runs("test ! -e /lib/upgrade/keep.d/xpand; test ! -e /etc/init.d/xpand; test -e /etc/xpand/state");
 }
 
 #[test]
@@ -88,6 +218,15 @@ fn the_tarball_for_another_processor_and_a_full_disk_are_told_and_change_nothing
         !well && text.contains(&format!("this xpand is for {}, and does not run on this box", HERE.0)),
         "{text}"
     );
+    machine
+        .runs("mkdir /tmp/mips; printf '#!/bin/sh\necho mips\n' >/tmp/mips/uname; chmod 755 /tmp/mips/uname");
+    let (well, text) = machine.tries(&format!("PATH=/tmp/mips:$PATH /tmp/{name}/install.sh"));
+    assert!(!well && text.contains("does not run on this box (mips)"), "{text}");
+    let (well, text) = machine.tries(&format!(
+        "mkdir /tmp/stick; mount -t tmpfs -o noexec stick /tmp/stick; cp -a /tmp/{name} /tmp/stick
+         sh /tmp/stick/{name}/install.sh"
+    ));
+    assert!(!well && text.contains("as on a disk that is mounted noexec: unpack it elsewhere"), "{text}");
     machine.runs("test ! -e /etc/xpand; ! grep '^xpand:' /etc/passwd");
 
     machine.runs(&format!("echo the old one >/usr/bin/xpand; fallocate -l {} /full", ROOM - size / 2));
@@ -133,7 +272,7 @@ fn the_synology_package_starts_stops_and_keeps_what_is_written() {
 
 #[test]
 fn the_openwrt_package_goes_into_an_image_and_is_refused_by_another_processor() {
-    if !has(&["dpkg-deb"]) || !rustix::process::geteuid().is_root() {
+    if !has(&["dpkg-deb", "python3"]) || !rustix::process::geteuid().is_root() {
         println!("SKIPPED: it takes root and dpkg-deb");
         return;
     }
@@ -148,7 +287,13 @@ fn the_openwrt_package_goes_into_an_image_and_is_refused_by_another_processor() 
         .unwrap();
     fs::write(image.join("etc/group"), "root:x:0:\n").unwrap();
 
-    for _again in [1, 2] {
+    for again in [1, 2] {
+        if again == 2 {
+            // As a firmware upgrade leaves it: the folders are root's.
+            let state = image.join("etc/xpand/state");
+            runs(Command::new("chown").arg("0:0").arg(state.join("accounts")).arg(&state));
+            runs(Command::new("chmod").arg("755").arg(state.join("accounts")).arg(&state));
+        }
         for name in ["preinst", "postinst", "prerm"] {
             runs(Command::new("sh").arg(parts.join("control").join(name)).env("IPKG_INSTROOT", &image));
         }
@@ -158,8 +303,10 @@ fn the_openwrt_package_goes_into_an_image_and_is_refused_by_another_processor() 
             "{users}"
         );
     }
-    let who = runs(Command::new("stat").args(["-c", "%a %u %g"]).arg(image.join("etc/xpand/state")));
-    assert_eq!(who.trim(), "700 201 201");
+    for folder in ["etc/xpand/state", "etc/xpand/state/accounts"] {
+        let who = runs(Command::new("stat").args(["-c", "%a %u %g"]).arg(image.join(folder)));
+        assert_eq!(who.trim(), "700 201 201", "{folder}");
+    }
     let who = runs(Command::new("stat").args(["-c", "%a %u %g"]).arg(image.join("etc/xpand/config.toml")));
     assert_eq!(who.trim(), "640 0 201");
     let config = image.join("etc/xpand/config.toml");

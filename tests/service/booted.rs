@@ -230,11 +230,38 @@ async fn a_real_systemd_starts_it_shut_in_hands_it_its_secret_and_it_backs_up() 
 
     // A bad configuration is refused, and the old one goes on.
     machine.done(&["systemctl", "reload", "xpand"]);
+    let config = fs::read_to_string(folder.join("etc/xpand/config.toml")).unwrap();
     fs::write(folder.join("etc/xpand/config.toml"), "[account").unwrap();
     assert!(!machine.run(&["systemctl", "reload", "xpand"]).status.success());
     machine.done(&["systemctl", "is-active", "xpand"]);
+
+    // An agent that hangs is killed, and comes again by itself; so does one that was killed.
+    let show = |key: &str| machine.done(&["systemctl", "show", "-P", key, "xpand"]);
+    let keys = ["Restart", "RestartUSec", "WatchdogUSec", "StartLimitIntervalUSec"].map(show);
+    assert_eq!(keys, ["always", "30s", "5min", "0"]);
+    fs::write(folder.join("etc/xpand/config.toml"), &config).unwrap();
+    let hurry =
+        "printf '[Service]\nRestartSec=100ms\nWatchdogSec=3s\n' >/run/units/xpand.service.d/hurry.conf
+                 systemctl daemon-reload && systemctl restart xpand";
+    machine.done(&["sh", "-c", hurry]);
+    for signal in ["STOP", "KILL"] {
+        let process = show("MainPID");
+        machine.done(&["kill", "-s", signal, &process]);
+        let is_another = || !["0", &process].contains(&show("MainPID").as_str()) && is_active();
+        machine.until("another process", is_another).await;
+    }
+    assert!(show("NRestarts").parse::<u32>().unwrap() >= 2);
+
+    // What only a person can mend is not tried again.
+    fs::write(folder.join("etc/xpand/config.toml"), "[account").unwrap();
+    machine.done(&["kill", "-s", "KILL", &show("MainPID")]);
+    machine.until("end", || show("ActiveState") == "failed").await;
+    assert_eq!((show("Result"), show("ExecMainStatus")), ("exit-code".to_owned(), "2".to_owned()));
+
+    fs::write(folder.join("etc/xpand/config.toml"), config).unwrap();
+    machine.done(&["systemctl", "start", "xpand"]);
     machine.done(&["systemctl", "stop", "xpand"]);
-    assert_eq!(machine.done(&["systemctl", "show", "-P", "Result", "xpand"]), "success");
+    assert_eq!(show("Result"), "success");
     drop(machine);
     assert!(file.exists());
 }

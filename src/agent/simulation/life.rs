@@ -15,7 +15,7 @@ use crate::account::Accounts;
 use crate::agent::gate::Gate;
 use crate::agent::hub::{Core, FolderCell, Hub, lock};
 use crate::agent::time::Jumps;
-use crate::agent::{ENDING, LAST_COMMIT, accounts, dispatch, folders, survey};
+use crate::agent::{ENDING, LAST_COMMIT, accounts, dispatch, folders, phase, survey};
 use crate::backup::body::Throttle;
 use crate::backup::keeper::{self, Keeper};
 use crate::device::Device;
@@ -44,6 +44,7 @@ impl Life {
         let keeper = Keeper::open(Arc::clone(&store), keeper::LONGEST).map_err(|error| error.to_string())?;
         let core = Arc::new(Core {
             clock: sim.clock(),
+            start: phase::Start::now(Path::new("/nonexistent")),
             keeper: Arc::clone(&keeper),
             meters: Arc::default(),
             throttle: Throttle::new(None),

@@ -106,10 +106,11 @@ impl Uploader {
         progress.enter(status::Stage::Hashing, 0);
         let (root, below, print) = (source.root.clone(), job.path.below.clone(), job.print);
         let (counter, cancelled, wanted) = (Arc::clone(&progress.done), Arc::clone(cancelled), sizes.clone());
+        let cached = progress.cached.get().cloned().unwrap_or_default();
         let cut = source.reader.spawn_blocking(move || {
             let local = disk::open_one(&root, &below)?;
             let mut buffer = vec![0; BUFFER_BYTES];
-            hash::slicings(&local, &print, &wanted, &mut buffer, &counter, &cancelled)
+            hash::slicings(&local, &print, &cached, &wanted, &mut buffer, &counter, &cancelled)
         });
         let cut = outlasting(cut, permit, progress).await;
         let cut = match cut.unwrap_or_else(|panic| Err(io::Error::other(panic).into())) {

@@ -12,12 +12,12 @@ use super::calls::Failure;
 use super::hanging::outlasting;
 use super::{Afresh, Step, Stop, TRIES, Uploader};
 use crate::backup::body::slice_body;
+use crate::backup::disk;
 use crate::backup::job::{Bitmap, Job, Session, Stage};
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::queue::Outcome;
 use crate::backup::source::Source;
 use crate::backup::verdict::{Call, Verdict};
-use crate::backup::{disk, hash};
 use crate::cloud::{Slice, Upload};
 use crate::content::Md5;
 use crate::status;
@@ -131,19 +131,6 @@ impl Uploader {
         }
     }
 
-    /// The cloud has the file: what of a large one was kept in the cache to be sent is of no use any more. Slices that
-    /// were sent have left it; a file that was there already leaves it here.
-    pub(super) fn let_go(&self, source: &Source, job: &Job) {
-        if job.print.size > hash::KEEP_BYTES {
-            let (root, below) = (source.root.clone(), job.path.below.clone());
-            drop(
-                source
-                    .reader
-                    .spawn_blocking(move || disk::open_one(&root, &below).map(|file| hash::forget(&file))),
-            );
-        }
-    }
-
     /// The cloud has a slice. Of a large file that is on the disk before the next one goes: a power cut
     /// costs the slices in flight, no more.
     async fn confirm(&self, job: &Mutex<&mut Job>, number: usize, store: bool) -> Result<(), Failure> {
@@ -177,13 +164,15 @@ impl Uploader {
     ) -> Result<(), Failure> {
         let (offset, length, ours) = (cut.offset(number), cut.length(number), cut.md5(number));
         let mut lies = 0;
+        let cached = progress.cached.get().cloned().unwrap_or_default();
         let attempt = Attempt::new(progress, &self.meters);
         loop {
             let partseq = u32::try_from(number).unwrap_or(u32::MAX);
             let sent = self.tried(Call::Send, || {
                 attempt.begin();
                 let count = attempt.counter();
-                let body = slice_body(Arc::clone(local), offset, length, count, Arc::clone(&self.throttle));
+                let (local, cached) = (Arc::clone(local), Arc::clone(&cached));
+                let body = slice_body(local, cached, offset, length, count, Arc::clone(&self.throttle));
                 self.drive.send(cut.file, session, Slice { number: partseq, length, body })
             });
             match sent.await {

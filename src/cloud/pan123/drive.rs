@@ -5,6 +5,8 @@
 //! slice, and announcing it anew costs one call. One that is whole is: the cloud may take minutes to compare what
 //! came with what was announced, and its result can be asked for at any time.
 
+use std::time::Duration;
+
 use super::folders::{PAGES, ROOT, Want, endless, tidy};
 use super::known::{ContentHash, NameHash};
 use super::placing::{Place, split};
@@ -29,6 +31,10 @@ impl Drive for Oss {
             let (id, name) = (self.client_id.clone(), String::new());
             Ok(User { id, name, vip_type: None, slice_size: SLICE, max_file_size: LARGEST })
         })
+    }
+
+    fn knock(&self) -> BoxFuture<'_, Option<Duration>> {
+        Box::pin(self.http.knock())
     }
 
     fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {

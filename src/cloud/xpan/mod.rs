@@ -37,6 +37,7 @@ mod upload;
 mod wire;
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
@@ -268,6 +269,10 @@ impl<'a> Call<'a> {
 impl Drive for Xpan {
     fn user(&self) -> BoxFuture<'_, Result<User>> {
         Box::pin(self.uinfo())
+    }
+
+    fn knock(&self) -> BoxFuture<'_, Option<Duration>> {
+        Box::pin(self.http.knock())
     }
 
     fn quota(&self) -> BoxFuture<'_, Result<Option<Quota>>> {

@@ -25,6 +25,8 @@ use crate::cloud::{Takes, Trace};
 use crate::content::FolderId;
 use crate::memory;
 
+/// Files worked on beyond `upload.parallel`: while those send, these are read.
+const AHEAD: usize = 2;
 /// A file whose disk is not mounted is asked for again when it is, and else after this long, milliseconds.
 const AWAY_MS: i64 = 3_600_000;
 /// So many of them are put back in one go.
@@ -39,7 +41,7 @@ const PROBE: Duration = Duration::from_secs(1);
 /// Runs until the life ends; then every upload has been told to stop and has left what it has.
 pub(super) async fn run(hub: Arc<Hub>) {
     let mut uploads = JoinSet::new();
-    let room = room(hub.config.upload.parallel);
+    let room = hub.config.upload.parallel + AHEAD;
     let mut commits = hub.core.keeper.commits();
     let mut uncommitted = false;
     loop {
@@ -85,12 +87,6 @@ pub(super) async fn run(hub: Arc<Hub>) {
     while let Some(ended) = uploads.join_next().await {
         take(&hub, ended);
     }
-}
-
-/// How many files are worked on: while `upload.parallel` of them send, others are read. Of many requests more files are
-/// at one moment between two of their calls, which on a slow processor takes a while.
-fn room(parallel: usize) -> usize {
-    parallel + parallel / 2 + 2
 }
 
 /// Starts uploads while there is room and work. Returns how long there is nothing more to start.

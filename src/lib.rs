@@ -24,6 +24,10 @@
 //! | [`memory`] | keeps the C library from hoarding what was freed |
 //! | [`clock`] | the one reader of the wall clock |
 //!
+//! Beside it: `tests/cloudsim` is the local cloud of tests and demo, `benches` the table of docs/performance.md,
+//! `packaging` and `systemd` what is installed, and `patches/parking_lot` what sled gets in the place of that crate,
+//! so that its threads sleep.
+//!
 //! # Who may name whom
 //!
 //! ```text

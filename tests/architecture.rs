@@ -159,7 +159,7 @@ fn words_of_a_layer_stay_in_it() {
         ("xpan::", "src/cloud"),
         ("pan123::", "src/cloud"),
         ("clap::", "src/cli"),
-        ("axum::", "src/control"),
+        ("hyper::server", "src/control"),
     ];
     for file in sources("src").iter().filter(|file| !file.is_test()) {
         for (line, text) in file.code() {

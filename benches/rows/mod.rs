@@ -7,6 +7,7 @@ mod instant;
 mod memory_busy;
 mod memory_idle;
 mod rescan;
+mod size;
 mod small;
 mod start;
 mod upload_fast;
@@ -74,4 +75,5 @@ pub(crate) const ROWS: &[Row] = &[
     Row { key: "idle", name: "idle cost", workload: "ten minutes idle, 100,000 files known", run: idle::run },
     Row { key: "flash", name: "flash", workload: "10,000 files backed up", run: flash::run },
     Row { key: "start", name: "start", workload: "1,000,000 files known", run: start::run },
+    Row { key: "size", name: "size", workload: "static binaries, stripped", run: size::run },
 ];

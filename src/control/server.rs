@@ -4,19 +4,20 @@
 //! in the shape of [`Failure`], and no other client waits for it. There is room for [`MOST`] at a time; of
 //! those, the idle ones make room for new ones, and when all are busy a new one is told so.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use hyper::service::{Service, service_fn};
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{self, HeaderValue};
+use hyper::service::service_fn;
+use hyper::{Method, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -36,10 +37,37 @@ const WATCHERS_MAX: usize = MOST / 2;
 /// The most who are being told that all are busy; more see the connection closed.
 const REFUSALS: usize = MOST / 2;
 
+/// Every path, and what it is for. Whoever may `GET` may ask for the `HEAD` alone.
+const PATHS: [(&str, &str); 14] = [
+    ("/v1/status", "GET"),
+    ("/v1/queue", "GET"),
+    ("/v1/explain", "GET, POST"),
+    ("/v1/copies", "GET"),
+    ("/v1/events", "GET"),
+    ("/v1/pause", "POST"),
+    ("/v1/resume", "POST"),
+    ("/v1/scan", "POST"),
+    ("/v1/accept", "POST"),
+    ("/v1/retry", "POST"),
+    ("/v1/repair", "POST"),
+    ("/v1/forget", "POST"),
+    ("/v1/reload", "POST"),
+    ("/v1/rebuild", "POST"),
+];
+
+type Request = hyper::Request<Incoming>;
+type Response = hyper::Response<UnsyncBoxBody<Bytes, std::io::Error>>;
+type Answer = Result<Response, Failure>;
+
+/// Who answers the requests of a connection.
 #[derive(Clone)]
-struct Desk {
-    backend: Arc<dyn Backend>,
-    events: Events,
+enum Desk {
+    Open {
+        backend: Arc<dyn Backend>,
+        events: Events,
+    },
+    /// All places are taken.
+    Full,
 }
 
 /// Answers on the socket until `shutdown` is done; then every connection is closed.
@@ -50,9 +78,7 @@ pub async fn serve(
 ) {
     let events = Events::new();
     let publisher = events.clone();
-    let desk = Desk { backend: Arc::clone(&backend), events };
-    let router = router(desk);
-    let full = Router::new().fallback(all_busy);
+    let desk = Desk::Open { backend: Arc::clone(&backend), events };
     let refusals = Arc::new(Semaphore::new(REFUSALS));
     let connections = Connections::default();
     let mut tasks = JoinSet::new();
@@ -66,16 +92,14 @@ pub async fn serve(
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) if connections.make_room() => {
                     let activity = Activity::new();
-                    let router = router.clone();
-                    let task = tasks.spawn(connection(stream, router, activity.clone()));
+                    let task = tasks.spawn(connection(stream, desk.clone(), activity.clone()));
                     connections.add(activity, task);
                 }
                 Ok((stream, _)) => {
                     tracing::debug!("a client of the control socket was sent away: {MOST} are busy");
                     if let Ok(permit) = Arc::clone(&refusals).try_acquire_owned() {
-                        let full = full.clone();
                         tasks.spawn(async move {
-                            let _ = timeout(PATIENCE, connection(stream, full, Activity::new())).await;
+                            let _ = timeout(PATIENCE, connection(stream, Desk::Full, Activity::new())).await;
                             drop(permit);
                         });
                     }
@@ -91,15 +115,14 @@ pub async fn serve(
     tasks.shutdown().await;
 }
 
-async fn connection(stream: UnixStream, router: Router, activity: Activity) {
-    let router = TowerToHyperService::new(router.layer(Extension(activity.clone())));
+async fn connection(stream: UnixStream, desk: Desk, activity: Activity) {
     let service = service_fn(move |request| {
         let busy = activity.begin();
-        let answer = router.call(request);
+        let (desk, activity) = (desk.clone(), activity.clone());
         async move {
-            let answer = answer.await;
+            let answer = answered(desk, request, &activity).await;
             drop(busy);
-            answer
+            Ok::<_, Infallible>(answer)
         }
     });
     let served = hyper::server::conn::http1::Builder::new()
@@ -113,151 +136,110 @@ async fn connection(stream: UnixStream, router: Router, activity: Activity) {
     }
 }
 
-fn router(desk: Desk) -> Router {
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/queue", get(queue))
-        .route("/v1/explain", get(explain).post(explain_all))
-        .route("/v1/copies", get(copies))
-        .route("/v1/events", get(events))
-        .route("/v1/pause", post(pause))
-        .route("/v1/resume", post(resume))
-        .route("/v1/scan", post(scan))
-        .route("/v1/accept", post(accept))
-        .route("/v1/retry", post(retry))
-        .route("/v1/repair", post(repair))
-        .route("/v1/forget", post(forget))
-        .route("/v1/reload", post(reload))
-        .route("/v1/rebuild", post(rebuild))
-        .fallback(no_such_path)
-        .method_not_allowed_fallback(no_such_method)
-        .with_state(desk)
-}
-
-type Answer = Result<Response, Failure>;
-
-async fn status(State(desk): State<Desk>) -> Answer {
-    json(&desk.backend.status().await)
-}
-
-async fn queue(State(desk): State<Desk>, request: Request) -> Answer {
-    let query = requests::queue(request.uri().query().unwrap_or(""))?;
-    json(&desk.backend.queue(query).await?)
-}
-
-async fn explain(State(desk): State<Desk>, request: Request) -> Answer {
-    let query = request.uri().query().unwrap_or("");
-    let line = desk.backend.explain(requests::explain(query)?).await?;
-    json(&if requests::wants_link(query) { desk.backend.linked(line).await } else { line })
-}
-
-async fn explain_all(State(desk): State<Desk>, request: Request) -> Answer {
-    let mut files = Vec::new();
-    for spot in requests::spots(&body(request).await?)? {
-        files.push(desk.backend.explain(spot).await?);
+async fn answered(desk: Desk, request: Request, activity: &Activity) -> Response {
+    match desk {
+        Desk::Open { backend, events } => {
+            let answer = answer(&*backend, &events, request, activity).await;
+            answer.unwrap_or_else(refusal)
+        }
+        Desk::Full => {
+            let words = format!("{MOST} clients are being answered already");
+            let failure = Failure::new(503, "busy", words).hint("ask again in a moment");
+            with(refusal(failure), header::CONNECTION, "close")
+        }
     }
-    json(&requests::Files { files })
 }
 
-async fn copies(State(desk): State<Desk>, request: Request) -> Answer {
-    let query = requests::copies(request.uri().query().unwrap_or(""))?;
-    json(&desk.backend.copies(query).await?)
+/// What is to be said to one request.
+async fn answer(backend: &dyn Backend, events: &Events, request: Request, activity: &Activity) -> Answer {
+    let (head, body) = request.into_parts();
+    let query = head.uri.query().unwrap_or("");
+    let method = if head.method == Method::HEAD { &Method::GET } else { &head.method };
+    match (method.as_str(), head.uri.path()) {
+        ("GET", "/v1/status") => json(&backend.status().await),
+        ("GET", "/v1/queue") => json(&backend.queue(requests::queue(query)?).await?),
+        ("GET", "/v1/explain") => {
+            let line = backend.explain(requests::explain(query)?).await?;
+            json(&if requests::wants_link(query) { backend.linked(line).await } else { line })
+        }
+        ("POST", "/v1/explain") => {
+            let mut files = Vec::new();
+            for spot in requests::spots(&whole(body).await?)? {
+                files.push(backend.explain(spot).await?);
+            }
+            json(&requests::Files { files })
+        }
+        ("GET", "/v1/copies") => json(&backend.copies(requests::copies(query)?).await?),
+        ("GET", "/v1/events") => watching(events, activity),
+        ("POST", "/v1/pause") => done(backend.pause(requests::pause(&whole(body).await?)?).await),
+        ("POST", "/v1/resume") => {
+            requests::nothing(&whole(body).await?)?;
+            done(backend.resume().await)
+        }
+        ("POST", "/v1/scan") => done(backend.scan(requests::place(query, &whole(body).await?)?).await),
+        ("POST", "/v1/accept") => {
+            let path = requests::place(query, &whole(body).await?)?.ok_or_else(|| {
+                let failure = Failure::bad_request("path is missing");
+                failure.hint("name the folder: {\"path\":\"/volume1/photo\"}")
+            })?;
+            done(backend.accept(path).await)
+        }
+        ("POST", "/v1/retry") => done(backend.retry(requests::place(query, &whole(body).await?)?).await),
+        ("POST", "/v1/repair") => {
+            let files = requests::repair(&whole(body).await?)?;
+            json(&requests::Files { files: backend.repair(files).await? })
+        }
+        ("POST", "/v1/forget") => {
+            let files = requests::repair(&whole(body).await?)?;
+            json(&requests::Files { files: backend.forget(files).await? })
+        }
+        ("POST", "/v1/reload") => {
+            requests::nothing(&whole(body).await?)?;
+            done(backend.reload().await)
+        }
+        ("POST", "/v1/rebuild") => {
+            requests::nothing(&whole(body).await?)?;
+            json(&backend.rebuild().await?)
+        }
+        (_, path) => match PATHS.iter().find(|(known, _)| *known == path) {
+            Some((_, allowed)) => Ok(no_such_method(path, &head.method, allowed)),
+            None => Err(no_such_path(path)),
+        },
+    }
 }
 
-async fn events(State(desk): State<Desk>, Extension(activity): Extension<Activity>) -> Answer {
-    if desk.events.watchers() >= WATCHERS_MAX {
+fn watching(events: &Events, activity: &Activity) -> Answer {
+    if events.watchers() >= WATCHERS_MAX {
         return Err(Failure::new(503, "too_many_watchers", format!("{WATCHERS_MAX} clients watch already"))
             .hint("close one of them, or ask /v1/status now and then"));
     }
-    let body = Body::from_stream(desk.events.stream(activity.begin()));
-    let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((headers, body).into_response())
+    let body = StreamBody::new(events.stream(activity.begin()).map_ok(Frame::data));
+    let response = with(Response::new(body.boxed_unsync()), header::CONTENT_TYPE, "text/event-stream");
+    Ok(with(response, header::CACHE_CONTROL, "no-store"))
 }
 
-async fn pause(State(desk): State<Desk>, request: Request) -> Answer {
-    let time = requests::pause(&body(request).await?)?;
-    done(desk.backend.pause(time).await)
-}
-
-async fn resume(State(desk): State<Desk>, request: Request) -> Answer {
-    requests::nothing(&body(request).await?)?;
-    done(desk.backend.resume().await)
-}
-
-async fn scan(State(desk): State<Desk>, request: Request) -> Answer {
-    let query = request.uri().query().unwrap_or("").to_owned();
-    let path = requests::place(&query, &body(request).await?)?;
-    done(desk.backend.scan(path).await)
-}
-
-async fn accept(State(desk): State<Desk>, request: Request) -> Answer {
-    let query = request.uri().query().unwrap_or("").to_owned();
-    let path = requests::place(&query, &body(request).await?)?;
-    let path = path.ok_or_else(|| {
-        Failure::bad_request("path is missing").hint("name the folder: {\"path\":\"/volume1/photo\"}")
-    })?;
-    done(desk.backend.accept(path).await)
-}
-
-async fn retry(State(desk): State<Desk>, request: Request) -> Answer {
-    let query = request.uri().query().unwrap_or("").to_owned();
-    let path = requests::place(&query, &body(request).await?)?;
-    done(desk.backend.retry(path).await)
-}
-
-async fn repair(State(desk): State<Desk>, request: Request) -> Answer {
-    let files = requests::repair(&body(request).await?)?;
-    json(&requests::Files { files: desk.backend.repair(files).await? })
-}
-
-async fn forget(State(desk): State<Desk>, request: Request) -> Answer {
-    let files = requests::repair(&body(request).await?)?;
-    json(&requests::Files { files: desk.backend.forget(files).await? })
-}
-
-async fn reload(State(desk): State<Desk>, request: Request) -> Answer {
-    requests::nothing(&body(request).await?)?;
-    done(desk.backend.reload().await)
-}
-
-async fn rebuild(State(desk): State<Desk>, request: Request) -> Answer {
-    requests::nothing(&body(request).await?)?;
-    json(&desk.backend.rebuild().await?)
-}
-
-async fn all_busy() -> Response {
-    let words = format!("{MOST} clients are being answered already");
-    let mut response = Failure::new(503, "busy", words).hint("ask again in a moment").into_response();
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-async fn no_such_path(request: Request) -> Failure {
-    Failure::not_found(format!("there is no {}", request.uri().path()))
-        .hint("GET /v1/status, /v1/queue, /v1/explain, /v1/copies, /v1/events; POST /v1/pause, /v1/resume, /v1/scan, /v1/accept, /v1/retry, /v1/explain, /v1/repair, /v1/forget, /v1/reload, /v1/rebuild")
-}
-
-async fn no_such_method(request: Request) -> Response {
-    let (path, method) = (request.uri().path(), request.method());
-    let allowed = match path {
-        "/v1/explain" => "GET, POST",
-        "/v1/status" | "/v1/queue" | "/v1/copies" | "/v1/events" => "GET",
-        _ => "POST",
+fn no_such_path(path: &str) -> Failure {
+    let all = |method: &str| {
+        let paths = PATHS.iter().filter(|(_, allowed)| allowed.contains(method));
+        paths.map(|(path, _)| *path).collect::<Vec<_>>().join(", ")
     };
+    Failure::not_found(format!("there is no {path}")).hint(format!(
+        "GET {}; POST {}",
+        all("GET"),
+        all("POST")
+    ))
+}
+
+fn no_such_method(path: &str, method: &Method, allowed: &'static str) -> Response {
     let failure = Failure::new(405, "method_not_allowed", format!("{path} is not for {method}"))
         .hint(format!("use {allowed}"));
-    let mut response = failure.into_response();
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
-    response
+    with(refusal(failure), header::ALLOW, allowed)
 }
 
 /// The whole body, as long as it is small and comes in time.
-async fn body(request: Request) -> Result<Vec<u8>, Failure> {
-    use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-
-    let whole = Limited::new(request.into_body(), requests::BODY_MAX).collect();
-    match timeout(PATIENCE, whole).await {
-        Ok(Ok(body)) => Ok(body.to_bytes().to_vec()),
+async fn whole(body: Incoming) -> Result<Bytes, Failure> {
+    match timeout(PATIENCE, Limited::new(body, requests::BODY_MAX).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             Err(Failure::new(413, "too_large", format!("a request can have {} bytes", requests::BODY_MAX)))
         }
@@ -269,7 +251,8 @@ async fn body(request: Request) -> Result<Vec<u8>, Failure> {
 fn json(document: &impl Serialize) -> Answer {
     let text = serde_json::to_vec(document)
         .map_err(|error| Failure::internal(format!("the answer has no JSON form: {error}")))?;
-    Ok(([(header::CONTENT_TYPE, "application/json")], text).into_response())
+    let body = Full::from(text).map_err(|never| match never {}).boxed_unsync();
+    Ok(with(Response::new(body), header::CONTENT_TYPE, "application/json"))
 }
 
 fn done(result: Result<(), Failure>) -> Answer {
@@ -277,12 +260,15 @@ fn done(result: Result<(), Failure>) -> Answer {
     json(&serde_json::json!({}))
 }
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        match json(&FailureDocument { error: self }) {
-            Ok(answer) => (status, answer).into_response(),
-            Err(_) => status.into_response(),
-        }
-    }
+fn refusal(failure: Failure) -> Response {
+    let status = StatusCode::from_u16(failure.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    // Three texts always have a JSON form.
+    let mut response = json(&FailureDocument { error: failure }).unwrap_or_default();
+    *response.status_mut() = status;
+    response
+}
+
+fn with(mut response: Response, name: header::HeaderName, value: &'static str) -> Response {
+    response.headers_mut().insert(name, HeaderValue::from_static(value));
+    response
 }

@@ -203,7 +203,7 @@ fn sled_open(folder: &Path) -> Result<sled::Db> {
             sled::Config::new()
                 .path(&db)
                 // Soft: sled takes a few MiB more. What is read twice is read in a row.
-                .cache_capacity(4 << 20)
+                .cache_capacity(2 << 20)
                 // Our own commits flush; sled's timer would wake and write an idle box.
                 .flush_every_ms(None)
                 .mode(sled::Mode::LowSpace)

@@ -56,12 +56,13 @@ fn one(bench: &Bench, count: u64, figure: &mut Figure) -> Result<()> {
     drop(look);
     let seconds = |number| Amount::new(number, "s");
     let what = format!("{count} files");
-    figure.add(Measure::at_most(&what, seconds(ours), "find", seconds(theirs), 1.5));
+    figure.add(Measure::at_most(&what, seconds(ours), &find.name, seconds(theirs), 1.5));
     for (name, measure) in
         [("rclone", rclone as fn(&Bench, &Path, u64) -> Result<f64>), ("syncthing", syncthing)]
     {
-        figure.add(match measure(bench, room.path(), count) {
-            Ok(theirs) => Measure::at_most(&what, seconds(ours), name, seconds(theirs), 1.0),
+        let version = bench.tool(name).map(|tool| tool.name);
+        figure.add(match version.and_then(|name| Ok((name, measure(bench, room.path(), count)?))) {
+            Ok((name, theirs)) => Measure::at_most(&what, seconds(ours), &name, seconds(theirs), 1.0),
             Err(error) => Measure::unknown(&what, &format!("below {name}"), &error.to_string()),
         });
     }

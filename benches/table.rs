@@ -70,9 +70,8 @@ fn run(rows: Vec<&Row>, small: bool, table: bool) -> yard::Result<ExitCode> {
     for row in rows {
         bench.say(&format!("{}: {}", row.name, row.workload));
         let figure = (row.run)(&bench).unwrap_or_else(|error| Figure::failed(&error.to_string()));
-        if !table {
-            say(&figure.text(row.name));
-        }
+        // A table comes at the end of an hour: whoever waits for it sees each row as it is done.
+        if table { bench.say(&figure.text(row.name)) } else { say(&figure.text(row.name)) }
         done.push((row, figure));
     }
     if table {

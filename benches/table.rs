@@ -71,7 +71,11 @@ fn run(rows: Vec<&Row>, small: bool, table: bool) -> yard::Result<ExitCode> {
         bench.say(&format!("{}: {}", row.name, row.workload));
         let figure = (row.run)(&bench).unwrap_or_else(|error| Figure::failed(&error.to_string()));
         // A table comes at the end of an hour: whoever waits for it sees each row as it is done.
-        if table { bench.say(&figure.text(row.name)) } else { say(&figure.text(row.name)) }
+        if table {
+            bench.say(&figure.text(row.name))
+        } else {
+            say(&figure.text(row.name))
+        }
         done.push((row, figure));
     }
     if table {

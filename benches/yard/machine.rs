@@ -9,11 +9,13 @@ pub(crate) fn name(folder: &Path) -> String {
     let memory = line("/proc/meminfo", "MemTotal").and_then(|text| kib(&text));
     let memory = memory.map_or("?".into(), |kib| format!("{:.1} GiB", kib as f64 / f64::from(1 << 20)));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    // What a distribution or a maker calls it besides says nothing here.
+    let kernel = kernel.trim().split('-').next().unwrap_or_default();
     let version = env!("CARGO_PKG_VERSION");
     format!(
         "xpand {version} on {}, {cores} cores, {memory} of memory, Linux {}, {}",
         processor(),
-        kernel.trim(),
+        kernel,
         file_system(folder)
     )
 }

@@ -1,4 +1,5 @@
 //! The most that the agent ever holds while one large video goes to a cloud of 32 MiB slices, eight at a time.
+//! The video is a hole; the cloud stores its slices and joins them, which takes 40 GiB of disk.
 
 use std::fs::{self, File};
 use std::io::Write;

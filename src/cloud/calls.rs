@@ -23,6 +23,10 @@
 //! anew from nothing. That is the better mistake - if it was one call too many, the cloud says 31034 and
 //! the account pauses for a minute; the other way round a flipped bit would stop a box for a day.
 //!
+//! A call that comes half an hour after the one before it, or later, is only remembered, and written with the
+//! next that comes sooner: so the hourly questions of an idle box write nothing. A restart forgets them, which
+//! are 24 of a thousand.
+//!
 //! Clouds that allow so many calls a second have [`Calls::pace`] (`pace.rs`).
 //!
 //! A clock that is set back must not stop the calls either: what was made in the future was made just
@@ -52,6 +56,9 @@ const MARGIN: Duration = Duration::from_secs(5);
 const MAX_BYTES: u64 = 1 << 20;
 /// Lines that no window needs any more are kept until there are so many.
 const STALE_LINES: usize = 200;
+/// So long after the one before it a call is seldom, and so many seldom ones are remembered unwritten.
+const SELDOM: Duration = Duration::from_mins(30);
+const SELDOM_MAX: usize = 200;
 
 /// How many calls of one endpoint are allowed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -104,7 +111,7 @@ pub struct Calls {
     tell: Option<Tell>,
     /// What was told last, and until when it holds, milliseconds since 1970.
     told: Mutex<Option<(&'static str, i64)>>,
-    /// What the disk did not take.
+    /// What is not written: what the disk did not take, and what comes seldom.
     unsaved: Mutex<Vec<Made>>,
     /// Where a call a second is allowed or so: when the next of each endpoint may go, milliseconds since 1970.
     places: Mutex<BTreeMap<String, i64>>,
@@ -249,13 +256,19 @@ impl Calls {
         let day_ms = self.millis(DAY);
         all.retain(|made| now_ms - made.at_ms < day_ms);
         let (seen, added) = look(&all, now_ms);
-        let is_added = added.is_some();
+        let is_to_be_written = added.as_ref().is_some_and(|endpoint| {
+            let before = all.iter().filter(|made| made.endpoint == *endpoint).map(|made| made.at_ms).max();
+            let seldom_ms = self.clock.wait(SELDOM).as_millis();
+            let is_seldom = before
+                .is_some_and(|at_ms| u128::try_from(now_ms - at_ms).is_ok_and(|apart| apart >= seldom_ms));
+            !is_seldom || endpoint.ends_with(REFUSED) || unsaved.len() >= SELDOM_MAX
+        });
         if let Some(endpoint) = added {
             unsaved.push(Made { endpoint, at_ms: now_ms });
             all.extend(unsaved.last().cloned());
         }
         let anew = lines.is_none_or(|lines| lines > all.len() + STALE_LINES);
-        if is_added || anew {
+        if is_to_be_written || anew {
             let written = if anew { write(file, &all, true) } else { write(file, &unsaved, false) };
             match written {
                 Ok(()) => unsaved.clear(),
@@ -290,9 +303,11 @@ impl Calls {
     }
 }
 
-/// The line that says that the cloud refused a call.
+/// What the line ends its endpoint with that says that the cloud refused a call.
+const REFUSED: &str = "-refused";
+
 fn refusal_of(endpoint: &str) -> String {
-    format!("{endpoint}-refused")
+    format!("{endpoint}{REFUSED}")
 }
 
 /// The calls in `file`, and how many lines it has; `None` when it is to be written anew. Calls of the

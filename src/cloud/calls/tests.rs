@@ -92,6 +92,25 @@ fn the_counts_survive_a_restart_in_a_private_file_and_two_programs_share_them() 
     assert_eq!(std::fs::read_to_string(bench.file()).unwrap().lines().count(), 5);
 }
 
+#[test]
+fn an_idle_boxs_questions_are_counted_and_not_written() {
+    let bench = Bench::new();
+    let calls = bench.calls();
+    let written = || std::fs::read_to_string(bench.file()).unwrap().lines().count();
+    assert_eq!(calls.try_now("uinfo", LISTALL), Turn::Now);
+    for _ in 0..3 {
+        bench.pass(HOUR);
+        assert_eq!(calls.try_now("uinfo", LISTALL), Turn::Now);
+        assert_eq!(written(), 1);
+    }
+    // The next that comes soon takes them with it.
+    bench.pass(MINUTE);
+    assert_eq!(calls.try_now("uinfo", LISTALL), Turn::Now);
+    assert_eq!(written(), 5);
+    assert_eq!(bench.calls().try_now("uinfo", LISTALL), Turn::Now);
+    assert_eq!(written(), 6);
+}
+
 #[tokio::test]
 async fn what_is_used_up_for_the_hour_fails_unsent_and_says_how_long() {
     let bench = Bench::new();

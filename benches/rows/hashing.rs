@@ -20,7 +20,7 @@ use crate::yard::{Bench, Figure, Measure, Result, files};
 /// Bytes of a slice of an account without membership.
 const SLICE: u64 = 4 << 20;
 /// Turns.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 7;
 
 pub(crate) fn run(bench: &Bench) -> Result<Figure> {
     let room = bench.room()?;

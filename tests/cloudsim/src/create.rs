@@ -1,15 +1,15 @@
 //! "创建文件": create, for files whose slices have arrived and for folders.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
-use md5::{Digest, Md5};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
 use crate::answer::{Answer, Refusal, Reply};
-use crate::cloud_md5::{hex, md5_hex};
+use crate::cloud_md5::md5_hex;
+use crate::content_md5::ContentMd5;
 use crate::drives::Policy;
 use crate::entry::{Attributes, Content, Entry};
 use crate::names;
@@ -143,45 +143,35 @@ fn check_slices(session: &Session, block_list: &[String]) -> Result<(), Refusal>
 /// A slice that is the whole file, which was hashed when it came: a second name for it, so that a refused create
 /// leaves the session as it was.
 fn whole(slice: &Path, size: u64, place: NamedTempFile, block_list: Vec<String>) -> io::Result<Content> {
-    let mut head = Vec::new();
-    File::open(slice)?.take(SLICE_MD5_BYTES).read_to_end(&mut head)?;
+    let slice_md5 = head_md5(File::open(slice)?)?;
     let file = place.into_temp_path();
     fs::remove_file(&file)?;
     fs::hard_link(slice, &file)?;
-    let md5 = block_list.first().cloned().unwrap_or_default();
-    Ok(Content { file, size, md5, slice_md5: md5_hex(&head), block_list, instant: false })
+    let md5 = block_list.first().cloned().unwrap_or_default().into();
+    Ok(Content { file, size, md5, slice_md5, block_list, instant: false })
 }
 
-/// Joins the slices to one file, hashing on the way.
+/// MD5 of the first 256 KiB.
+fn head_md5(file: File) -> io::Result<String> {
+    let mut head = Vec::new();
+    file.take(SLICE_MD5_BYTES).read_to_end(&mut head)?;
+    Ok(md5_hex(&head))
+}
+
+/// Joins the slices to one file. The system copies them, and nobody hashes them again (`content_md5`).
 pub(crate) fn merge(
     parts: &[PathBuf],
     mut target: NamedTempFile,
     block_list: Vec<String>,
 ) -> io::Result<Content> {
-    let (mut whole, mut head) = (Md5::new(), Md5::new());
-    let (mut size, mut buffer) = (0u64, vec![0; 256 << 10]);
+    let mut size = 0;
     for part in parts {
-        let mut part = File::open(part)?;
-        loop {
-            let n = part.read(&mut buffer)?;
-            if n == 0 {
-                break;
-            }
-            whole.update(&buffer[..n]);
-            let in_head = SLICE_MD5_BYTES.saturating_sub(size).min(n as u64) as usize;
-            head.update(&buffer[..in_head]);
-            target.write_all(&buffer[..n])?;
-            size += n as u64;
-        }
+        size += io::copy(&mut File::open(part)?, target.as_file_mut())?;
     }
-    Ok(Content {
-        file: target.into_temp_path(),
-        size,
-        md5: hex(&whole.finalize()),
-        slice_md5: hex(&head.finalize()),
-        block_list,
-        instant: false,
-    })
+    target.rewind()?;
+    let (file, place) = target.into_parts();
+    let slice_md5 = head_md5(file)?;
+    Ok(Content { file: place, size, md5: ContentMd5::default(), slice_md5, block_list, instant: false })
 }
 
 /// mode, exif_info, zip_quality with zip_sign, local times: errno 2 when they break their rules.

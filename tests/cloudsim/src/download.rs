@@ -82,7 +82,9 @@ pub(crate) async fn cdn(cloud: &Cloud, ask: &Ask) -> Reply {
             life_secs: cloud.options.cdn_ttl.as_secs(),
         };
         let (owner, entry, _) = wanted.find(cloud, &state, ask)?;
-        (state.drives.disk(owner, &entry.path)?, entry.content_md5.clone(), entry.size)
+        let disk = state.drives.disk(owner, &entry.path)?;
+        let md5 = entry.content_md5.of(&disk)?.to_owned();
+        (disk, md5, entry.size)
     };
     Ok(Answer::page(content(&ask.headers, file, &md5, size).await?))
 }

@@ -35,7 +35,8 @@ const OTHERS_FOLDERS: [&str; 2] = [OWN_FOLDER, PAN123_FOLDER];
 pub(crate) struct Drives {
     root: PathBuf,
     drives: BTreeMap<String, Drive>,
-    by_content: HashMap<String, BTreeSet<(String, String)>>,
+    /// Accounts and paths of the files, by the MD5 of their first 256 KiB.
+    by_head: HashMap<String, BTreeSet<(String, String)>>,
     journal: Journal,
     dice: Dice,
 }
@@ -84,7 +85,7 @@ impl Drives {
         let mut drives = Drives {
             root: root.into(),
             drives: BTreeMap::new(),
-            by_content: HashMap::new(),
+            by_head: HashMap::new(),
             journal: Journal::open(&path)?,
             dice,
         };
@@ -108,8 +109,8 @@ impl Drives {
         drive.used += entry.size;
         drive.paths.insert(entry.fs_id, entry.path.clone());
         if !entry.isdir {
-            self.by_content
-                .entry(entry.content_md5.clone())
+            self.by_head
+                .entry(entry.slice_md5.clone())
                 .or_default()
                 .insert((account.into(), entry.path.clone()));
         }
@@ -121,7 +122,7 @@ impl Drives {
         let Some(old) = drive.entries.remove(path) else { return };
         drive.used -= old.size;
         drive.paths.remove(&old.fs_id);
-        if let Some(places) = self.by_content.get_mut(&old.content_md5) {
+        if let Some(places) = self.by_head.get_mut(&old.slice_md5) {
             places.remove(&(account.into(), path.into()));
         }
     }
@@ -204,9 +205,10 @@ impl Drives {
 
     /// A stored file with exactly this content, anywhere in the cloud (instant upload).
     pub(crate) fn find_content(&self, md5: &str, slice_md5: &str, size: u64) -> Option<(String, &Entry)> {
-        self.by_content.get(md5)?.iter().find_map(|(account, path)| {
-            let entry = self.get(account, path)?;
-            (entry.size == size && entry.slice_md5 == slice_md5).then(|| (account.clone(), entry))
+        self.by_head.get(slice_md5)?.iter().find_map(|(account, path)| {
+            let entry = self.get(account, path).filter(|entry| entry.size == size)?;
+            let disk = self.disk(account, path).ok()?;
+            (entry.content_md5.of(&disk).ok()? == md5).then(|| (account.clone(), entry))
         })
     }
 
@@ -298,7 +300,7 @@ impl Drives {
         let name = format!("{}-{}", old.fs_id, old.versions.len() + 1);
         let kept = self.root.join(OWN_FOLDER).join("versions").join(name);
         fs::rename(disk, &kept)?;
-        Ok(Version { md5: old.content_md5.clone(), size: old.size, disk: kept })
+        Ok(Version { md5: old.content_md5.of(&kept)?.into(), size: old.size, disk: kept })
     }
 
     /// create with `isdir=1`. Parents come along, as with files.

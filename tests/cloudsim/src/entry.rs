@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tempfile::TempPath;
 
+use crate::content_md5::ContentMd5;
 use crate::names;
 use crate::request::Vendor;
 
@@ -18,7 +19,7 @@ pub(crate) struct Entry {
     pub(crate) isdir: bool,
     pub(crate) size: u64,
     /// MD5 of the content, and of its first 256 KiB: what instant upload compares.
-    pub(crate) content_md5: String,
+    pub(crate) content_md5: ContentMd5,
     pub(crate) slice_md5: String,
     /// The `md5` that answers show (field notes 3.7).
     pub(crate) cloud_md5: String,
@@ -47,12 +48,12 @@ pub(crate) struct Attributes {
     pub(crate) local_mtime: Option<u64>,
 }
 
-/// Whole content, hashed, in a temporary file that is moved into place.
+/// Whole content in a temporary file that is moved into place.
 #[derive(Debug)]
 pub(crate) struct Content {
     pub(crate) file: TempPath,
     pub(crate) size: u64,
-    pub(crate) md5: String,
+    pub(crate) md5: ContentMd5,
     pub(crate) slice_md5: String,
     pub(crate) block_list: Vec<String>,
     pub(crate) instant: bool,
@@ -82,7 +83,7 @@ impl Entry {
             account: account.into(),
             path: self.path.clone(),
             size: self.size,
-            md5: self.content_md5.clone(),
+            md5: self.content_md5.of(&disk).unwrap_or_default().into(),
             cloud_md5: self.cloud_md5.clone(),
             block_list: self.block_list.clone(),
             fs_id: self.fs_id,

@@ -37,6 +37,7 @@ mod answer;
 mod body;
 mod calls;
 mod cloud_md5;
+mod content_md5;
 mod control;
 mod create;
 pub mod demo;

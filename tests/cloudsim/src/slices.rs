@@ -165,7 +165,7 @@ pub(crate) async fn single_shot(cloud: &Cloud, ask: &Ask, body: Stream) -> Reply
         file: received.file,
         size: received.size,
         block_list: vec![received.md5.clone()],
-        md5: received.md5,
+        md5: received.md5.into(),
         slice_md5: received.slice_md5,
         instant: false,
     };

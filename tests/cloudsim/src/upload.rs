@@ -134,7 +134,8 @@ async fn instant(
     drop(file);
     // The source can be gone by now; then the client has to send.
     let Ok(Ok(place)) = copied else { return Ok(None) };
-    let content = Content { file: place, size, md5: content, slice_md5: slice, block_list, instant: true };
+    let content =
+        Content { file: place, size, md5: content.into(), slice_md5: slice, block_list, instant: true };
     let attributes = Attributes {
         local_ctime: ask.form.number("local_ctime")?,
         local_mtime: ask.form.number("local_mtime")?,

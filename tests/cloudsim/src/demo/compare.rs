@@ -1,17 +1,15 @@
 //! The folder and the cloud side by side: every file by MD5, name, count, mode, EXIF and date.
 
 use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::Path;
+use std::fs;
+use std::io;
 use std::time::UNIX_EPOCH;
-
-use md5::{Digest, Md5};
 
 use super::library::{Expect, Library, Told};
 use super::names::unescape;
 use super::tell::plain;
 use crate::StoredFile;
+use crate::content_md5::md5_of;
 
 /// What the comparison found. Each list names what is wrong; empty is right.
 #[derive(Default)]
@@ -48,7 +46,7 @@ impl Compared {
             };
             compared.bytes += local.len();
             compared.escaped += usize::from(file.path.as_bytes() != [prefix.as_bytes(), &below].concat());
-            let (here, there) = (md5(&library.path(&below))?, md5(&file.disk)?);
+            let (here, there) = (md5_of(&library.path(&below))?, md5_of(&file.disk)?);
             let name = plain(&below);
             if here != there {
                 compared.content.push(format!("{name}: {here} here, {there} there"));
@@ -106,16 +104,5 @@ pub(super) fn some(wrong: &[String]) -> String {
     match wrong.len().saturating_sub(shown.len()) {
         0 => shown.join("; "),
         more => format!("{}; and {more} more", shown.join("; ")),
-    }
-}
-
-/// MD5 of a file, read bit by bit.
-pub(super) fn md5(path: &Path) -> io::Result<String> {
-    let (mut file, mut hash, mut buffer) = (File::open(path)?, Md5::new(), vec![0; 1 << 18]);
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(crate::cloud_md5::hex(&hash.finalize())),
-            read => hash.update(&buffer[..read]),
-        }
     }
 }

@@ -9,13 +9,14 @@ use serde_json::Value;
 
 use super::Step;
 use super::agent::Agent;
-use super::compare::{Compared, md5, some};
+use super::compare::{Compared, some};
 use super::evidence;
 use super::follow::is_quiet;
 use super::library::{Expect, looks};
 use super::story::{PREFIX, Story};
 use super::tell::{number, plain, size};
 use crate::Call;
+use crate::content_md5::md5_of;
 
 /// An agent that is told to end does so within this.
 const ENDING: Duration = Duration::from_secs(5);
@@ -196,7 +197,7 @@ impl Story<'_> {
         let time = began.elapsed().as_secs_f32();
         let status = self.follow(agent, |status, _| is_quiet(status))?;
         self.tell.progress_ended(&super::follow::lines(&status)[0]);
-        let here = md5(&self.library.path(below))?;
+        let here = md5_of(&self.library.path(below))?;
         let there = self.sim.file(&remote).map(|file| file.md5);
         let name = plain(below);
         self.tell.prove(there.as_ref() == Some(&here), &format!("\"{name}\" has the same MD5 there"), || {

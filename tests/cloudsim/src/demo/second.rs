@@ -7,12 +7,13 @@ use std::path::Path;
 
 use super::Step;
 use super::agent::Agent;
-use super::compare::{md5, some};
+use super::compare::some;
 use super::follow::is_quiet;
 use super::names::unescape;
 use super::story::Story;
 use super::tell::{number, plain};
 use crate::StoredFile;
+use crate::content_md5::md5_of;
 
 /// What every name at 123pan begins with: device and label of the configuration.
 const PREFIX: &str = "/Living room NAS/pictures/";
@@ -46,7 +47,7 @@ impl Story<'_> {
         }
         let wanted: Vec<Vec<u8>> = self.library.wanted().filter(|below| is_picture(below)).cloned().collect();
         for below in &wanted {
-            let here = md5(&self.library.path(below))?;
+            let here = md5_of(&self.library.path(below))?;
             match there.remove(below) {
                 Some(file) if file.md5 == here && file.overwritten == 0 => {}
                 Some(file) => wrong.push(format!("{}: {} there, {here} here", plain(below), file.md5)),

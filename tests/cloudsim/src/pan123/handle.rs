@@ -129,13 +129,14 @@ impl Pan123Sim<'_> {
         let mut source = temp_file(self.0)?;
         source.write_all(bytes)?;
         let content = merge(&[source.path().to_owned()], temp_file(self.0)?, Vec::new())?;
+        let md5 = content.md5.of(&content.file)?;
         let mut state = self.0.lock();
         let state = &mut *state;
         let bytes = Bytes {
             file: &content.file,
             size: content.size,
-            etag: &content.md5,
-            block_list: vec![content.md5.clone()],
+            etag: md5,
+            block_list: vec![md5.to_owned()],
             instant: false,
         };
         let place = Place { account, parent: &parent, name };

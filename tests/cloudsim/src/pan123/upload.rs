@@ -13,6 +13,7 @@ use super::{LARGEST, Pan123, storage};
 use crate::answer::{Refusal, Reply};
 use crate::create::merge;
 use crate::dice::Dice;
+use crate::entry::Content;
 use crate::parts::Slices;
 use crate::request::Ask;
 use crate::slices::temp_file;
@@ -112,13 +113,13 @@ pub(super) async fn complete(cloud: &Cloud, ask: &Ask, account: &str) -> Reply {
     let state = &mut *state;
     let pan123 = &mut state.pan123;
     pan123.uploads.set_busy(&upload.key, false);
-    let content = joined?;
+    let (content, md5) = joined?;
     // Forgotten meanwhile, perhaps.
     find(pan123, ask, account)?;
     content.file.persist(pan123.uploads.content(&upload.key)).map_err(|error| error.error)?;
     let wait = pan123.behave.async_delay;
     let due_ms = cloud.now_ms() + wait.unwrap_or_default().as_millis() as u64;
-    let stage = Stage::Checking { due_ms, md5: content.md5, block_list: content.block_list };
+    let stage = Stage::Checking { due_ms, md5, block_list: content.block_list };
     pan123.uploads.set_stage(&upload.key, stage)?;
     if wait.is_none() {
         settle(state, cloud.now_ms())?;
@@ -191,12 +192,17 @@ impl Pan123 {
     }
 }
 
-/// Joins the slices to one file.
-async fn join(cloud: &Cloud, upload: &Upload) -> io::Result<crate::entry::Content> {
+/// Joins the slices to one file. Returns its MD5, too.
+async fn join(cloud: &Cloud, upload: &Upload) -> io::Result<(Content, String)> {
     let parts: Vec<PathBuf> = upload.slices.values().map(|slice| slice.file.clone()).collect();
     let block_list = upload.slices.values().map(|slice| slice.md5.clone()).collect();
     let target = temp_file(cloud)?;
-    tokio::task::spawn_blocking(move || merge(&parts, target, block_list)).await.map_err(io::Error::other)?
+    let join = move || {
+        let content = merge(&parts, target, block_list)?;
+        let md5 = content.md5.of(&content.file)?.to_owned();
+        Ok((content, md5))
+    };
+    tokio::task::spawn_blocking(join).await.map_err(io::Error::other)?
 }
 
 /// What upload_complete says of an upload that is past its slices.

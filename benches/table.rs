@@ -45,9 +45,6 @@ fn main() -> ExitCode {
         ROWS.iter().for_each(|row| say(&format!("{:<16} {}", row.key, row.name)));
         return ExitCode::SUCCESS;
     }
-    if let Some(strange) = names.iter().find(|name| ROWS.iter().all(|row| row.key != **name)) {
-        return refuse(&format!("there is no row {strange}; `cargo bench -- --list` names them"));
-    }
     if has("--cost") {
         return match Bench::new(has("--small")).and_then(|bench| cost::tables(&bench, &names)) {
             Ok(tables) => {
@@ -56,6 +53,9 @@ fn main() -> ExitCode {
             }
             Err(error) => refuse(&error.to_string()),
         };
+    }
+    if let Some(strange) = names.iter().find(|name| ROWS.iter().all(|row| row.key != **name)) {
+        return refuse(&format!("there is no row {strange}; `cargo bench -- --list` names them"));
     }
     let wanted = |row: &&Row| names.is_empty() || names.iter().any(|name| name == row.key);
     match run(ROWS.iter().filter(wanted).collect(), has("--small"), has("--table")) {

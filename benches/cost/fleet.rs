@@ -78,7 +78,7 @@ pub(super) fn tables(bench: &Bench) -> Result<Vec<Table>> {
 
     all.peak("started by hand, all in one moment", &by_hand);
     all.peak("the power comes back for all", &after_boot);
-    all.peak("any hour after that", &idle);
+    all.peak("any two hours after that", &idle);
     let refused = [&first, &by_hand, &after_boot, &idle, &photos].map(|calls| calls.refused(TOO_MANY));
     let notes = vec![format!(
         "Of {} calls of {count} boxes the cloud, which enforced the documents' limits, refused {}.",

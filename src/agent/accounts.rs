@@ -248,6 +248,9 @@ fn put_uploader(
     (user, login): (User, Option<u64>),
 ) {
     let account = &hub.accounts[at];
+    if hub.accounts[..at].iter().all(|before| lock(&before.uploader).is_none()) {
+        lock(&hub.core.gate).open_later(hub.core.clock.wait(phase::opening(login)));
+    }
     let mut cell = lock(&account.uploader);
     let is_the_same = |uploader: &Arc<Uploader>| {
         uploader.user == user && uploader.login == login && Arc::ptr_eq(&uploader.drive, &drive)

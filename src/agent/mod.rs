@@ -119,10 +119,7 @@ pub async fn run(options: Options, signals: Signals) -> Result<(), Error> {
     let (opening, longest) = (state_dir.clone(), clock.wait(keeper::LONGEST));
     let opened = tokio::task::spawn_blocking(move || open_state(&opening, longest)).await;
     let keeper = opened.map_err(|panic| Error::Config(panic.to_string()))??;
-    let mut gate = gate::Gate::open(&state_dir);
-    let accounts = Accounts::new(&state_dir, clock.clone());
-    let login = config.accounts.iter().find_map(|account| accounts.login_id(&account.name));
-    gate.open_later(clock.wait(phase::opening(login)));
+    let gate = gate::Gate::open(&state_dir);
     let core = Arc::new(Core {
         clock: clock.clone(),
         start: phase::Start::now(&state_dir),

@@ -2,19 +2,25 @@
 //! are done with it. A terabyte of films must not push the family's files out of memory, nor may the file
 //! go that the family looks at.
 //!
-//! No call tells it to a program that may only read the file (`mincore` does not since Linux 5.2). But the
+//! No call tells it of a whole file to a program that may only read it (`mincore` does not since Linux 5.2). But the
 //! kernel counts what a thread has fetched from a disk (`/proc/thread-self/io`): what could be read without
-//! fetching it was there. Where that is not counted - on network disks, through FUSE, by kernels built
+//! fetching it was there. Of a slice that is about to be read on any thread, some bytes are asked for on condition
+//! that they are there (`RWF_NOWAIT`, Linux 4.14). Where that is not counted - on network disks, through FUSE, by kernels built
 //! without `TASK_IO_ACCOUNTING` - all of it goes.
 
 use std::fs::File;
+use std::io::IoSliceMut;
 use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 
 use rustix::fs::{Advice, fadvise, fstatfs};
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 
 /// So much is looked at as one, bytes.
 pub const WINDOW_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A slice is looked at in steps of this, bytes.
+const STEP_BYTES: usize = 128 * 1024;
 
 /// Disk file systems, of which the kernel counts what is fetched: ext2 to ext4, XFS, Btrfs, F2FS, exFAT,
 /// FAT, NTFS (ntfs3), JFS, overlayfs above them.
@@ -38,6 +44,25 @@ pub struct Cached {
 }
 
 impl Cached {
+    /// Whether most of `start..end` of `file` is in memory now, where the kernel says so; nothing is known of the rest.
+    #[must_use]
+    pub fn of_now(file: &File, start: u64, end: u64) -> Self {
+        let (mut there, mut all) = (0, 0);
+        for at in (start..end).step_by(STEP_BYTES) {
+            let mut byte = [0];
+            let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
+            match read {
+                Ok(_) => there += 1,
+                Err(Errno::AGAIN) => {}
+                Err(_) => return Self::default(),
+            }
+            all += 1;
+        }
+        let mut cached = Self::default();
+        cached.push(end, there * 2 > all);
+        cached
+    }
+
     /// The next part ends at `end`.
     pub fn push(&mut self, end: u64, was_there: bool) {
         match self.parts.last_mut() {
@@ -166,6 +191,47 @@ mod tests {
             body.for_each(async |piece| drop(piece.unwrap())).await;
         }
         Some((before, resident(named.path())?))
+    }
+
+    #[test]
+    fn of_a_file_that_was_hashed_by_an_earlier_run_it_is_seen_what_is_in_memory_now() {
+        let mut named = tempfile::NamedTempFile::new().unwrap();
+        named.write_all(&vec![7; 8 * MIB as usize]).unwrap();
+        named.as_file().sync_all().unwrap();
+        let file = File::open(named.path()).unwrap();
+        let slice = |start: u64| Cached::of_now(&file, start, start + 4 * MIB);
+        Cached::default().forget(&file, 0, 8 * MIB);
+        if slice(0).was_there(1).is_none() || resident(named.path()) != Some(0) {
+            return eprintln!(
+                "SKIPPED: the temporary folder's files do not leave the memory, or nobody tells"
+            );
+        }
+        assert_eq!(slice(0).was_there(4 * MIB), Some(false));
+        file.read_exact_at(&mut vec![0; 4 * MIB as usize], 4 * MIB).unwrap();
+        let second = slice(4 * MIB);
+        assert_eq!(second.was_there(8 * MIB), Some(true));
+        second.forget(&file, 4 * MIB, 8 * MIB);
+        assert!(resident(named.path()).unwrap() >= 4 * MIB);
+    }
+
+    #[test]
+    fn a_pass_that_fails_leaves_nothing_of_its_own_in_memory() {
+        let mut named = tempfile::NamedTempFile::new().unwrap();
+        named.write_all(&vec![7; 8 * MIB as usize]).unwrap();
+        named.as_file().sync_all().unwrap();
+        let file = File::open(named.path()).unwrap();
+        Cached::default().forget(&file, 0, 8 * MIB);
+        if resident(named.path()) != Some(0) {
+            return eprintln!(
+                "SKIPPED: the temporary folder's files do not leave the memory, or nobody tells"
+            );
+        }
+        // It has shrunk, as far as the pass is told.
+        let mut print = disk::fingerprint(&file).unwrap().0;
+        print.size += 1;
+        let (done, go_on) = (AtomicU64::new(0), AtomicBool::new(false));
+        hash::hash(&file, &print, 4 * MIB, &mut vec![0; hash::BUFFER_BYTES], &done, &go_on).unwrap_err();
+        assert_eq!(resident(named.path()), Some(0));
     }
 
     /// A photo, which stays until it is sent, and a film, which goes window by window.

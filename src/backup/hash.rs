@@ -3,7 +3,7 @@
 //! The pass counts only if the file had the expected fingerprint before the first byte and after the last,
 //! so the digests are of one state of the file. It asks for read-ahead, and takes a large file out of the
 //! cache behind itself, apart from what was there before (`cache.rs`). A smaller one stays there, because it
-//! will be sent in a moment; [`Cached::forget`] is for when that is over.
+//! will be sent in a moment; [`Cached::forget`] is for when that is over. A pass that fails leaves nothing of its own.
 
 use std::fs::File;
 use std::io;
@@ -26,11 +26,9 @@ pub const HEAD_BYTES: u64 = 256 * 1024;
 /// A good size for the buffer of [`hash`], bytes.
 pub const BUFFER_BYTES: usize = 512 * 1024;
 
-/// Larger files leave the cache while they are read, bytes: on a box with little memory.
-const KEEP_BYTES: u64 = 32 * 1024 * 1024;
-
-/// On one with more it is so much of the memory: a file that is sent out of the cache is read from the disk once.
-const KEEP_PART: u64 = 32;
+/// Larger files leave the cache while they are read, and are read from the disk once more when they are sent, bytes. Some
+/// files are in work at a time, and a box, or the agent's control group, may have little memory for all of them.
+pub(super) const KEEP_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What one pass over a file found.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -131,51 +129,52 @@ fn read_through(
 ) -> Result<Cached, HashError> {
     progress.store(0, Ordering::Relaxed);
     check(file, expected)?;
-    let is_large = expected.size > keep_bytes();
+    let is_large = expected.size > KEEP_BYTES;
     let _ = fadvise(file, 0, None, Advice::Sequential);
     let (mut eyes, mut cached) = (Eyes::on(file), Cached::default());
     let (mut done, mut seen) = (0, 0);
-    while done < expected.size {
-        if cancel.load(Ordering::Relaxed) {
-            return Err(HashError::Cancelled);
+    let mut read_all = || {
+        while done < expected.size {
+            if cancel.load(Ordering::Relaxed) {
+                return Err(HashError::Cancelled);
+            }
+            let wanted = usize::try_from(expected.size - done).unwrap_or(usize::MAX);
+            let wanted = wanted.min(buffer.len());
+            let read = match file.read_at(&mut buffer[..wanted], done) {
+                Ok(0) => {
+                    check(file, expected)?;
+                    return Err(HashError::Io(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Ok(read) => &buffer[..read],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // A network disk's way to say that the file was deleted.
+                Err(error) if error.raw_os_error() == Some(Errno::STALE.raw_os_error()) => {
+                    return Err(HashError::Gone);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            each(done, read);
+            done += read.len() as u64;
+            progress.store(done, Ordering::Relaxed);
+            if done - seen >= WINDOW_BYTES || done == expected.size {
+                let was_there = eyes.was_there(done - seen);
+                cached.push(done, known.was_there(done).unwrap_or(was_there));
+                if is_large {
+                    cached.forget(file, seen, done);
+                }
+                seen = done;
+            }
         }
-        let wanted = usize::try_from(expected.size - done).unwrap_or(usize::MAX);
-        let wanted = wanted.min(buffer.len());
-        let read = match file.read_at(&mut buffer[..wanted], done) {
-            Ok(0) => {
-                check(file, expected)?;
-                return Err(HashError::Io(io::ErrorKind::UnexpectedEof.into()));
-            }
-            Ok(read) => &buffer[..read],
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            // A network disk's way to say that the file was deleted.
-            Err(error) if error.raw_os_error() == Some(Errno::STALE.raw_os_error()) => {
-                return Err(HashError::Gone);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        each(done, read);
-        done += read.len() as u64;
-        progress.store(done, Ordering::Relaxed);
-        if done - seen >= WINDOW_BYTES || done == expected.size {
-            let was_there = eyes.was_there(done - seen);
-            cached.push(done, known.was_there(done).unwrap_or(was_there));
-            if is_large {
-                cached.forget(file, seen, done);
-            }
-            seen = done;
-        }
+        check(file, expected)
+    };
+    let read = read_all();
+    if read.is_err() {
+        // What was read is of no use to anybody.
+        let was_there = eyes.was_there(done - seen);
+        cached.push(done, known.was_there(done).unwrap_or(was_there));
+        cached.forget(file, 0, done);
     }
-    check(file, expected)?;
-    Ok(cached)
-}
-
-/// Up to what size, bytes, a file stays in the cache until it is sent.
-pub(super) fn keep_bytes() -> u64 {
-    let memory = rustix::system::sysinfo();
-    #[allow(clippy::useless_conversion, reason = "32 bits on 32-bit machines")]
-    let bytes = u64::from(memory.totalram).saturating_mul(memory.mem_unit.into());
-    (bytes / KEEP_PART).max(KEEP_BYTES)
+    read.map(|()| cached)
 }
 
 /// That the file is still the expected one.

@@ -152,7 +152,7 @@ impl Uploader {
             () = self.stop.cancelled() => Err(Stop::Outcome(Outcome::Released)),
         };
         cancelled.store(true, Ordering::Relaxed);
-        self.leave(source, &job, progress);
+        self.leave(source, &job, progress, stopped.is_ok());
         match stopped {
             Ok(copy) => Ended::new(job, Outcome::Done(copy)),
             Err(Stop::Outcome(outcome)) => Ended::new(job, outcome),

@@ -1,18 +1,23 @@
 //! How fast uploads may go so that others on the line do not notice: `upload.yield`.
 //!
 //! A line that is full answers late: what is sent waits in the router's queue. So the way there and back is
-//! timed once a second ([`crate::cloud::Drive::knock`]), and compared with the shortest of the last ten minutes.
+//! timed once a second ([`crate::cloud::Drive::knock`]), and compared with the shortest of the last three hours.
 //! While it is not much longer, uploads go faster and faster; when it is, the queue is full, be it of our
 //! bytes or of somebody's film, and they go slower until it is not. That is what LEDBAT does (RFC 6817), by
 //! a rate instead of a window: whoever fills the line with an ordinary connection has it within seconds.
+//!
+//! Three hours are longer than a film. Of a line that was full all that time, or ever since the agent was started, we
+//! do not know how short its way is, and take a share of it like everybody.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// How much longer than the shortest the way may take, as in RFC 6817.
 const TARGET: Duration = Duration::from_millis(100);
-/// The shortest way is that of so many minutes: the line, and the route, may change.
-const MINUTES: usize = 10;
+/// The shortest way is that of so many spans in which something was sent: the line, and the route, may change.
+const SPANS: usize = 18;
+/// Milliseconds of one.
+const SPAN_MS: i64 = 600_000;
 /// So many answers in a row have to be late. One may be for any reason.
 const LATE: usize = 3;
 /// Uploads do not stop altogether, bytes a second.
@@ -29,7 +34,7 @@ const SLOWER: f64 = 0.4;
 /// What is known of the line.
 #[derive(Debug)]
 pub struct Yielding {
-    /// Minute, and the shortest way in it.
+    /// Span, and the shortest way in it.
     shortest: VecDeque<(i64, Duration)>,
     /// The last ways.
     recent: VecDeque<Duration>,
@@ -52,12 +57,12 @@ impl Yielding {
 
     /// The way took so long at `now_ms` of a steady clock, and `sent` bytes a second went out meanwhile.
     pub fn heard(&mut self, now_ms: i64, way: Duration, sent: u64) {
-        let minute = now_ms.div_euclid(60_000);
+        let span = now_ms.div_euclid(SPAN_MS);
         match self.shortest.back_mut() {
-            Some((last, shortest)) if *last == minute => *shortest = way.min(*shortest),
-            _ => self.shortest.push_back((minute, way)),
+            Some((last, shortest)) if *last == span => *shortest = way.min(*shortest),
+            _ => self.shortest.push_back((span, way)),
         }
-        while self.shortest.len() > MINUTES {
+        while self.shortest.len() > SPANS {
             self.shortest.pop_front();
         }
         self.recent.push_back(way);
@@ -140,7 +145,8 @@ mod tests {
         let mut line = Line::new(5e6);
         line.run(120, false);
         line.run(20, true);
-        let (ours, _) = line.run(600, true);
+        // A film, and one more.
+        let (ours, _) = line.run(9_000, true);
         assert!(ours < 0.03, "{ours} of a line that somebody else wants");
         line.run(90, false);
         let (ours, _) = line.run(60, false);

@@ -255,6 +255,7 @@ impl Calls {
         all.extend(unsaved.iter().cloned());
         let day_ms = self.millis(DAY);
         all.retain(|made| now_ms - made.at_ms < day_ms);
+        unsaved.retain(|made| now_ms - made.at_ms < day_ms);
         let (seen, added) = look(&all, now_ms);
         let is_to_be_written = added.as_ref().is_some_and(|endpoint| {
             let before = all.iter().filter(|made| made.endpoint == *endpoint).map(|made| made.at_ms).max();

@@ -12,10 +12,12 @@ use super::calls::Failure;
 use super::hanging::outlasting;
 use super::{Afresh, Step, Stop, TRIES, Uploader};
 use crate::backup::body::slice_body;
+use crate::backup::cache::Cached;
 use crate::backup::disk;
 use crate::backup::job::{Bitmap, Job, Session, Stage};
 use crate::backup::progress::{Meters, Progress};
 use crate::backup::queue::Outcome;
+use crate::backup::seam::spawn_blocking;
 use crate::backup::source::Source;
 use crate::backup::verdict::{Call, Verdict};
 use crate::cloud::{Slice, Upload};
@@ -153,6 +155,17 @@ impl Uploader {
         Ok(())
     }
 
+    /// What of a slice the family had in memory: the hashing saw it, or, of a file that was hashed by an earlier run, it
+    /// is what is there now.
+    async fn cached(&self, local: &Arc<File>, offset: u64, length: u64, progress: &Progress) -> Arc<Cached> {
+        if let Some(cached) = progress.cached.get() {
+            return Arc::clone(cached);
+        }
+        let file = Arc::clone(local);
+        let look = spawn_blocking(move || Cached::of_now(&file, offset, offset.saturating_add(length)));
+        Arc::new(look.await.unwrap_or_default())
+    }
+
     /// One slice, until the cloud has it: with our MD5 of it, where it tells one.
     async fn send_slice(
         &self,
@@ -164,7 +177,7 @@ impl Uploader {
     ) -> Result<(), Failure> {
         let (offset, length, ours) = (cut.offset(number), cut.length(number), cut.md5(number));
         let mut lies = 0;
-        let cached = progress.cached.get().cloned().unwrap_or_default();
+        let cached = self.cached(local, offset, length, progress).await;
         let attempt = Attempt::new(progress, &self.meters);
         loop {
             let partseq = u32::try_from(number).unwrap_or(u32::MAX);

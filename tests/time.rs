@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use cloudsim::{Fault, FaultKind};
-use common::Rig;
 use common::media::{photo, video};
+use common::{Rig, numbered};
 use xpand::clock::Clock;
 use xpand::status::{AccountState, State};
 
@@ -143,6 +143,28 @@ async fn nothing_is_sent_before_the_hours_begin_and_everything_once_they_have() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_logs_in_while_the_agent_runs_has_a_place_in_the_hours_as_well() {
+    let (clock, begin_ms) = soon(1);
+    let rig = Rig::start(|setup| {
+        setup.clock = clock;
+        setup.upload = "hours = [\"01:00-06:00\"]\n".into();
+        setup.accounts[0].logged_in = false;
+        setup.hurry = 1;
+    });
+    rig.put_photos(1);
+    rig.until("nobody", |status| status.state == State::NeedsLogin).await;
+    rig.log_in_as("home", LATE);
+    // Three quarters of a minute after the hours have begun.
+    let is_waiting = |status: &xpand::status::Status| {
+        right_ms() > begin_ms + 2000
+            && status.reason.as_deref().is_some_and(|words| words.contains("outside upload.hours"))
+    };
+    rig.until("its place in the first minute", is_waiting).await;
+    assert!(rig.calls_after(0, "uinfo").first().is_some());
+    assert!(rig.calls_after(0, "precreate").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_hours_end_nothing_more_is_sent() {
     let (clock, end_ms) = soon(6);
     let rig = Rig::start(|setup| {
@@ -166,15 +188,13 @@ async fn when_the_hours_end_nothing_more_is_sent() {
 
 /// The name of a login in its file, which says when in ten minutes after a power cut the box calls: here after three
 /// quarters of them.
-const LATE: &str = "6";
+const LATE: u64 = 6;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_a_power_cut_a_box_calls_in_its_own_time_and_at_once_when_somebody_logs_in() {
     let mut rig = Rig::backed_up(|rig| rig.put_photos(1)).await;
     let file = rig.state_dir().join("accounts/home.json");
     let text = std::fs::read_to_string(&file).unwrap();
-    let (before, after) = text.split_once("\"login\":").expect("a login has a number");
-    let after = after.split_once(',').unwrap().1;
     let boot = rig.state_dir().join("boot");
     assert!(boot.exists());
     let rest = |status: &xpand::status::Status| {
@@ -185,7 +205,7 @@ async fn after_a_power_cut_a_box_calls_in_its_own_time_and_at_once_when_somebody
         })
     };
     for logs_in in [true, false] {
-        std::fs::write(&file, format!("{before}\"login\": {LATE},{after}")).unwrap();
+        std::fs::write(&file, numbered(&text, LATE)).unwrap();
         std::fs::write(&boot, "another\n").unwrap();
         // As the box has it: over seven minutes; a moment is enough where nobody logs in.
         rig.setup.hurry = if logs_in { 1 } else { 200 };

@@ -33,7 +33,7 @@ use xpand::control::client::Client;
 use xpand::status::Status;
 
 #[allow(unused_imports)]
-pub use setup::{Account, Folder, Setup};
+pub use setup::{Account, Folder, Setup, numbered};
 use watchmen::Still;
 
 /// Whatever is waited for has come by then, even on a machine that does five other things.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use xpand::account::Accounts;
@@ -127,6 +127,20 @@ impl Rig {
 
     /// The same, with tokens of that life as far as the cloud is concerned; nobody tells the agent.
     pub fn log_in_for(&self, name: &str, life: Duration) {
+        self.log_in_at(&self.accounts(), name, life);
+    }
+
+    /// The login has this number, which says when the box calls.
+    pub fn log_in_as(&self, name: &str, number: u64) {
+        let elsewhere = self.path("elsewhere");
+        self.log_in_at(&Accounts::new(&elsewhere, Clock::system()), name, Duration::from_hours(24 * 30));
+        let file = |state: &Path| state.join(format!("accounts/{name}.json"));
+        let made = file(&elsewhere);
+        fs::write(&made, numbered(&fs::read_to_string(&made).unwrap(), number)).unwrap();
+        fs::rename(made, file(&self.state_dir())).unwrap();
+    }
+
+    fn log_in_at(&self, accounts: &Accounts, name: &str, life: Duration) {
         let account = self.setup.accounts.iter().find(|account| account.name == name).unwrap();
         if account.cloud == Cloud::Pan123 {
             let (id, secret) = account.application(&self.setup);
@@ -139,7 +153,7 @@ impl Rig {
             (format!("access-{name}-{port}-{number}"), format!("refresh-{name}-{port}-{number}"));
         self.sim.add_token(account.user, &access, Some(&refresh), Some(life)).unwrap();
         let json = format!(r#"{{"access_token": "{access}", "refresh_token": "{refresh}"}}"#);
-        self.accounts().import(name, &json).unwrap();
+        accounts.import(name, &json).unwrap();
     }
 
     /// The state folder is lost with all that is in it, and somebody has logged in again.
@@ -148,4 +162,11 @@ impl Rig {
         fs::create_dir(self.state_dir()).unwrap();
         self.log_in_all();
     }
+}
+
+/// A login's file with another number.
+pub fn numbered(text: &str, number: u64) -> String {
+    let (before, after) = text.split_once("\"login\":").expect("a login has a number");
+    let after = after.split_once(',').unwrap().1;
+    format!("{before}\"login\": {number},{after}")
 }

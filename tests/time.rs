@@ -160,7 +160,7 @@ async fn whoever_logs_in_while_the_agent_runs_has_a_place_in_the_hours_as_well()
             && status.reason.as_deref().is_some_and(|words| words.contains("outside upload.hours"))
     };
     rig.until("its place in the first minute", is_waiting).await;
-    assert!(rig.calls_after(0, "uinfo").first().is_some());
+    assert!(!rig.calls_after(0, "uinfo").is_empty());
     assert!(rig.calls_after(0, "precreate").is_empty());
 }
 

@@ -1,5 +1,7 @@
 //! What the agent does when there is nothing to do: ten minutes of a box whose library is backed up.
 //!
+//! What is done once an hour is not in them but by chance: a look at all files is the row `rescan`'s.
+//!
 //! A wake-up is a time that one of its threads went to sleep by itself. Whether anything is forced to the disk is seen
 //! by `strace` in a minute of its own, because being watched wakes a process.
 
@@ -24,16 +26,17 @@ pub(crate) fn run(bench: &Bench) -> Result<Figure> {
     std::thread::sleep(REST);
     let seconds = bench.sized(600);
     let process = &agent.process;
-    let (cpu, sleeps, written) = (process.cpu_ns()?, process.sleeps()?, process.io_bytes("wchar")?);
+    let (cpu, sleeps, written) = (process.cpu_seconds()?, process.sleeps()?, process.io_bytes("wchar")?);
     let for_disk = process.io_bytes("write_bytes")?;
     std::thread::sleep(Duration::from_secs(seconds));
-    let cpu = process.cpu_ns()? - cpu;
-    let sleeps = process.sleeps()? - sleeps;
+    let cpu = process.cpu_seconds()? - cpu;
+    // A thread that has ended takes its own with it.
+    let sleeps = process.sleeps()?.saturating_sub(sleeps);
     let for_disk = process.io_bytes("write_bytes")? - for_disk;
     let seconds = seconds as f64;
     let mut figure = Figure::default();
     let (bare, percent) = (|number| Amount::new(number, ""), |number| Amount::new(number, "%"));
-    let share = cpu as f64 / 1e9 / seconds * 100.0;
+    let share = cpu / seconds * 100.0;
     figure.add(Measure::within("of one core", percent(share), percent(0.05)));
     let a_second = Amount::new(sleeps as f64 / seconds, "a second");
     figure.add(Measure::within("wake-ups", a_second, Amount::new(1.0, "a second")));

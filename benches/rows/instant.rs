@@ -1,6 +1,6 @@
 //! Photos that the cloud has already, from somebody else: one call each and no slice, so that reading them is all there is to do.
 //!
-//! The yardstick is `md5sum` of the same files, one process after the other's file: what one reader can do.
+//! The yardstick is `md5sum` of the same files, one process, one file after the other: what one reader can do.
 
 use std::process::Command;
 use std::time::Duration;

@@ -23,16 +23,6 @@ impl Process {
         Ok(own_user + own_system + user + system)
     }
 
-    /// Nanoseconds of processor that its present threads had so far.
-    pub(crate) fn cpu_ns(&self) -> Result<u64> {
-        let mut sum = 0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.id()))? {
-            let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-            sum += text.split_whitespace().next().ok_or("the kernel counts no time")?.parse::<u64>()?;
-        }
-        Ok(sum)
-    }
-
     /// A line of `/proc/PID/status` in KiB: `VmRSS` is what it holds now, `VmHWM` the most it ever held.
     pub(crate) fn memory_kib(&self, line: &str) -> Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.id()))?;

@@ -243,8 +243,9 @@ fn wait(pause: Pause, times: u32, now_ms: i64) -> Duration {
         // The account's own task waits for the login.
         Pause::Login => doubling(60, 3600),
     };
-    // Boxes that were stopped together do not come back together; none comes too early.
-    least.mul_f64(1.0 + 0.2 * spread())
+    // Boxes that the cloud stopped together do not come back together; none comes too early.
+    let apart = if matches!(pause, Pause::Failing | Pause::Limit { .. }) { 1.0 } else { 0.2 };
+    least.mul_f64(1.0 + apart * spread())
 }
 
 /// Until some minutes after midnight in Beijing, where the cloud's day ends ("stop for today", field notes
@@ -320,7 +321,8 @@ mod tests {
         let between = |pause, times, least: u64| {
             let wait = wait(pause, times, NOW).as_secs_f64();
             let least = Duration::from_secs(least).as_secs_f64();
-            assert!((least..=least * 1.2001).contains(&wait), "{pause:?} {times}: {wait}");
+            let apart = if matches!(pause, Pause::Failing | Pause::Limit { .. }) { 2.0001 } else { 1.2001 };
+            assert!((least..=least * apart).contains(&wait), "{pause:?} {times}: {wait}");
         };
         between(Pause::Blocked { after: Duration::from_mins(10) }, 0, 600);
         between(Pause::Failing, 0, 5);

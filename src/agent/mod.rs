@@ -46,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Accounts;
 use crate::backup::body::Throttle;
 use crate::backup::filter::Filter;
+use crate::backup::hash;
 use crate::backup::keeper::{self, Keeper};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -265,7 +266,7 @@ impl Life {
             tokens: Mutex::default(),
             slots: Arc::new(Semaphore::new(config.upload.parallel)),
             slices: Arc::new(Semaphore::new(config.upload.parallel)),
-            hashers: Arc::new(Semaphore::new(manners::hashers())),
+            hashers: Arc::new(Semaphore::new(hash::at_a_time())),
         });
         let mut tasks = JoinSet::new();
         // Of a life that did not end in time some may be left.

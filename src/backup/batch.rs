@@ -29,6 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::body::Throttle;
 use super::entry::{Copy, Limits, Skip};
+use super::hash;
 use super::job::Job;
 use super::keeper::Keeper;
 use super::progress::{Meters, Progress};
@@ -208,7 +209,6 @@ fn end_of(skip: Skip, takes: &Takes) -> End {
 
 /// Everything that an upload needs of its account.
 fn uploader(setting: &Setting, keeper: &Arc<Keeper>, stop: &CancellationToken) -> Uploader {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Uploader {
         drive: Arc::clone(&setting.drive),
         user: setting.user.clone(),
@@ -218,7 +218,7 @@ fn uploader(setting: &Setting, keeper: &Arc<Keeper>, stop: &CancellationToken) -
         slots: Arc::new(Semaphore::new(setting.parallel)),
         slices: Arc::new(Semaphore::new(setting.parallel)),
         looks: Semaphore::new(1),
-        hashers: Arc::new(Semaphore::new(processors.saturating_sub(1).clamp(1, 4))),
+        hashers: Arc::new(Semaphore::new(hash::at_a_time())),
         throttle: Arc::clone(&setting.throttle),
         lookup: Arc::default(),
         copier: Copier::default(),

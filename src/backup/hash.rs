@@ -7,9 +7,11 @@
 
 use std::fs::File;
 use std::io;
+use std::num::NonZero;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::available_parallelism;
 
 use rustix::fs::{Advice, fadvise};
 use rustix::io::Errno;
@@ -29,6 +31,12 @@ pub const BUFFER_BYTES: usize = 512 * 1024;
 /// Larger files leave the cache while they are read, and are read from the disk once more when they are sent, bytes. Some
 /// files are in work at a time, and a box, or the agent's control group, may have little memory for all of them.
 pub(super) const KEEP_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Files that are hashed at a time: one processor is left for those who send them, and for the family.
+#[must_use]
+pub fn at_a_time() -> usize {
+    available_parallelism().map_or(1, NonZero::get).saturating_sub(1).clamp(1, 4)
+}
 
 /// What one pass over a file found.
 #[derive(Clone, PartialEq, Eq, Debug)]

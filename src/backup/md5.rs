@@ -2,9 +2,10 @@
 //!
 //! A file's MD5 and its slices' MD5s run over the same bytes, but neither can be had from the other. One
 //! MD5 keeps a core waiting for itself: each step needs the one before. Two of them, interleaved, fill
-//! each other's gaps, so the second costs a tenth - where a second pass, or a second call of a library,
-//! would cost as much again. For one stream this is as fast as OpenSSL's assembler, too, and a quarter
-//! faster than the `md-5` crate, which is its judge in the tests.
+//! each other's gaps, so the second costs a tenth where the core is ours alone, and a third where another
+//! thread of the machine's shares it; a second pass, or a second call of a library, would cost as much again.
+//! One stream is as fast as OpenSSL's assembler, and a quarter faster than the `md-5` crate, which is its
+//! judge in the tests.
 
 use std::hint::black_box;
 

@@ -10,12 +10,13 @@ use tempfile::NamedTempFile;
 use crate::answer::{Answer, Refusal, Reply};
 use crate::cloud_md5::md5_hex;
 use crate::content_md5::ContentMd5;
+use crate::disk::{second_name, temp_file};
 use crate::drives::Policy;
 use crate::entry::{Attributes, Content, Entry};
 use crate::names;
 use crate::request::{Ask, Params};
 use crate::sessions::Session;
-use crate::slices::{file_cap, temp_file};
+use crate::slices::file_cap;
 use crate::state::Cloud;
 use crate::upload::{
     SLICE_MD5_BYTES, check_room, is_md5, need_size, read_block_list, read_rtype, refuse_put,
@@ -145,8 +146,7 @@ fn check_slices(session: &Session, block_list: &[String]) -> Result<(), Refusal>
 fn whole(slice: &Path, size: u64, place: NamedTempFile, block_list: Vec<String>) -> io::Result<Content> {
     let slice_md5 = head_md5(File::open(slice)?)?;
     let file = place.into_temp_path();
-    fs::remove_file(&file)?;
-    fs::hard_link(slice, &file)?;
+    second_name(slice, &file)?;
     let md5 = block_list.first().cloned().unwrap_or_default().into();
     Ok(Content { file, size, md5, slice_md5, block_list, instant: false })
 }

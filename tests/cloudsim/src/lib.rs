@@ -24,7 +24,7 @@
 //!   shares.rs    share links: set, verify, list, shorturlinfo       transfer.rs  saving from one
 //! pan123.rs    the other cloud: 123pan's image host, with a table of calls and files of its own
 //! parts.rs     slices that have arrived, of either cloud
-//! drives.rs    trees of files, on disk and in the journal          entry.rs journal.rs names.rs cloud_md5.rs
+//! drives.rs    trees of files, on disk and in the journal          entry.rs journal.rs names.rs cloud_md5.rs disk.rs
 //! state.rs     everything behind one lock, and what survives a restart
 //! control.rs   /_sim/*
 //! demo.rs      `cargo demo`: a story played against this cloud, with the real agent
@@ -43,6 +43,7 @@ mod create;
 pub mod demo;
 mod device;
 mod dice;
+mod disk;
 mod download;
 mod drives;
 mod entry;

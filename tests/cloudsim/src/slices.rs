@@ -3,16 +3,16 @@
 //! is ever held in memory.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 
 use md5::{Digest, Md5};
 use multer::Multipart;
 use serde_json::json;
-use tempfile::{NamedTempFile, TempPath};
+use tempfile::TempPath;
 use tokio::io::AsyncWriteExt;
 
 use crate::answer::{Answer, Refusal, Reply};
 use crate::cloud_md5::hex;
+use crate::disk::temp_file;
 use crate::drives::{Policy, PutError};
 use crate::entry::{Attributes, Content};
 use crate::names;
@@ -277,9 +277,4 @@ pub(crate) fn file_cap(cloud: &Cloud, account: &str) -> u64 {
 
 fn vip(cloud: &Cloud, account: &str) -> u8 {
     cloud.lock().users.accounts.get(account).map_or(0, |account| account.vip)
-}
-
-/// A file on the data disk that goes away by itself unless it is moved into place.
-pub(crate) fn temp_file(cloud: &Cloud) -> io::Result<NamedTempFile> {
-    tempfile::Builder::new().permissions(std::fs::Permissions::from_mode(0o644)).tempfile_in(cloud.tmp())
 }

@@ -1,16 +1,14 @@
 //! "预上传": precreate, with instant upload and resumption.
 
-use std::fs;
-
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Refusal, Reply};
 use crate::cloud_md5;
+use crate::disk::{second_name, temp_file};
 use crate::drives::{Policy, PutError};
 use crate::entry::{Attributes, Content, Entry};
 use crate::names;
 use crate::request::{Ask, Params};
-use crate::slices::temp_file;
 use crate::state::Cloud;
 
 /// Files smaller than the "校验段" cannot be uploaded instantly (field notes 3.2).
@@ -128,12 +126,11 @@ async fn instant(
     if !names::is_legal(path) {
         return Err(Refusal::errno(31062));
     }
-    let (file, place) = temp_file(cloud)?.into_parts();
+    let place = temp_file(cloud)?.into_temp_path();
     let (disk, block_list) = source;
-    let copied = tokio::task::spawn_blocking(move || fs::copy(disk, &place).map(|_| place)).await;
-    drop(file);
+    let named = tokio::task::spawn_blocking(move || second_name(&disk, &place).map(|()| place)).await;
     // The source can be gone by now; then the client has to send.
-    let Ok(Ok(place)) = copied else { return Ok(None) };
+    let Ok(Ok(place)) = named else { return Ok(None) };
     let content =
         Content { file: place, size, md5: content.into(), slice_md5: slice, block_list, instant: true };
     let attributes = Attributes {

@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 
+use crate::disk::second_name;
 use crate::entry::Entry;
 use crate::names;
 
@@ -36,9 +37,7 @@ impl Drives {
             }
             let target = self.disk(to_account, &path)?;
             let source = self.disk(from_account, &old.path)?;
-            // Stored bytes are never written again, only replaced: two names for them do no harm.
-            let _ = fs::remove_file(&target);
-            fs::hard_link(&source, &target).or_else(|_| fs::copy(&source, &target).map(|_| ()))?;
+            second_name(&source, &target)?;
             let copy = Entry {
                 fs_id: self.fresh_fs_id(),
                 path,

@@ -9,8 +9,8 @@ use super::item::number_of;
 use super::library::{Bytes, Place};
 use super::{PAN123_FOLDER, Pan123Options, clients};
 use crate::create::merge;
+use crate::disk::temp_file;
 use crate::entry::StoredFile;
-use crate::slices::temp_file;
 use crate::state::{Cloud, State};
 use crate::users::DEFAULT_ACCOUNT;
 

@@ -17,6 +17,7 @@ use regex::Regex;
 use super::PAN123_FOLDER;
 use super::item::{ACCEPTED, Item, make_id};
 use crate::dice::Dice;
+use crate::disk::second_name;
 use crate::drives::{OWN_FOLDER, folder_name};
 use crate::journal::{self, Change, Journal};
 use crate::users::DEFAULT_ACCOUNT;
@@ -202,9 +203,7 @@ impl Library {
                 // What a killed server left here may be another picture, too, under a second name.
                 let _ = fs::remove_file(&disk);
                 match bytes.instant {
-                    // Stored bytes are never written again, only replaced: two names for them do no harm.
-                    true => fs::hard_link(bytes.file, &disk)
-                        .or_else(|_| fs::copy(bytes.file, &disk).map(|_| ()))?,
+                    true => second_name(bytes.file, &disk)?,
                     false => fs::rename(bytes.file, &disk)?,
                 }
                 item

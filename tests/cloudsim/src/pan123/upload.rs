@@ -13,10 +13,10 @@ use super::{LARGEST, Pan123, storage};
 use crate::answer::{Refusal, Reply};
 use crate::create::merge;
 use crate::dice::Dice;
+use crate::disk::temp_file;
 use crate::entry::Content;
 use crate::parts::Slices;
 use crate::request::Ask;
-use crate::slices::temp_file;
 use crate::state::{Cloud, State};
 use crate::upload::is_md5;
 

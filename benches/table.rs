@@ -66,6 +66,9 @@ fn main() -> ExitCode {
 
 fn run(rows: Vec<&Row>, small: bool, table: bool) -> yard::Result<ExitCode> {
     let bench = Bench::new(small)?;
+    if small {
+        bench.say("at a tenth of its size, to try it out: \"to be\" is of the whole, and a start weighs ten times as much");
+    }
     let mut done: Vec<(&Row, Figure)> = Vec::new();
     for row in rows {
         bench.say(&format!("{}: {}", row.name, row.workload));

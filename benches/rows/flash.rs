@@ -17,7 +17,8 @@ pub(crate) fn run(bench: &Bench) -> Result<Figure> {
     figure.add(Measure::within("a file", kib(a_file(bench, 10_000, 4000, Line::default())?), kib(6.0)));
     let line = Line { latency: Duration::from_millis(80), bandwidth: Some(5 << 20), ..Line::default() };
     let slow = kib(a_file(bench, 100, 3_000_000, line)?).text();
-    figure.note(format!("100 photos of 3 MB on a line of 5 MiB/s, 80 ms long: {slow} a file"));
+    let count = bench.sized(100);
+    figure.note(format!("{count} photos of 3 MB on a line of 5 MiB/s, 80 ms long: {slow} a file"));
     Ok(figure)
 }
 

@@ -190,19 +190,24 @@ mod tests {
         Some((before, resident(named.path())?))
     }
 
-    #[test]
-    fn of_a_file_that_was_hashed_by_an_earlier_run_it_is_seen_what_is_in_memory_now() {
+    /// A file of which nothing is in memory; none where that cannot be had.
+    fn cold(bytes: u64) -> Option<(tempfile::NamedTempFile, File)> {
         let mut named = tempfile::NamedTempFile::new().unwrap();
-        named.write_all(&vec![7; 8 * MIB as usize]).unwrap();
+        named.write_all(&vec![7; bytes as usize]).unwrap();
         named.as_file().sync_all().unwrap();
         let file = File::open(named.path()).unwrap();
-        let slice = |start: u64| Cached::of_now(&file, start, start + 4 * MIB);
-        Cached::default().forget(&file, 0, 8 * MIB);
-        if resident(named.path()) != Some(0) {
-            return eprintln!(
-                "SKIPPED: the temporary folder's files do not leave the memory, or nobody tells"
-            );
+        Cached::default().forget(&file, 0, bytes);
+        if resident(named.path()) == Some(0) {
+            return Some((named, file));
         }
+        eprintln!("SKIPPED: the temporary folder's files do not leave the memory, or nobody tells");
+        None
+    }
+
+    #[test]
+    fn of_a_file_that_was_hashed_by_an_earlier_run_it_is_seen_what_is_in_memory_now() {
+        let Some((named, file)) = cold(8 * MIB) else { return };
+        let slice = |start: u64| Cached::of_now(&file, start, start + 4 * MIB);
         assert_eq!(slice(0).was_there(4 * MIB), Some(false));
         if fetched(&File::open("/proc/thread-self/io").unwrap()).is_none() {
             return eprintln!("SKIPPED: this kernel does not count what a thread fetches");
@@ -216,16 +221,7 @@ mod tests {
 
     #[test]
     fn a_pass_that_fails_leaves_nothing_of_its_own_in_memory() {
-        let mut named = tempfile::NamedTempFile::new().unwrap();
-        named.write_all(&vec![7; 8 * MIB as usize]).unwrap();
-        named.as_file().sync_all().unwrap();
-        let file = File::open(named.path()).unwrap();
-        Cached::default().forget(&file, 0, 8 * MIB);
-        if resident(named.path()) != Some(0) {
-            return eprintln!(
-                "SKIPPED: the temporary folder's files do not leave the memory, or nobody tells"
-            );
-        }
+        let Some((named, file)) = cold(8 * MIB) else { return };
         // It has shrunk, as far as the pass is told.
         let mut print = disk::fingerprint(&file).unwrap().0;
         print.size += 1;
